@@ -1,0 +1,1 @@
+"""What runs at an agency. Imports `schemas` only."""

@@ -1,0 +1,1 @@
+"""What runs at the exchange. Imports `schemas`, never `adapters`."""
