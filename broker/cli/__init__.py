@@ -1,0 +1,1 @@
+"""The operators' commands: one file for each group, nothing but reading arguments and showing results."""

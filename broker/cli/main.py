@@ -1,0 +1,87 @@
+"""`lienthong`: finds the command group that was asked for, loads only that, and runs it.
+
+Loading lazily keeps `lienthong version` from importing a database driver. A group is a module of this package with
+either `app`, a typer application with commands of its own, or `command`, a function that is the command.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from typing import NoReturn
+
+import typer
+
+from broker.cli.output import exit_code_of
+
+GROUPS: dict[str, str] = {
+    "demo": "Show the whole exchange at work on this machine.",
+    "run": "Run every part of the exchange on this machine.",
+    "worker": "Take in, dispatch, and follow documents.",
+    "keeper": "Watch over deadlines, unfinished work and mailboxes.",
+    "doctor": "Check this machine and this exchange.",
+    "version": "Say which version this is.",
+    "services": "Start and stop private RabbitMQ and PostgreSQL servers.",
+    "db": "The exchange's database.",
+    "topology": "Exchanges, queues and permissions on RabbitMQ.",
+    "agency": "Agencies, their codes, hubs and groups.",
+    "cert": "Agencies' certificates.",
+    "pki": "A certificate authority for development.",
+    "document": "What happened to one document.",
+    "dead": "Messages that could not be processed.",
+    "audit": "Search and report.",
+    "bench": "Measure this installation.",
+}
+"""Every group, in the order of the help text, with its line there."""
+
+
+def build(wanted: str | None) -> typer.Typer:
+    """The command line with the code of the group `wanted`; of every other group only its name and its line."""
+    root = typer.Typer(
+        name="lienthong",
+        help="Lienthong: the exchange of official documents between agencies.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    root.callback()(_nothing_before_the_group)
+    for name, line in GROUPS.items():
+        if find_spec(f"broker.cli.{name}") is None:
+            continue
+        if name == wanted:
+            add_group(root, name)
+        else:
+            root.command(name, help=line)(_not_loaded)
+    return root
+
+
+def add_group(root: typer.Typer, name: str) -> None:
+    """Load one group of the table and add it under its name."""
+    module = import_module(f"broker.cli.{name}")
+    group: typer.Typer | None = getattr(module, "app", None)
+    if group is not None:
+        root.add_typer(group, name=name, help=GROUPS[name])
+    else:
+        root.command(name)(module.command)
+
+
+def group_asked_for(arguments: Sequence[str]) -> str | None:
+    """The first argument that is not an option: `lienthong` itself has no options with a value."""
+    return next((argument for argument in arguments if not argument.startswith("-")), None)
+
+
+def _nothing_before_the_group() -> None:
+    """Lienthong: the exchange of official documents between agencies."""
+
+
+def _not_loaded() -> None:
+    raise AssertionError("a group that was not asked for has been called")
+
+
+def main() -> NoReturn:
+    """Entry point of the `lienthong` command. Ends the process with an exit code of `schemas.problem`."""
+    arguments = sys.argv[1:]
+    sys.exit(exit_code_of(lambda: build(group_asked_for(arguments))(args=arguments, prog_name="lienthong")))

@@ -1,0 +1,228 @@
+"""What the exchange is told about itself: `lienthong.toml`, then `LIENTHONG_*` in the environment, which wins.
+
+The one place where configuration is read. It decides nothing and opens nothing; a value that cannot be used
+becomes a `Problem` that names the setting, what was found and where it came from.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.problem import Problem
+
+CONFIG_FILE = Path("lienthong.toml")
+SERVICES_FILE = Path(".local/services.json")
+MANAGEMENT_PORT = 15672
+
+MailboxType = Literal["quorum", "classic"]
+
+EVERY_LEVEL: Mapping[str, MailboxType] = {
+    "ministry": "quorum",
+    "province": "quorum",
+    "hub": "quorum",
+    "department": "classic",
+    "district": "classic",
+    "commune": "classic",
+}
+"""A lost classic mailbox costs a redelivery, never a document: the database holds the truth (design §4)."""
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """Everything a broker process needs to know before it opens its first connection."""
+
+    model_config = SettingsConfigDict(env_prefix="LIENTHONG_", extra="forbid", frozen=True)
+
+    amqp_url: str
+    """RabbitMQ, as the broker's own user, with the virtual host as the path."""
+    management_url: str = ""
+    """RabbitMQ's management API with user and password; by default the host of `amqp_url`, port 15672."""
+    database_url: str
+    """PostgreSQL."""
+    agency_amqp_url: str = ""
+    """What agencies are told to connect to, without user or password; by default `amqp_url` without them."""
+
+    broker_code: str = "LT.EXCHANGE"
+    """The code under which the exchange itself signs notices and slips."""
+    home: Path = Path(".local/exchange")
+    """Keys, roots and content of this exchange."""
+    key_file: Path = Path()
+    certificate_file: Path = Path()
+    roots_dir: Path = Path()
+    content_dir: Path = Path()
+
+    batch_count: Positive = 200
+    """Messages a worker takes together into one transaction, at most."""
+    batch_bytes: Positive = 8 * 1024 * 1024
+    batch_linger_ms: Annotated[int, Field(ge=0)] = 5
+    """How long the first message of a batch waits for company, in milliseconds."""
+    prefetch: Positive = 400
+    """Messages a worker holds unacknowledged for each queue, at most."""
+    verify_threads: Positive = 2
+
+    sent_at_past_days: Positive = 30
+    sent_at_ahead_minutes: Annotated[int, Field(ge=0)] = 5
+    arrival_within_urgent_minutes: Positive = 15
+    arrival_within_normal_minutes: Positive = 240
+    outgoing_grace_seconds: Positive = 10
+    """Age at which the keeper publishes what a worker committed but did not mark as published."""
+    log_promise_seconds: Positive = 60
+    """`log_by` in slips and notices is this long after the event (contract §9)."""
+    max_attempts: Positive = 5
+    redelivery_backoff_minutes: tuple[Positive, ...] = (15, 60, 240, 1440)
+    """Minutes until a document without 01 is sent again; the last one repeats."""
+    mailbox_type_by_level: dict[str, MailboxType] = Field(default_factory=lambda: dict(EVERY_LEVEL))
+
+    @field_validator("amqp_url", "management_url", "agency_amqp_url", "database_url")
+    @classmethod
+    def _is_an_address(cls, value: str, info: Any) -> str:
+        schemes = {
+            "amqp_url": ("amqp", "amqps"),
+            "agency_amqp_url": ("amqp", "amqps"),
+            "management_url": ("http", "https"),
+            "database_url": ("postgresql", "postgres"),
+        }[info.field_name]
+        if value and (urlsplit(value).scheme not in schemes or not urlsplit(value).hostname):
+            raise ValueError(f"not an address of the form {schemes[0]}://user:password@host:port/name")
+        return value
+
+    @field_validator("mailbox_type_by_level")
+    @classmethod
+    def _every_level_has_a_type(cls, value: dict[str, MailboxType]) -> dict[str, MailboxType]:
+        unknown = sorted(set(value) - set(EVERY_LEVEL))
+        if unknown:
+            raise ValueError(f"unknown level {unknown[0]!r}; levels are {', '.join(EVERY_LEVEL)}")
+        return {**EVERY_LEVEL, **value}
+
+    @field_validator("redelivery_backoff_minutes")
+    @classmethod
+    def _has_a_first_wait(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value:
+            raise ValueError("at least one waiting time is needed")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_what_follows(cls, values: Any) -> Any:
+        """Give every path below `home`, and both addresses that follow from `amqp_url`, their value."""
+        if not isinstance(values, dict) or not isinstance(values.get("amqp_url"), str):
+            return values
+        home = Path(values.get("home") or cls.model_fields["home"].default)
+        return {
+            "management_url": management_url_beside(values["amqp_url"]),
+            "agency_amqp_url": without_credentials(values["amqp_url"]),
+            "key_file": home / "keys" / "broker.key",
+            "certificate_file": home / "keys" / "broker.pem",
+            "roots_dir": home / "roots",
+            "content_dir": home / "content",
+        } | {name: value for name, value in values.items() if value != ""}
+
+
+def management_url_beside(amqp_url: str) -> str:
+    """The management API of the server behind `amqp_url`: same host, user and password, the usual port."""
+    parts = urlsplit(amqp_url)
+    credentials = parts.netloc.rpartition("@")[0]
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else (parts.hostname or "")
+    netloc = f"{credentials}@{host}:{MANAGEMENT_PORT}" if credentials else f"{host}:{MANAGEMENT_PORT}"
+    return urlunsplit(("https" if parts.scheme == "amqps" else "http", netloc, "", "", ""))
+
+
+def without_credentials(url: str) -> str:
+    """`url` without user and password: fit for a log, a screen, or an agency."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Read the configuration of this exchange.
+
+    `path` names the TOML file; without it `LIENTHONG_CONFIG`, else `lienthong.toml` in the current directory if there
+    is one. Addresses set nowhere are those of the servers that `lienthong services up` started here.
+    Relative paths in the file are relative to the file. Raises `Problem`.
+    """
+    chosen = path or (Path(os.environ["LIENTHONG_CONFIG"]) if os.environ.get("LIENTHONG_CONFIG") else None)
+    values = _read_toml(chosen or CONFIG_FILE, required=chosen is not None)
+    values = _read_endpoints(SERVICES_FILE) | values | _read_environment()
+    for name in ("amqp_url", "database_url"):
+        if not values.get(name):
+            raise Problem(
+                f"no {name} is configured and no servers of this checkout are running",
+                f"{name} in {CONFIG_FILE}, or LIENTHONG_{name.upper()} in the environment",
+                "Start private servers with `lienthong services up`, or name the ones to use.",
+            )
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise _as_problem(error, chosen or CONFIG_FILE) from None
+
+
+def _read_environment() -> dict[str, Any]:
+    """`LIENTHONG_*` variables that name a setting; tables and lists are written as JSON."""
+    found: dict[str, Any] = {}
+    for name in Settings.model_fields:
+        text = os.environ.get(f"LIENTHONG_{name.upper()}", "")
+        if not text:
+            continue
+        found[name] = text
+        if text[0] in "[{":
+            try:
+                found[name] = json.loads(text)
+            except ValueError as error:
+                raise Problem(
+                    f"LIENTHONG_{name.upper()} is not JSON: {error}", "a JSON list or object", "Correct it, or unset it."
+                ) from None
+    return found
+
+
+def _read_toml(path: Path, *, required: bool) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if required:
+            raise Problem(f"{path} does not exist", "a configuration file", "Create it, or name another one.") from None
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise Problem(f"{path} cannot be read: {error}", "a TOML file in UTF-8", "Correct the file.") from None
+    base = path.resolve().parent
+    for name in ("home", "key_file", "certificate_file", "roots_dir", "content_dir"):
+        if isinstance(values.get(name), str):
+            values[name] = str(base / values[name])
+    return values
+
+
+def _read_endpoints(path: Path) -> dict[str, Any]:
+    """The addresses that `lienthong services up` left behind; nothing when there are none."""
+    try:
+        written = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise Problem(
+            f"{path} cannot be read: {error}", "the file that `lienthong services up` writes", "Run it again."
+        ) from None
+    endpoints = written.get("endpoints", {}) if isinstance(written, dict) else {}
+    found = {name: endpoints[name] for name in ("amqp_url", "management_url", "database_url") if endpoints.get(name)}
+    if os.environ.get("LIENTHONG_AMQP_URL"):
+        found.pop("management_url", None)
+    return found
+
+
+def _as_problem(error: ValidationError, path: Path) -> Problem:
+    """Name the first setting at fault. The value is shown only where it cannot hold a password."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    where = f"LIENTHONG_{name.upper()}" if os.environ.get(f"LIENTHONG_{name.upper()}") else str(path)
+    if first["type"] == "extra_forbidden":
+        return Problem(f"{where} has an unknown setting {name!r}", "a setting of this version", "Check its spelling.")
+    shown = "" if name.endswith("_url") else f" {first['input']!r}"
+    return Problem(f"{name}{shown} in {where}", first["msg"].removeprefix("Value error, "), "Correct this setting.")
