@@ -1,0 +1,90 @@
+"""Connections to the exchange's PostgreSQL.
+
+Opens pools and single connections and says in a sentence why a server could not be reached. Sets no type codecs:
+``jsonb`` travels as text, so every room reads what the wire says. May not contain a query of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from schemas.problem import Problem
+
+#: Shown in pg_stat_activity, so that an operator can tell the exchange's sessions from others.
+APPLICATION_NAME = "lienthong"
+#: How long a server may take to answer a new connection, in seconds.
+CONNECT_TIMEOUT = 10.0
+#: How long one statement may take, in seconds; a pool's users may set a longer limit for themselves.
+COMMAND_TIMEOUT = 120.0
+
+
+class HasDatabaseUrl(Protocol):
+    """What a settings object must offer to be given instead of a DSN."""
+
+    @property
+    def database_url(self) -> str: ...
+
+
+def dsn_of(database: str | HasDatabaseUrl) -> str:
+    """The DSN, given itself or settings that carry it."""
+    return database if isinstance(database, str) else database.database_url
+
+
+async def open_pool(database: str | HasDatabaseUrl, *, size: int) -> asyncpg.Pool[asyncpg.Record]:
+    """Open a pool of at most ``size`` connections, the first of them at once.
+
+    Raises Problem (exit code 4) when the server cannot be reached or refuses the login.
+    """
+    dsn = dsn_of(database)
+    try:
+        return await asyncpg.create_pool(
+            dsn,
+            min_size=1,
+            max_size=size,
+            timeout=CONNECT_TIMEOUT,
+            command_timeout=COMMAND_TIMEOUT,
+            server_settings={"application_name": APPLICATION_NAME},
+        )
+    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise unreachable(dsn, error) from error
+
+
+@asynccontextmanager
+async def connect(database: str | HasDatabaseUrl) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """One connection for a command or a migration, closed at the end of the block.
+
+    Raises Problem (exit code 4) when the server cannot be reached or refuses the login.
+    """
+    dsn = dsn_of(database)
+    try:
+        connection = await asyncpg.connect(
+            dsn, timeout=CONNECT_TIMEOUT, server_settings={"application_name": APPLICATION_NAME}
+        )
+    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise unreachable(dsn, error) from error
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+def unreachable(dsn: str, error: BaseException) -> Problem:
+    """The sentence for a server that did not let us in; never shows the DSN's password."""
+    return Problem(
+        found=f"PostgreSQL at {_place(dsn)} did not let us in: {error or type(error).__name__}",
+        expected="a running PostgreSQL 15 or newer with the exchange's database and login",
+        remedy="start it with `lienthong services up`, or set LIENTHONG_DATABASE_URL to an existing database",
+        exit_code=4,
+    )
+
+
+def _place(dsn: str) -> str:
+    parts = urlsplit(dsn)
+    if not parts.hostname:
+        return f"a local socket{parts.path and f' ({parts.path})'}"
+    return f"{parts.hostname}:{parts.port or 5432}{parts.path}"
