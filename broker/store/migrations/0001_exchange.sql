@@ -271,7 +271,7 @@ CREATE TABLE mailbox (                                    -- what the keeper kno
 );
 
 CREATE TABLE keeper_lease (
-    only          boolean PRIMARY KEY DEFAULT true CHECK (only),
+    singleton     boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     epoch         bigint NOT NULL,                        -- raised by each taking over; a fence for everything the keeper writes
     holder        text NOT NULL,
     expires_at    timestamptz NOT NULL
@@ -288,7 +288,7 @@ CREATE TABLE admin_action (
 
 -- ── Events ───────────────────────────────────────────────────────────────────────────────────────
 CREATE TABLE exchange_epoch (                             -- raised after a restore, when transaction ids start anew
-    only          boolean PRIMARY KEY DEFAULT true CHECK (only),
+    singleton     boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     epoch         integer NOT NULL
 );
 INSERT INTO exchange_epoch (epoch) VALUES (1);
