@@ -33,11 +33,11 @@ def decode(text: str, *, field: str) -> bytes:
     if rest == 1:
         raise _refusal(field, f"a length of {len(text)} characters")
     if rest and text[-1] not in _LAST_CHARACTERS[rest]:
-        raise _refusal(field, f"a text that ends in {ascii(text[-1])}")
+        raise _refusal(field, f"a text that ends in {text[-1]!a}")
     try:
         return binascii.a2b_base64(text.encode("ascii").translate(_FROM_URL) + _PADDING[rest], strict_mode=True)
     except ValueError:
-        raise _refusal(field, "characters outside A–Z a–z 0–9 - _") from None
+        raise _refusal(field, "a character other than letters, digits, '-' and '_'") from None
 
 
 def _refusal(field: str, found: str) -> Refusal:

@@ -1,4 +1,4 @@
-"""Messages on the wire and their signatures (contract §1): flattened JWS with inline content and a slip, and compact JWS.
+"""Messages on the wire and their signatures (contract §1): flattened JWS with content and a slip, and compact JWS.
 
 The bytes that were signed are kept as they came; nothing here re-serialises a payload, and nothing here reads one: what
 a manifest says is `schemas.manifest`, whose key it is and whether he may sign is the directory's knowledge.
@@ -71,6 +71,10 @@ _MAX_SIGNATURE: Final = 4 * LARGEST_SIGNATURE // 3 + 3
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _NO_CONTENT: Final[Mapping[str, bytes]] = MappingProxyType({})
+
+_JSON_TYPES: Final[Mapping[type, str]] = MappingProxyType(
+    {dict: "an object", list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
+)
 
 _FORBIDDEN_HEADERS: Final = {
     "jwk": "an embedded key",
@@ -181,9 +185,7 @@ def sign(payload: bytes, *, key: PrivateKey, thumbprint: bytes, alg: str | None 
     return _sign(payload, key, thumbprint, TYP, alg)
 
 
-def sign_compact(
-    payload: bytes, *, key: PrivateKey, thumbprint: bytes, typ: str = TYP, alg: str | None = None
-) -> str:
+def sign_compact(payload: bytes, *, key: PrivateKey, thumbprint: bytes, typ: str = TYP, alg: str | None = None) -> str:
     """Like `sign`, in the compact serialisation and with any `typ`: slips, authentication tokens."""
     return _sign(payload, key, thumbprint, typ, alg).compact()
 
@@ -276,9 +278,8 @@ def _read_protected(protected: str, typ: str) -> tuple[str, bytes]:
     header = _members(strict_json.loads(decoded, what="protected"), what="protected")
     alg = _text(header, "alg", within="protected.")
     if alg not in SIGNATURE_LENGTHS:
-        raise Refusal(
-            code="LT-ALGORITHM", field="protected.alg", found=ascii(alg), expected=f"one of {', '.join(SIGNATURE_LENGTHS)}"
-        )
+        expected = f"one of {', '.join(SIGNATURE_LENGTHS)}"
+        raise Refusal(code="LT-ALGORITHM", field="protected.alg", found=ascii(alg), expected=expected)
     for name, meaning in _FORBIDDEN_HEADERS.items():
         if name in header:
             raise _shape(f"protected.{name}", meaning, "alg, typ and x5t#S256 only")
@@ -311,7 +312,7 @@ def _content(value: Any) -> Mapping[str, bytes]:
     decoded: dict[str, bytes] = {}
     for digest in members:
         if _DIGEST.fullmatch(digest) is None:
-            raise _shape("content", f"the member {ascii(digest[:80])}", "SHA-256 in 64 lower-case hex digits")
+            raise _shape("content", f"the member {digest[:80]!a}", "SHA-256 in 64 lower-case hex digits")
         decoded[digest] = _base64(_text(members, digest, within="content."), field=f"content.{digest}")
     _check_inline(sum(map(len, decoded.values())))
     return MappingProxyType(decoded)
@@ -357,8 +358,7 @@ def _text(members: dict[str, Any], name: str, longest: int = MAX_MESSAGE, *, wit
 
 
 def _json_type(value: Any) -> str:
-    names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
-    return names.get(type(value), "null")
+    return _JSON_TYPES.get(type(value), "null")
 
 
 def _shape(field: str, found: str, expected: str) -> Refusal:

@@ -171,6 +171,5 @@ def _check_fit(alg: str, kind: str) -> None:
     algorithm = _ALGORITHMS.get(alg)
     if algorithm is None or algorithm.key != kind:
         fitting = " or ".join(name for name, candidate in _ALGORITHMS.items() if candidate.key == kind)
-        raise Refusal(
-            code="LT-ALGORITHM", field="protected.alg", found=f"{ascii(alg)} with a key of the kind {kind}", expected=fitting
-        )
+        found = f"{alg!a} with a key of the kind {kind}"
+        raise Refusal(code="LT-ALGORITHM", field="protected.alg", found=found, expected=fitting)

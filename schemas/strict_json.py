@@ -1,4 +1,4 @@
-"""Reads JSON the one strict way that the contract allows (§1), so that no two programs can read one message differently.
+"""Reads JSON the one strict way that the contract allows (§1): no two programs can read one message differently.
 
 It decides about bytes only. It knows no message, no manifest and no schema, and it never repairs what it reads.
 """
@@ -38,9 +38,9 @@ def loads(data: bytes, *, what: str) -> Any:
 
     `what` names the thing being read ("message", "manifest", …) and becomes the refusal's field.
     The caller bounds the size of `data`; time and memory are linear in it.
-    Raises Refusal LT-SHAPE for everything that contract §1 calls not strict: invalid UTF-8, a byte order mark, duplicate
-    member names, U+0000, unpaired surrogates, NaN and Infinity, integers beyond ±2^53, numbers too large for a double,
-    nesting deeper than 32, and anything that is not JSON.
+    Raises Refusal LT-SHAPE for everything that is not strict after contract §1: invalid UTF-8, a byte order mark,
+    duplicate member names, U+0000, unpaired surrogates, NaN and Infinity, integers beyond ±2^53, numbers too large for
+    a double, nesting deeper than 32, and anything that is not JSON.
     """
     try:
         return _read(data)
@@ -106,7 +106,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for name, _ in pairs:
             if name in seen:
-                raise _NotStrict(f"the member {ascii(name[:80])} twice in one object", "every member name once")
+                raise _NotStrict(f"the member {name[:80]!a} twice in one object", "every member name once")
             seen.add(name)
     return members
 

@@ -59,7 +59,7 @@ class SignatureVerdict:
         return all(finding.answer is Answer.good for finding in self._in_order())
 
     def first_fault(self) -> Finding | None:
-        """The finding that decides a refusal: the first that is not good in the order of contract §4 (steps 6, 7, 8)."""
+        """The finding that decides a refusal: the first one not good in the order of contract §4, steps 6 to 8."""
         return next((finding for finding in self._in_order() if finding.answer is not Answer.good), None)
 
     def as_dict(self) -> dict[str, dict[str, str]]:
@@ -79,7 +79,7 @@ class SignatureVerdict:
 def trust_at(
     *, not_before: datetime, not_after: datetime, revoked_at: datetime | None, signed_at: datetime, now: datetime
 ) -> Finding:
-    """Judge the times of a certificate (contract §4 step 8): good at `signed_at` and at `now`, and not revoked by `now`.
+    """Judge a certificate's times (contract §4 step 8): good at `signed_at` and at `now`, and not revoked by `now`.
 
     All times are aware. `now` is the time of receipt: the clock when a message comes in, the recorded time when an
     auditor asks later. `signed_at` is only the signer's word, so a certificate that was revoked before the message came
