@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 import asyncpg
 
 from schemas.problem import Problem
+
+#: A connection, opened for itself or borrowed from a pool.
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 #: Shown in pg_stat_activity, so that an operator can tell the exchange's sessions from others.
 APPLICATION_NAME = "lienthong"

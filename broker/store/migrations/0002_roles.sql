@@ -74,7 +74,7 @@ BEGIN
 
     GRANT INSERT, UPDATE ON agency, agency_code, mandate, agency_group, succession, certificate TO lienthong_operator;
     GRANT INSERT ON admin_action TO lienthong_operator, lienthong_keeper;
-    GRANT USAGE ON SEQUENCE directory_revision TO lienthong_operator;
+    GRANT USAGE ON SEQUENCE directory_revision, agency_agency_id_seq TO lienthong_operator;
     GRANT UPDATE ON exchange_epoch TO lienthong_operator;
 END
 $roles$;
