@@ -1,0 +1,342 @@
+"""Events: what the exchange writes down about itself, as canonical bytes that become leaves of the log (contract §9).
+
+An event holds codes, ids, digests, times and pseudonymous account ids. Never a text, a name or a phone number: events
+outlive the documents and are shown to auditors. The builders take what the deciding transaction knows and return
+bytes; they do no I/O and read no clock. Long lists are split, so that no event exceeds what a log entry may hold.
+
+Every body has `"v": 1`, `"event"` (the kind) and `"at"` (UTC, microseconds, "Z"). A split event also has `"part"` and
+`"parts"`, counted from 1; its first event is the one that a slip or a notice promises.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Protocol, TypeVar
+from uuid import UUID
+
+from schemas.agency_codes import is_canonical
+from schemas.canonical import canonical_json, leaf_hash
+from schemas.times import rfc3339
+
+VERSION: Final = 1
+"""Of the bodies; raised when a field changes its meaning, not when one is added."""
+
+BODY_LIMIT: Final = 65_535
+"""Bytes of an event at most: the size of a log entry (C2SP tlog-tiles)."""
+
+RECIPIENTS_PER_EVENT: Final = 500
+"""Contract §9: long recipient lists are split."""
+
+CONCERNS_PER_EVENT: Final = 50
+"""Documents that a change names, in one event: references are long, and share the event with the recipients."""
+
+ITEMS_PER_EVENT: Final = 150
+"""Items of a status message in one event; 500 of them would not fit into a log entry."""
+
+KINDS: Final = (
+    "accepted",
+    "rejected",
+    "dispatched",
+    "status_recorded",
+    "overdue",
+    "mailbox_reset",
+    "operator_action",
+    "directory_changed",
+)
+"""Every kind of event there is."""
+
+_T = TypeVar("_T")
+
+_TOKEN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+/=-]{0,127}", re.ASCII)
+
+
+class Referring(Protocol):
+    """What names a message: sender, id and digest (`schemas.manifest.Reference` and the broker's own records do)."""
+
+    @property
+    def from_(self) -> str: ...
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def digest(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event, ready to be inserted: `leaf` is SHA-256(0x00 ‖ body), `at` the time that the body tells."""
+
+    kind: str
+    body: bytes
+    leaf: bytes
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedStatus:
+    """One item of a status message, as judged. `error` is set if it was refused, `anomalous` if it contradicts."""
+
+    item: int
+    document: Referring
+    recipient: str
+    """Code of the agency whose delivery it is; for a 13 the one that is asked."""
+    code: str
+    at: datetime
+    """Signed time of the fact."""
+    anomalous: bool = False
+    error: str | None = None
+
+
+def accepted(
+    *,
+    at: datetime,
+    document: Referring,
+    action: str,
+    priority: int,
+    test: bool,
+    sent_at: datetime,
+    submitter: str,
+    thumbprint: bytes,
+    recipients: Sequence[tuple[str, str]],
+    parts: Sequence[str] = (),
+    concerns: Sequence[Referring] = (),
+    natural_key: bytes | None = None,
+    warnings: Sequence[str] = (),
+) -> list[Event]:
+    """A document was accepted.
+
+    `recipients` are (code, mailbox owner's code), `parts` digests in hex, `submitter` the agency or hub whose AMQP
+    user it was, `thumbprint` the SHA-256 of the signer's certificate, `warnings` codes of the error catalogue.
+    At least one event, even without recipients. Raises ValueError for a body beyond `BODY_LIMIT`.
+    """
+    common: dict[str, Any] = {
+        "document": _named(document),
+        "action": action,
+        "priority": priority,
+        "test": test,
+        "sent_at": rfc3339(sent_at),
+        "submitter": submitter,
+        "thumbprint": thumbprint.hex(),
+        "count": len(recipients),
+    }
+    if natural_key is not None:
+        common["natural_key"] = natural_key.hex()
+    whom = _split([list(pair) for pair in recipients], RECIPIENTS_PER_EVENT)
+    which = _split([_named(concerned) for concerned in concerns], CONCERNS_PER_EVENT)
+    how_many = max(len(whom), len(which))
+    events: list[Event] = []
+    for part in range(how_many):
+        body = common | {"recipients": whom[part] if part < len(whom) else []}
+        if part == 0:
+            body |= {"parts_digests": list(parts), "warnings": list(warnings)}
+        if part < len(which) and which[part]:
+            body["concerns"] = which[part]
+        events.append(_event("accepted", at, body, part, how_many))
+    return events
+
+
+def rejected(
+    *,
+    at: datetime,
+    error: str,
+    amqp_user: str | None,
+    kind: str | None = None,
+    claimed_from: str | None = None,
+    id: str | UUID | None = None,
+    digest: bytes | str | None = None,
+    verdict: Mapping[str, str] | None = None,
+    quarantined: bool = False,
+) -> Event:
+    """A message was refused with `error` of the catalogue.
+
+    What the message claims may be anything: it is written down only if it has the form of a code, a kind or an id.
+    `verdict` maps cryptography, trust and policy to good, bad or unknown.
+    """
+    body: dict[str, Any] = {"error": error, "quarantined": quarantined}
+    if amqp_user is not None and is_canonical(amqp_user):
+        body["amqp_user"] = amqp_user
+    if kind in ("document", "status", "notice", "request"):
+        body["kind"] = kind
+    if claimed_from is not None and is_canonical(claimed_from):
+        body["claimed_from"] = claimed_from
+    uuid = _uuid_text(id)
+    if uuid is not None:
+        body["id"] = uuid
+    if digest is not None:
+        body["digest"] = digest.hex() if isinstance(digest, bytes) else digest
+    if verdict is not None:
+        body["verdict"] = dict(verdict)
+    return _event("rejected", at, body)
+
+
+def dispatched(
+    *,
+    at: datetime,
+    message: Referring,
+    kind: str,
+    attempt: int,
+    owners: Sequence[str],
+    recipients: Sequence[str] | None = None,
+) -> Event:
+    """One publish was handed to RabbitMQ and confirmed.
+
+    `kind` is document, status or notice; `owners` the mailboxes served, at most 500; `recipients` the agencies that a
+    hub's or a rerouted copy is for, None where the owners are meant. Raises ValueError beyond the limits.
+    """
+    if len(owners) > RECIPIENTS_PER_EVENT or len(recipients or ()) > RECIPIENTS_PER_EVENT:
+        raise ValueError(f"one publish serves at most {RECIPIENTS_PER_EVENT} mailboxes and names as many recipients")
+    body: dict[str, Any] = {
+        "message": _named(message),
+        "kind": kind,
+        "attempt": attempt,
+        "owners": list(owners),
+    }
+    if recipients is not None:
+        body["recipients"] = list(recipients)
+    return _event("dispatched", at, body)
+
+
+def status_recorded(
+    *,
+    at: datetime,
+    message: Referring,
+    submitter: str,
+    thumbprint: bytes,
+    items: Sequence[RecordedStatus],
+) -> list[Event]:
+    """A status message was judged: every item of it, with its error if it was refused.
+
+    The caller may hand over the items of one document at a time, so that the event can be found by that document.
+    """
+    common: dict[str, Any] = {
+        "message": _named(message),
+        "submitter": submitter,
+        "thumbprint": thumbprint.hex(),
+    }
+    groups = _split([_item(item) for item in items], ITEMS_PER_EVENT)
+    return [
+        _event("status_recorded", at, common | {"items": group}, part, len(groups)) for part, group in enumerate(groups)
+    ]
+
+
+def overdue(*, at: datetime, document: Referring, what: str, due: datetime, recipients: Sequence[str]) -> list[Event]:
+    """A deadline passed at these recipients. `what` is `arrival` (no 01) or `change` (no 15 or 16)."""
+    groups = _split(list(recipients), RECIPIENTS_PER_EVENT)
+    common: dict[str, Any] = {"document": _named(document), "what": _token("what", what), "due": rfc3339(due)}
+    return [
+        _event("overdue", at, common | {"recipients": group}, part, len(groups)) for part, group in enumerate(groups)
+    ]
+
+
+def mailbox_reset(*, at: datetime, owner: str, generation: int) -> Event:
+    """A mailbox was lost or purged and had to be made again; `generation` is the new one's."""
+    return _event("mailbox_reset", at, {"owner": owner, "generation": generation})
+
+
+def operator_action(
+    *,
+    at: datetime,
+    actor: str,
+    action: str,
+    target: str,
+    reason_digest: bytes | None = None,
+    recipients: Sequence[str] = (),
+) -> list[Event]:
+    """An operator did something.
+
+    `actor` is a pseudonymous account id, `action` a word such as `document.hold`, `target` a code, an id or a digest;
+    the reason stays in the database, its SHA-256 is here. Raises ValueError for anything that is not one word.
+    """
+    common: dict[str, Any] = {
+        "actor": _token("actor", actor),
+        "action": _token("action", action),
+        "target": _token("target", target),
+    }
+    if reason_digest is not None:
+        common["reason_sha256"] = reason_digest.hex()
+    groups = _split(list(recipients), RECIPIENTS_PER_EVENT)
+    return [
+        _event("operator_action", at, common | ({"recipients": group} if group else {}), part, len(groups))
+        for part, group in enumerate(groups)
+    ]
+
+
+def directory_changed(
+    *,
+    at: datetime,
+    revision: int,
+    change: str,
+    codes: Sequence[str],
+    facts: Mapping[str, str | int | bool | None] | None = None,
+) -> list[Event]:
+    """The directory changed.
+
+    `change` is a word such as `agency.added` or `certificate.revoked`, `codes` the agencies it is about, `facts` what
+    else a verifier needs to recompute the projection: dates, digests, thumbprints, flags; never a name.
+    Raises ValueError for a fact that is not one word.
+    """
+    common: dict[str, Any] = {"revision": revision, "change": _token("change", change)}
+    if facts:
+        common["facts"] = {
+            name: _token(name, value) if isinstance(value, str) else value for name, value in facts.items()
+        }
+    groups = _split(list(codes), RECIPIENTS_PER_EVENT)
+    return [
+        _event("directory_changed", at, common | {"codes": group}, part, len(groups))
+        for part, group in enumerate(groups)
+    ]
+
+
+def _event(kind: str, at: datetime, fields: dict[str, Any], part: int = 0, parts: int = 1) -> Event:
+    fields["v"] = VERSION
+    fields["event"] = kind
+    fields["at"] = rfc3339(at)
+    if parts > 1:
+        fields["part"] = part + 1
+        fields["parts"] = parts
+    body = canonical_json(fields)
+    if len(body) > BODY_LIMIT:
+        raise ValueError(f"an event of kind {kind} has {len(body)} bytes, at most {BODY_LIMIT} fit into a log entry")
+    return Event(kind=kind, body=body, leaf=leaf_hash(body), at=at)
+
+
+def _split(items: list[_T], size: int) -> list[list[_T]]:
+    """`items` in groups of at most `size`; one empty group if there are none."""
+    if len(items) <= size:
+        return [items]
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _named(message: Referring) -> dict[str, str]:
+    return {"from": message.from_, "id": str(message.id), "digest": message.digest}
+
+
+def _item(item: RecordedStatus) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "item": item.item,
+        "document": _named(item.document),
+        "recipient": item.recipient,
+        "code": str(item.code),
+        "at": rfc3339(item.at),
+    }
+    if item.anomalous:
+        told["anomalous"] = True
+    if item.error is not None:
+        told["error"] = item.error
+    return told
+
+
+def _uuid_text(value: str | UUID | None) -> str | None:
+    if value is None or isinstance(value, UUID):
+        return None if value is None else str(value)
+    try:
+        parsed = str(UUID(value))
+    except ValueError:
+        return None
+    return parsed if parsed == value else None
+
+
+def _token(name: str, value: str) -> str:
+    if not _TOKEN.fullmatch(value):
+        raise ValueError(f"{name} of an event must be one word of a code's, id's or digest's letters, not {value!r}")
+    return value
