@@ -18,9 +18,8 @@ MAX_INTEGER: Final = 2**53
 
 _MAX_INTEGER_CHARACTERS: Final = len(str(-MAX_INTEGER))
 
-# Strings are matched whole, so that brackets inside them do not count. The quantifiers are possessive: without
-# backtracking the scan is linear, whatever is sent. A string that never ends matches to the end of the data.
-_STRINGS_AND_BRACKETS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?+|[\[\]{}]', re.DOTALL)
+# May match a backslash that is itself escaped: it only says that a closer look is needed.
+_SUSPICIOUS_ESCAPE: Final = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 _SURROGATE_OR_NUL: Final = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -57,29 +56,47 @@ def _read(data: bytes) -> Any:
     if data.startswith(b"\xef\xbb\xbf"):
         raise _NotStrict("a byte order mark", "UTF-8 without a byte order mark")
     text = data.decode("utf-8")
-    _check_depth(data)
-    value = _DECODER.decode(text)
+    try:
+        value = _DECODER.decode(text)
+    except RecursionError:  # The decoder's own bound, far above ours.
+        raise _too_deep() from None
+    if not _has_few_brackets(data):
+        _check_depth(value)
     # Valid UTF-8 holds no surrogates and the decoder refuses raw control characters: only escapes can bring them in.
-    if b"\\u" in data:
+    if b"\\" in data and _SUSPICIOUS_ESCAPE.search(data):
         _check_characters(value)
     return value
 
 
-def _check_depth(data: bytes) -> None:
-    """Bound the nesting before the decoder, which recurses, sees the data."""
-    if data.count(b"{") + data.count(b"[") <= MAX_DEPTH:
-        return
-    depth = 0
-    for match in _STRINGS_AND_BRACKETS.finditer(data):
-        first = data[match.start()]
-        if first in b"{[":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise _NotStrict(
-                    f"nesting deeper than {MAX_DEPTH} at byte {match.start()}", f"at most {MAX_DEPTH} levels"
-                )
-        elif first in b"}]":
-            depth -= 1
+def _has_few_brackets(data: bytes) -> bool:
+    """Whether there are too few brackets for deep nesting; a large message of few members is through in no time."""
+    count = 0
+    for bracket in (b"{", b"["):
+        position = data.find(bracket)
+        while position >= 0:
+            count += 1
+            if count > MAX_DEPTH:
+                return False
+            position = data.find(bracket, position + 1)
+    return True
+
+
+def _check_depth(value: Any) -> None:
+    """Go down level by level, through objects and arrays only."""
+    level = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+    if level:
+        raise _too_deep()
+
+
+def _too_deep() -> _NotStrict:
+    return _NotStrict(f"nesting deeper than {MAX_DEPTH}", f"at most {MAX_DEPTH} levels of objects and arrays")
 
 
 def _check_characters(value: Any) -> None:
