@@ -179,7 +179,9 @@ def _read_environment() -> dict[str, Any]:
                 found[name] = json.loads(text)
             except ValueError as error:
                 raise Problem(
-                    f"LIENTHONG_{name.upper()} is not JSON: {error}", "a JSON list or object", "Correct it, or unset it."
+                    f"LIENTHONG_{name.upper()} is not JSON: {error}",
+                    "a JSON list or object",
+                    "Correct it, or unset it.",
                 ) from None
     return found
 

@@ -83,7 +83,11 @@ def progress(what: str, *, total: int | None = None) -> Iterator[Callable[[int],
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bar:
             task = bar.add_task(what, total=total)
-            yield lambda steps=1: bar.advance(task, steps)
+
+            def move(steps: int = 1) -> None:
+                bar.advance(task, steps)
+
+            yield move
         return
     done, shown, started = 0, monotonic(), monotonic()
     of = f" of {total}" if total is not None else ""
@@ -126,7 +130,7 @@ def _explain(error: BaseException) -> int:
         say(error.diagnostics())
         return error.exit_code
     if isinstance(error, Refusal):
-        say(f"{error.entry.code}: {error}")
+        say(error.diagnostics())
         return BAD_INPUT
     server = _server_behind(error)
     if server is not None:
@@ -139,7 +143,11 @@ def _explain(error: BaseException) -> int:
         say(problem.diagnostics())
         return UNREACHABLE
     if isinstance(error, OSError) and error.filename is not None:
-        say(Problem(_one_line(error), "a file or folder that can be used", "Check its path and permissions").diagnostics())
+        say(
+            Problem(
+                _one_line(error), "a file or folder that can be used", "Check its path and permissions"
+            ).diagnostics()
+        )
         return BAD_INPUT
     say(
         f"This is a fault of the program: {type(error).__name__}: {_one_line(error)}. "
@@ -186,6 +194,4 @@ def _plain(value: object) -> object:
         return str(value)
     if isinstance(value, set | frozenset):
         return sorted(value)
-    if isinstance(value, tuple):
-        return list(value)
     raise TypeError(f"{type(value).__name__} cannot be shown as JSON")

@@ -86,7 +86,9 @@ def up(root: Path, *, tell: Tell = lambda _: None) -> Endpoints:
         endpoints = Endpoints(
             amqp_url=amqp_given or rabbitmq.amqp_url(_required(record.rabbitmq)),
             management_url=os.environ.get("LIENTHONG_MANAGEMENT_URL")
-            or (management_url_beside(amqp_given) if amqp_given else rabbitmq.management_url(_required(record.rabbitmq))),
+            or (
+                management_url_beside(amqp_given) if amqp_given else rabbitmq.management_url(_required(record.rabbitmq))
+            ),
             database_url=database_given or postgresql.database_url(_required(record.postgresql)),
         )
         _remember(root, replace(record, endpoints=endpoints))

@@ -154,7 +154,9 @@ def running_cluster(folder: Path) -> ProcessMark | None:
 
 def halt(server: ServerRecord) -> None:
     """End the cluster ("fast": sessions are cut, the data is written) and wait for it."""
-    cluster = server.process if server.process is not None and server.process.alive() else running_cluster(server.folder)
+    cluster = (
+        server.process if server.process is not None and server.process.alive() else running_cluster(server.folder)
+    )
     if cluster is not None:
         processes.stop(cluster, first=signal.SIGINT, patience=_STOP_PATIENCE)
 
@@ -222,9 +224,7 @@ def _configuration(server: ServerRecord) -> str:
     )
 
 
-def _sql(
-    server: ServerRecord, programs: Path, statement: str, *, database: str
-) -> subprocess.CompletedProcess[str]:
+def _sql(server: ServerRecord, programs: Path, statement: str, *, database: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(programs / "psql"), "--no-psqlrc", "--tuples-only", "--no-align", "--quiet", f"--command={statement}"],
         capture_output=True,

@@ -1,0 +1,61 @@
+# One command for everything: `make demo` to see it, `make test` to check it. Needs python3 and make; installs the rest.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo run test test-faults bench lint types format services-up services-down constraints clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## Make .venv with everything the project needs
+
+$(INSTALLED): pyproject.toml constraints.txt deploy/prepare
+	@deploy/prepare $(VENV) $(PYTHON)
+	@touch $@
+
+demo: install ## See the whole exchange at work
+	@$(BIN)/lienthong demo
+
+run: install ## Run the exchange on this machine until Ctrl-C
+	@$(BIN)/lienthong services up
+	@$(BIN)/lienthong run
+
+test: lint types ## Everything that must hold: lint, types, import rules, generated files, tests
+	@$(BIN)/python -m schemas.publish --check
+	@VENV=$(VENV) deploy/with-services $(BIN)/python -m pytest -q $(PYTEST_ARGS)
+
+test-faults: install ## The long tests: everything is killed at random, under load
+	@VENV=$(VENV) deploy/with-services $(BIN)/python -m pytest -q -m long --timeout=3600 $(PYTEST_ARGS)
+
+bench: install ## Measure this machine
+	@VENV=$(VENV) deploy/with-services $(BIN)/lienthong bench
+
+lint: install ## Style and import rules
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --check .; echo "Run: make format"; exit 1; }
+	@$(BIN)/lint-imports --no-logo >$(VENV)/import-rules.log || { cat $(VENV)/import-rules.log; exit 1; }
+
+types: install ## Types
+	@$(BIN)/mypy --no-error-summary
+
+format: install ## Bring all Python files into shape
+	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
+
+services-up: install ## Start the private RabbitMQ and PostgreSQL
+	@$(BIN)/lienthong services up
+
+services-down: ## End the private RabbitMQ and PostgreSQL
+	@test ! -x $(BIN)/lienthong || $(BIN)/lienthong services down
+
+constraints: ## Choose the newest versions of everything anew
+	@deploy/choose-versions $(PYTHON)
+
+clean: ## End the private servers; remove them, .venv and everything generated
+	@test ! -x $(BIN)/lienthong || $(BIN)/lienthong services down --erase
+	@rm -rf $(VENV) .local build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -prune -exec rm -rf {} +
