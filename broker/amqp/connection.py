@@ -153,10 +153,10 @@ class Session:
         # `ready` waits for one flag; stepping it once tells whether the flag is set, without a task.
         ready = self._connection.ready()
         try:
-            ready.send(None)  # type: ignore[attr-defined]
+            ready.send(None)
         except StopIteration:
             return False
-        ready.close()  # type: ignore[attr-defined]
+        ready.close()
         return not self.lost.is_set()
 
     async def writable(self) -> None:

@@ -22,6 +22,7 @@ import structlog
 from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
 from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity
+from pamqp.commands import Basic
 
 from broker.amqp.connection import (
     CHANNEL_TIMEOUT,
@@ -349,9 +350,10 @@ class _Consumption:
             telling.cancel()
             closing.cancel()
 
-    def _take(self, message: DeliveredMessage) -> None:
+    async def _take(self, message: DeliveredMessage) -> None:
         """Runs for each delivery, so it only appends."""
         delivery = message.delivery
+        assert isinstance(delivery, Basic.Deliver)
         properties = message.header.properties
         body = message.body
         size = len(body)
