@@ -12,7 +12,10 @@ from uuid import UUID
 
 from schemas.errors import Refusal
 
-_RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
+RFC3339_PATTERN: Final = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
+)
+_RFC3339: Final = re.compile(RFC3339_PATTERN.removeprefix("^").removesuffix("$"))
 _EXPECTED: Final = "a time of RFC 3339 with seconds and offset, such as 2026-03-12T08:30:00+07:00"
 
 

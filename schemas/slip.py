@@ -1,0 +1,113 @@
+"""The slip (contract §3.2): what the broker signs and adds to everything that it delivers, one for every publish.
+
+It tells a recipient what the sender's message cannot: when the exchange accepted it, for whom this copy is, with which
+certificate it was signed, and which event of the log it is promised to be. Signing is `schemas.jws`'s; here are only
+the bytes to be signed.
+"""
+
+import base64
+import binascii
+from datetime import datetime
+from typing import Annotated, Final, Literal
+
+import orjson
+from pydantic import AfterValidator, Field, ValidationError
+
+from schemas.errors import Refusal
+from schemas.manifest.common import SPEC, Code, Digest, Moment, Reference, Wire, refuse
+from schemas.manifest.refusals import refusal_of
+from schemas.strict_json import loads
+from schemas.times import rfc3339
+
+KIND: Final = "slip"
+
+
+def _is_base64(text: str) -> str:
+    try:
+        base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise refuse("base64 of a DER certificate", found=f"a text of {len(text)} characters") from None
+    return text
+
+
+class SlipRecipient(Wire):
+    """One agency that a hub's or a rerouted copy is for, and what the sender had written for it."""
+
+    code: Code
+    addressed_as: str
+
+
+class Slip(Wire):
+    """What one slip says. `document` refers to what is delivered: a document, or a forwarded status message."""
+
+    spec: Literal["lienthong/1"] = SPEC
+    kind: Literal["slip"] = KIND
+    document: Reference
+    accepted_at: Moment
+    attempt: Annotated[int, Field(ge=1)]
+    recipients: tuple[SlipRecipient, ...] | None = None
+    """Present on hub and rerouted copies; elsewhere the mailbox's owner is meant."""
+    certificate: Annotated[str, Field(min_length=1), AfterValidator(_is_base64)]
+    """Base64 of the DER certificate of who signed what is delivered."""
+    leaf: Digest
+    log_by: Moment
+
+    def certificate_der(self) -> bytes:
+        """The certificate's DER bytes."""
+        return base64.b64decode(self.certificate)
+
+
+def encode_slip(slip: Slip) -> bytes:
+    """The bytes that the broker signs. Put together by hand: one slip is made for every publish."""
+    document = slip.document
+    fields: dict[str, object] = {
+        "spec": SPEC,
+        "kind": KIND,
+        "document": {"from": document.from_, "id": str(document.id), "digest": document.digest},
+        "accepted_at": rfc3339(slip.accepted_at),
+        "attempt": slip.attempt,
+    }
+    if slip.recipients is not None:
+        fields["recipients"] = [{"code": one.code, "addressed_as": one.addressed_as} for one in slip.recipients]
+    return orjson.dumps(fields | {"certificate": slip.certificate, "leaf": slip.leaf, "log_by": rfc3339(slip.log_by)})
+
+
+def slip_bytes(
+    *,
+    document: Reference,
+    accepted_at: datetime,
+    attempt: int,
+    certificate_der: bytes,
+    leaf: bytes,
+    log_by: datetime,
+    recipients: tuple[SlipRecipient, ...] | None = None,
+) -> bytes:
+    """`encode_slip` from what the database holds: `certificate_der` and `leaf` as bytes."""
+    return encode_slip(
+        Slip(
+            document=document,
+            accepted_at=accepted_at,
+            attempt=attempt,
+            recipients=recipients,
+            certificate=base64.b64encode(certificate_der).decode(),
+            leaf=leaf.hex(),
+            log_by=log_by,
+        )
+    )
+
+
+def parse_slip(payload: bytes) -> Slip:
+    """Read a slip from its signed bytes.
+
+    Raises Refusal: LT-SHAPE if it is not strict JSON, LT-VERSION for another contract, LT-SCHEMA with the field's path.
+    """
+    claimed = loads(payload, what="slip")
+    if not isinstance(claimed, dict) or claimed.get("kind") != KIND:
+        raise Refusal(code="LT-SCHEMA", field="slip.kind", found="something else", expected=f'kind "{KIND}"')
+    if claimed.get("spec") != SPEC:
+        raise Refusal(code="LT-VERSION", field="slip.spec", found=str(claimed.get("spec")), expected=f'"{SPEC}"')
+    try:
+        return Slip.model_validate_json(payload, strict=True, by_alias=True, by_name=False)
+    except ValidationError as error:
+        refusal = refusal_of(error)
+    raise refusal
