@@ -1,0 +1,1 @@
+"""What agencies report about deliveries: judged item by item, recorded, folded into states, forwarded as signed."""

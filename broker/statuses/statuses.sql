@@ -1,0 +1,125 @@
+-- Status messages: what is known of the documents they mention, and what they change. Everything is one statement for
+-- a whole batch, and every lock is taken in the order of (document, recipient).
+
+-- name: earlier_messages
+-- Messages already recorded under these senders and ids, with the digest that was accepted.
+SELECT m.status_message_id, m.sender_id, m.id, m.digest
+  FROM unnest($1::bigint[], $2::uuid[]) AS w(sender_id, id)
+  JOIN status_message m USING (sender_id, id);
+
+-- name: documents
+-- Accepted documents by the code of their sender and their id.
+SELECT w.code, w.id, d.document_id, d.sender_id, d.digest
+  FROM unnest($1::text[], $2::uuid[]) AS w(code, id)
+  JOIN agency a ON a.code = w.code
+  JOIN document d ON d.sender_id = a.agency_id AND d.id = w.id;
+
+-- name: lock_deliveries
+-- The named deliveries, locked in a fixed order until the transaction ends.
+SELECT d.document_id, d.recipient_id, a.code AS recipient_code, d.owner_id, d.processing, d.recalled, d.anomalous,
+       d.dispatched_at IS NOT NULL AS dispatched, d.arrived_at, d.closed_at
+  FROM unnest($1::bigint[], $2::text[]) AS w(document_id, code)
+  JOIN agency a ON a.code = w.code
+  JOIN delivery d ON d.document_id = w.document_id AND d.recipient_id = a.agency_id
+ ORDER BY d.document_id, d.recipient_id
+   FOR NO KEY UPDATE OF d;
+
+-- name: changes
+-- Every change that was asked of these deliveries, with the reference of the asking message.
+SELECT c.document_id, c.recipient_id, c.asked_by, c.kind, c.state, c.answered_at,
+       a.code AS sender_code, coalesce(ad.id, m.id) AS message_id
+  FROM unnest($1::bigint[], $2::bigint[]) AS w(document_id, recipient_id)
+  JOIN change_request c USING (document_id, recipient_id)
+  LEFT JOIN document ad ON ad.document_id = c.asking_document_id
+  LEFT JOIN status_message m ON m.status_message_id = c.asking_status_id
+  JOIN agency a ON a.agency_id = coalesce(ad.sender_id, m.sender_id)
+ ORDER BY c.document_id, c.recipient_id, c.asked_at, c.asked_by;
+
+-- name: recorded
+-- Every status recorded of these deliveries so far.
+SELECT e.document_id, e.recipient_id, e.code, e.at, e.by_id, e.digest, e.answers
+  FROM unnest($1::bigint[], $2::bigint[]) AS w(document_id, recipient_id)
+  JOIN status_entry e USING (document_id, recipient_id);
+
+-- name: insert_messages
+-- Record status messages; a row for each that is new under its sender and id.
+INSERT INTO status_message (sender_id, id, digest, jws, thumbprint, concerns_sender_id, sent_at, accepted_at, leaf,
+                            log_by, refused_items)
+SELECT w.sender_id, w.id, w.digest, w.jws, w.thumbprint, w.concerns_sender_id, w.sent_at, $8, w.leaf, $9, w.refused
+  FROM unnest($1::bigint[], $2::uuid[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bigint[], $7::timestamptz[],
+              $10::bytea[], $11::jsonb[])
+       AS w(sender_id, id, digest, jws, thumbprint, concerns_sender_id, sent_at, leaf, refused)
+ON CONFLICT (sender_id, id) DO NOTHING
+RETURNING status_message_id, sender_id, id;
+
+-- name: insert_entries
+-- Record statuses; one that says what was said before by the same agency is recorded once.
+INSERT INTO status_entry (document_id, recipient_id, status_message_id, item, by_id, code, at, digest, reason, staff,
+                          answers, anomalous, recorded_at)
+SELECT w.document_id, w.recipient_id, w.status_message_id, w.item, w.by_id, w.code, w.at, w.digest, w.reason, w.staff,
+       w.answers, false, $12
+  FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::smallint[], $5::bigint[], $6::text[], $7::timestamptz[],
+              $8::bytea[], $9::text[], $10::jsonb[], $11::bytea[])
+       AS w(document_id, recipient_id, status_message_id, item, by_id, code, at, digest, reason, staff, answers)
+ON CONFLICT DO NOTHING;
+
+-- name: mark_anomalous
+-- Say of these deliveries' entries which contradict the others, as the fold over all of them decides.
+UPDATE status_entry e
+   SET anomalous = odd
+  FROM (SELECT h.document_id, h.recipient_id, h.status_message_id, h.item,
+               EXISTS (SELECT FROM unnest($3::bigint[], $4::bigint[], $5::text[], $6::timestamptz[], $7::bytea[])
+                                AS o(document_id, recipient_id, code, at, digest)
+                        WHERE (o.document_id, o.recipient_id, o.code, o.at, o.digest)
+                            = (h.document_id, h.recipient_id, h.code, h.at, h.digest)) AS odd
+          FROM unnest($1::bigint[], $2::bigint[]) AS w(document_id, recipient_id)
+          JOIN status_entry h USING (document_id, recipient_id)) AS judged
+ WHERE (e.document_id, e.recipient_id, e.status_message_id, e.item)
+     = (judged.document_id, judged.recipient_id, judged.status_message_id, judged.item)
+   AND e.anomalous <> odd;
+
+-- name: update_deliveries
+-- Write what the whole history of each delivery says.
+UPDATE delivery d
+   SET processing = w.processing, recalled = w.recalled, anomalous = w.anomalous, arrived_at = w.arrived_at,
+       closed_at = w.closed_at
+  FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::boolean[], $5::boolean[], $6::timestamptz[],
+              $7::timestamptz[])
+       AS w(document_id, recipient_id, processing, recalled, anomalous, arrived_at, closed_at)
+ WHERE d.document_id = w.document_id AND d.recipient_id = w.recipient_id;
+
+-- name: insert_take_backs
+-- One row of the change axis for each recipient that a 13 asks.
+INSERT INTO change_request (document_id, recipient_id, asked_by, kind, asking_status_id, asked_at)
+SELECT w.document_id, w.recipient_id, w.asked_by, 'take-back', w.status_message_id, $5
+  FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[])
+       AS w(document_id, recipient_id, asked_by, status_message_id)
+ON CONFLICT DO NOTHING;
+
+-- name: update_changes
+-- Write how far each asking message has come.
+UPDATE change_request c
+   SET state = w.state, answered_at = w.answered_at
+  FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::text[], $5::timestamptz[])
+       AS w(document_id, recipient_id, asked_by, state, answered_at)
+ WHERE (c.document_id, c.recipient_id, c.asked_by) = (w.document_id, w.recipient_id, w.asked_by)
+   AND (c.state, c.answered_at) IS DISTINCT FROM (w.state, w.answered_at);
+
+-- name: insert_request
+-- Record a request once; no row if this sender has used the id before.
+INSERT INTO request_message (sender_id, id, digest, request, since, received_at)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (sender_id, id) DO NOTHING
+RETURNING id;
+
+-- name: earlier_requests
+-- Requests already recorded under these senders and ids.
+SELECT r.sender_id, r.id, r.digest
+  FROM unnest($1::bigint[], $2::uuid[]) AS w(sender_id, id)
+  JOIN request_message r USING (sender_id, id);
+
+-- name: unpublished
+-- What must still leave because of these status messages.
+SELECT outgoing_id FROM outgoing
+ WHERE status_message_id = ANY($1::bigint[]) AND published_at IS NULL
+ ORDER BY outgoing_id;
