@@ -61,6 +61,8 @@ MAX_INLINE: Final = 128 * 1024
 MAX_SLIP: Final = 256 * 1024
 """Characters that the broker's slip may add to a message that was as large as a message may be."""
 
+_SLIP_MEMBER: Final = len(',"slip":""')
+
 _MAX_INLINE_PARTS: Final = 100
 """As many as a manifest may have parts (contract §2.2)."""
 
@@ -137,18 +139,14 @@ def parse_message(body: bytes, *, slip_allowed: bool) -> Message:
     Raises Refusal LT-SIZE for more than 512 KiB (a slip excepted) or more than 128 KiB of inline parts; LT-SHAPE for
     everything that is not strict JSON of the right shape; LT-ALGORITHM for an `alg` outside contract §1.
     """
-    limit = MAX_MESSAGE + MAX_SLIP if slip_allowed else MAX_MESSAGE
-    if len(body) > limit:
-        raise Refusal(code="LT-SIZE", field="message", found=f"{len(body)} bytes", expected=f"at most {limit} bytes")
+    _check_size(len(body), "message", slip=_SLIP_MEMBER + MAX_SLIP if slip_allowed else 0)
     members = _members(strict_json.loads(body, what="message"), what="message")
     slip = None
     if "slip" in members:
         if not slip_allowed:
             raise _shape("slip", "a slip", "no slip: only the broker adds one to what it delivers")
         slip = _text(members, "slip", MAX_SLIP)
-        if len(body) - len(slip) > MAX_MESSAGE:
-            found = f"{len(body) - len(slip)} bytes besides the slip"
-            raise Refusal(code="LT-SIZE", field="message", found=found, expected=f"at most {MAX_MESSAGE} bytes")
+    _check_size(len(body), "message", slip=0 if slip is None else _SLIP_MEMBER + len(slip))
     signed = _flattened(members)
     content = _content(members["content"]) if "content" in members else _NO_CONTENT
     return Message(signed=signed, content=content, slip=slip)
@@ -329,9 +327,10 @@ def _base64(text: str, *, field: str) -> bytes:
     return data
 
 
-def _check_size(length: int, field: str) -> None:
-    if length > MAX_MESSAGE:
-        raise Refusal(code="LT-SIZE", field=field, found=f"{length} bytes", expected=f"at most {MAX_MESSAGE} bytes")
+def _check_size(length: int, field: str, *, slip: int = 0) -> None:
+    if length - slip > MAX_MESSAGE:
+        expected = f"at most {MAX_MESSAGE} bytes, the broker's slip not counted"
+        raise Refusal(code="LT-SIZE", field=field, found=f"{length} bytes", expected=expected)
 
 
 def _check_inline(length: int) -> None:
