@@ -7,8 +7,10 @@ the bytes to be signed.
 
 import base64
 import binascii
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Final, Literal
+from uuid import UUID
 
 import orjson
 from pydantic import AfterValidator, Field, ValidationError
@@ -57,43 +59,33 @@ class Slip(Wire):
         return base64.b64decode(self.certificate)
 
 
-def encode_slip(slip: Slip) -> bytes:
-    """The bytes that the broker signs. Put together by hand: one slip is made for every publish."""
-    document = slip.document
+def encode_slip(
+    *,
+    from_: str,
+    id: str | UUID,
+    digest: str,
+    accepted_at: datetime,
+    attempt: int,
+    certificate: str,
+    leaf: str,
+    log_by: datetime,
+    recipients: Sequence[SlipRecipient] | None = None,
+) -> bytes:
+    """The bytes that the broker signs, for the message (`from_`, `id`, `digest`) that is delivered.
+
+    `certificate` is base64 of the DER of who signed that message, `leaf` lower-case hex. Nothing is checked: the values
+    come from the database, and one slip is made for every publish.
+    """
     fields: dict[str, object] = {
         "spec": SPEC,
         "kind": KIND,
-        "document": {"from": document.from_, "id": str(document.id), "digest": document.digest},
-        "accepted_at": rfc3339(slip.accepted_at),
-        "attempt": slip.attempt,
+        "document": {"from": from_, "id": str(id), "digest": digest},
+        "accepted_at": rfc3339(accepted_at),
+        "attempt": attempt,
     }
-    if slip.recipients is not None:
-        fields["recipients"] = [{"code": one.code, "addressed_as": one.addressed_as} for one in slip.recipients]
-    return orjson.dumps(fields | {"certificate": slip.certificate, "leaf": slip.leaf, "log_by": rfc3339(slip.log_by)})
-
-
-def slip_bytes(
-    *,
-    document: Reference,
-    accepted_at: datetime,
-    attempt: int,
-    certificate_der: bytes,
-    leaf: bytes,
-    log_by: datetime,
-    recipients: tuple[SlipRecipient, ...] | None = None,
-) -> bytes:
-    """`encode_slip` from what the database holds: `certificate_der` and `leaf` as bytes."""
-    return encode_slip(
-        Slip(
-            document=document,
-            accepted_at=accepted_at,
-            attempt=attempt,
-            recipients=recipients,
-            certificate=base64.b64encode(certificate_der).decode(),
-            leaf=leaf.hex(),
-            log_by=log_by,
-        )
-    )
+    if recipients is not None:
+        fields["recipients"] = [{"code": one.code, "addressed_as": one.addressed_as} for one in recipients]
+    return orjson.dumps(fields | {"certificate": certificate, "leaf": leaf, "log_by": rfc3339(log_by)})
 
 
 def parse_slip(payload: bytes) -> Slip:

@@ -40,7 +40,7 @@ PART_NAME_PATTERN: Final = (
 
 MEDIA_TYPE_PATTERN: Final = (
     r"^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
-    r"( ?; ?[A-Za-z0-9-]+=([A-Za-z0-9!#$&^_.+-]+|\"[^\"\\\x00-\x1f\x7f]*\"))*$"
+    r'( ?; ?[A-Za-z0-9-]+=([A-Za-z0-9!#$&^_.+-]+|"[^"\\\x00-\x1f\x7f]*"))*$'
 )
 """type/subtype of RFC 6838, with parameters."""
 
