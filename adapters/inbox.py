@@ -1,0 +1,573 @@
+"""What came, as rows: stored once, answered with 01, handed over until its block has finished.
+
+Functions of an open SQLite transaction (see `adapters.store`). `take_in` is the transaction of contract §10: document,
+parts, one row for each (from, id, recipient) and the signed 01 are written together or not at all; only when it has
+committed may the mailbox be acknowledged. Nothing here reads from the exchange.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from adapters import compose, outbox
+from adapters.identity import Signer
+from adapters.judge import Believed, Unbelieved
+from adapters.letter import Ref
+from adapters.store import get_meta, set_meta
+from schemas.manifest import DocumentManifest, NoticeManifest, Reference, StatusManifest
+from schemas.times import new_id, parse_rfc3339, rfc3339
+
+LAST_SEEN = "exchange time last seen"
+# A replay asks for a little more than what is missing: clocks and commits are not in the same order everywhere.
+REPLAY_MARGIN = timedelta(minutes=10)
+# Older 01s are signed anew when a document comes again, so that the exchange's limit for old messages cannot stop them.
+RESIGN_AFTER = timedelta(days=14)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Office:
+    """Who takes in: the mailbox's owner, the codes that it serves, the key that answers, and the time."""
+
+    code: str
+    codes: frozenset[str]
+    signer: Signer
+    now: datetime
+
+    @property
+    def seconds(self) -> float:
+        return self.now.timestamp()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Incoming:
+    """A message from the mailbox with what was found out about it, and which of its parts are in files."""
+
+    body: bytes
+    message_id: str
+    judged: Believed | Unbelieved
+    # Digests whose verified bytes lie in the folder of larger parts.
+    in_files: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class TakenIn:
+    """What a transaction has written; for waking whoever waits, and for reports."""
+
+    # (document, recipient) of new rows of the inbox.
+    stored: list[tuple[Ref, str]] = field(default_factory=list)
+    # Documents that had come before, with the number of their rows.
+    again: list[Ref] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
+    # Numbers of outbox rows about which a notice came.
+    answered: list[int] = field(default_factory=list)
+    notices: int = 0
+    aside: int = 0
+    # 01s, or a replay request, are in the outbox.
+    to_send: bool = False
+
+
+@dataclass(slots=True)
+class _Arrivals:
+    """01s to be signed, grouped: one message speaks of one sender's documents, rehearsals apart from the rest."""
+
+    items: dict[tuple[str, bool], list[tuple[dict[str, Any], int]]] = field(default_factory=dict)
+    # Rows of the inbox that already have an item above.
+    answered: set[int] = field(default_factory=set)
+    resend: set[int] = field(default_factory=set)
+
+    def add(self, key: tuple[str, bool], item: dict[str, Any], inbox_no: int) -> None:
+        if inbox_no not in self.answered:
+            self.answered.add(inbox_no)
+            self.items.setdefault(key, []).append((item, inbox_no))
+
+
+def missing_parts(believed: Believed) -> tuple[str, ...]:
+    """Digests of the parts that are not in the message itself and have to come from the content store."""
+    if not isinstance(believed.manifest, DocumentManifest):
+        return ()
+    content = believed.message.content
+    return tuple(dict.fromkeys(part.sha256 for part in believed.manifest.parts if part.sha256 not in content))
+
+
+def false_content(believed: Believed) -> str | None:
+    """Why an inline part is not what the manifest names, or None if all are."""
+    manifest = believed.manifest
+    if not isinstance(manifest, DocumentManifest):
+        return None
+    sizes = {part.sha256: part.size for part in manifest.parts}
+    for sha256, content in believed.message.content.items():
+        if sha256 not in sizes:
+            continue
+        if hashlib.sha256(content).hexdigest() != sha256 or len(content) != sizes[sha256]:
+            return f"the inline part {sha256} has other bytes than the manifest names"
+    return None
+
+
+def take_in(connection: sqlite3.Connection, batch: Sequence[Incoming], office: Office) -> TakenIn:
+    """Store a batch from the mailbox with everything that must be sent because of it."""
+    done = TakenIn()
+    arrivals = _Arrivals()
+    for incoming in batch:
+        judged = incoming.judged
+        if isinstance(judged, Unbelieved):
+            keep_aside(connection, incoming, judged, now=office.seconds)
+            done.aside += 1
+            continue
+        match judged.manifest:
+            case DocumentManifest():
+                _document(connection, incoming, judged, judged.manifest, office, arrivals, done)
+            case StatusManifest():
+                _statuses(connection, judged, judged.manifest, office, done)
+            case NoticeManifest():
+                _notices(connection, judged, judged.manifest, office, done)
+    _answer_arrivals(connection, arrivals, office, done)
+    return done
+
+
+def keep_aside(connection: sqlite3.Connection, incoming: Incoming, why: Unbelieved, *, now: float) -> None:
+    """Keep a message that is not believed, once, with its reason."""
+    connection.execute(
+        "INSERT INTO aside (at, code, why, message_id, sha256, body) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (sha256) DO UPDATE SET times = times + 1",
+        (now, why.code, why.why, incoming.message_id, hashlib.sha256(incoming.body).hexdigest(), incoming.body),
+    )
+
+
+def park(connection: sqlite3.Connection, body: bytes, why: str, *, now: float, next_try_at: float) -> None:
+    """Keep a document whose larger parts cannot be had yet; it gets its 01 when they are here."""
+    connection.execute(
+        "INSERT INTO parked (at, why, attempts, next_try_at, sha256, body) VALUES (?, ?, 1, ?, ?, ?)"
+        " ON CONFLICT (sha256) DO UPDATE SET attempts = attempts + 1, why = excluded.why,"
+        " next_try_at = excluded.next_try_at",
+        (now, why, next_try_at, hashlib.sha256(body).hexdigest(), body),
+    )
+
+
+def unpark(connection: sqlite3.Connection, body: bytes) -> None:
+    """The parked document has been taken in."""
+    connection.execute("DELETE FROM parked WHERE sha256 = ?", (hashlib.sha256(body).hexdigest(),))
+
+
+def parked_due(connection: sqlite3.Connection, *, now: float, limit: int) -> list[tuple[bytes, int]]:
+    """Parked messages to be tried again now, with the attempts so far."""
+    rows = connection.execute(
+        "SELECT body, attempts FROM parked WHERE next_try_at <= ? ORDER BY next_try_at LIMIT ?", (now, limit)
+    )
+    return [(bytes(body), int(attempts)) for body, attempts in rows]
+
+
+def request_replay(connection: sqlite3.Connection, since: datetime, office: Office) -> int:
+    """Put a signed request for everything since then into the outbox."""
+    message = compose.replay(since, signer=office.signer, id=str(new_id(office.now)), now=office.now)
+    return outbox.put(connection, message, now=office.seconds)
+
+
+# ── Documents ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _document(
+    connection: sqlite3.Connection,
+    incoming: Incoming,
+    judged: Believed,
+    manifest: DocumentManifest,
+    office: Office,
+    arrivals: _Arrivals,
+    done: TakenIn,
+) -> None:
+    slip = judged.slip
+    if slip is None:
+        raise AssertionError("a document is believed only with its slip")
+    signed = judged.message.signed
+    ref = Ref(manifest.from_, str(manifest.id), signed.digest)
+    _see(connection, slip.accepted_at)
+    row = connection.execute("SELECT no, digest FROM document WHERE sender = ? AND id = ?", ref[:2]).fetchone()
+    if row is not None and row[1] != ref.digest:
+        why = Unbelieved(code="LT-DUP-CONFLICT", why=f"{ref.sender} {ref.id} came before with the digest {row[1]}")
+        keep_aside(connection, incoming, why, now=office.seconds)
+        done.aside += 1
+        return
+    document_no = int(row[0]) if row is not None else _store(connection, incoming, judged, manifest, ref, office)
+    recipients = (
+        [(one.code, one.addressed_as) for one in slip.recipients]
+        if slip.recipients is not None
+        else [(office.code, office.code)]
+    )
+    key = (ref.sender, manifest.test)
+    known = 0
+    for code, addressed_as in recipients:
+        cursor = connection.execute(
+            "INSERT OR IGNORE INTO inbox (document_no, sender, id, recipient, addressed_as, urgent, stored_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (document_no, ref.sender, ref.id, code, addressed_as, manifest.document.priority >= 1, office.seconds),
+        )
+        if cursor.rowcount:
+            arrivals.add(key, _arrived(ref, code, office), int(cursor.lastrowid or 0))
+            done.stored.append((ref, code))
+            continue
+        known += 1
+        _came_again(connection, ref, code, key, office, arrivals)
+    if known:
+        done.again.append(ref)
+
+
+def _arrived(ref: Ref, recipient: str, office: Office) -> dict[str, Any]:
+    return compose.status_item(ref, "01", at=office.now, for_=None if recipient == office.code else recipient)
+
+
+def _came_again(
+    connection: sqlite3.Connection,
+    ref: Ref,
+    recipient: str,
+    key: tuple[str, bool],
+    office: Office,
+    arrivals: _Arrivals,
+) -> None:
+    """Not stored twice, but answered again: with the same signed bytes while they are young enough."""
+    inbox_no, arrival_no, created_at = connection.execute(
+        "UPDATE inbox SET copies = copies + 1 WHERE sender = ? AND id = ? AND recipient = ?"
+        " RETURNING no, arrival_no, (SELECT created_at FROM outbox WHERE outbox.no = arrival_no)",
+        (ref.sender, ref.id, recipient),
+    ).fetchone()
+    if arrival_no is not None and created_at > office.seconds - RESIGN_AFTER.total_seconds():
+        arrivals.resend.add(arrival_no)
+    else:
+        arrivals.add(key, _arrived(ref, recipient, office), inbox_no)
+
+
+def _store(
+    connection: sqlite3.Connection,
+    incoming: Incoming,
+    judged: Believed,
+    manifest: DocumentManifest,
+    ref: Ref,
+    office: Office,
+) -> int:
+    slip, message = judged.slip, judged.message
+    if slip is None or message.slip is None:
+        raise AssertionError("a document is believed only with its slip")
+    cursor = connection.execute(
+        "INSERT INTO document (sender, id, digest, jws, slip, certificate, verdict, action, priority, subject,"
+        " natural_key, accepted_at, stored_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *ref,
+            message.signed.stored(),
+            message.slip,
+            slip.certificate_der(),
+            json.dumps(judged.verdict.as_dict(), ensure_ascii=False),
+            str(manifest.action),
+            manifest.document.priority,
+            manifest.document.subject or "",
+            _key_digest(manifest),
+            rfc3339(slip.accepted_at),
+            office.seconds,
+        ),
+    )
+    document_no = int(cursor.lastrowid or 0)
+    for ordinal, part in enumerate(manifest.parts):
+        content = message.content.get(part.sha256)
+        if content is not None:
+            connection.execute("INSERT OR IGNORE INTO content (sha256, bytes) VALUES (?, ?)", (part.sha256, content))
+        elif part.sha256 not in incoming.in_files:
+            raise AssertionError(f"the part {part.sha256} was not fetched before its document was stored")
+        connection.execute(
+            "INSERT INTO part (document_no, ordinal, name, media_type, role, size, sha256)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (document_no, ordinal, part.name, part.media_type, str(part.role), part.size, part.sha256),
+        )
+    for target in manifest.concerns:
+        id, digest, key = (
+            (str(target.id), target.digest, None)
+            if isinstance(target, Reference)
+            else (None, None, target.key_digest())
+        )
+        connection.execute(
+            "INSERT INTO change (document_no, sender, id, digest, natural_key) VALUES (?, ?, ?, ?, ?)",
+            (document_no, target.from_, id, digest, key),
+        )
+    return document_no
+
+
+def _key_digest(manifest: DocumentManifest) -> bytes | None:
+    key = manifest.natural_key()
+    return None if key is None else key.key_digest()
+
+
+def _answer_arrivals(connection: sqlite3.Connection, arrivals: _Arrivals, office: Office, done: TakenIn) -> None:
+    for (_, test), items in arrivals.items.items():
+        for start in range(0, len(items), compose.MAX_ITEMS):
+            some = items[start : start + compose.MAX_ITEMS]
+            message = compose.statuses(
+                [item for item, _ in some], signer=office.signer, id=str(new_id(office.now)), now=office.now, test=test
+            )
+            no = outbox.put(connection, message, now=office.seconds)
+            connection.executemany(
+                "UPDATE inbox SET arrival_no = ? WHERE no = ?", [(no, inbox_no) for _, inbox_no in some]
+            )
+            done.to_send = True
+    if arrivals.resend:
+        outbox.make_due(connection, arrivals.resend)
+        done.to_send = True
+
+
+# ── Statuses and notices ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _statuses(
+    connection: sqlite3.Connection, judged: Believed, manifest: StatusManifest, office: Office, done: TakenIn
+) -> None:
+    slip, message = judged.slip, judged.message
+    if slip is None:
+        raise AssertionError("a status is believed only with its slip")
+    _see(connection, slip.accepted_at)
+    cursor = connection.execute(
+        "INSERT OR IGNORE INTO status_message (sender, id, digest, jws, slip, verdict, received_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            manifest.from_,
+            str(manifest.id),
+            message.signed.digest,
+            message.signed.stored(),
+            message.slip,
+            json.dumps(judged.verdict.as_dict(), ensure_ascii=False),
+            office.seconds,
+        ),
+    )
+    if not cursor.rowcount:
+        return
+    message_no = int(cursor.lastrowid or 0)
+    values = json.loads(message.signed.payload)["items"]
+    for position, (item, value) in enumerate(zip(manifest.items, values, strict=True)):
+        about = Ref(item.concerns.from_, str(item.concerns.id), item.concerns.digest)
+        code = str(item.code)
+        cursor = connection.execute(
+            "INSERT INTO status (message_no, item, sender, id, digest, agency, code, at, body, audience)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                message_no,
+                position,
+                *about,
+                item.for_ or manifest.from_,
+                code,
+                rfc3339(item.at),
+                json.dumps(value, ensure_ascii=False),
+                _audience(connection, about, code, office),
+            ),
+        )
+        done.statuses.append(int(cursor.lastrowid or 0))
+
+
+def _audience(connection: sqlite3.Connection, about: Ref, code: str, office: Office) -> str:
+    """A take-back asks us as recipients; all else tells us of what we sent. About a stranger's document: nobody."""
+    if code == "13":
+        return "recipient"
+    if about.sender not in office.codes:
+        return "nobody"
+    known = outbox.find(connection, about.as_dict())
+    return "nobody" if known is None else "sender"
+
+
+def _notices(
+    connection: sqlite3.Connection, judged: Believed, manifest: NoticeManifest, office: Office, done: TakenIn
+) -> None:
+    _see(connection, manifest.sent_at)
+    values = json.loads(judged.message.signed.payload)["items"]
+    for position, value in enumerate(values):
+        event = str(value["event"])
+        concerns = value.get("concerns") or {}
+        cursor = connection.execute(
+            "INSERT OR IGNORE INTO notice (id, item, event, body, ours, received_at) VALUES (?, ?, ?, ?, 0, ?)",
+            (str(manifest.id), position, event, json.dumps(value, ensure_ascii=False), office.seconds),
+        )
+        if not cursor.rowcount:
+            continue
+        done.notices += 1
+        if event == "mailbox-reset":
+            since = last_seen(connection)
+            request_replay(connection, replay_from(since), office)
+            done.to_send = True
+        no = outbox.answered(connection, concerns, event, value, now=office.seconds)
+        if no is not None:
+            done.answered.append(no)
+        if no is not None or event == "mailbox-reset":
+            connection.execute("UPDATE notice SET ours = 1 WHERE no = ?", (cursor.lastrowid,))
+
+
+def last_seen(connection: sqlite3.Connection) -> datetime | None:
+    """The newest time of the exchange that this store has seen; None for an empty store."""
+    text = get_meta(connection, LAST_SEEN)
+    return None if text is None else parse_rfc3339(text)
+
+
+def replay_from(since: datetime | None) -> datetime:
+    """From when on to ask again: the beginning, if nothing was seen yet."""
+    return datetime(1970, 1, 1, tzinfo=UTC) if since is None else since - REPLAY_MARGIN
+
+
+def _see(connection: sqlite3.Connection, moment: datetime) -> None:
+    text = rfc3339(moment)  # always UTC with microseconds: texts compare as times do
+    if (get_meta(connection, LAST_SEEN) or "") < text:
+        set_meta(connection, LAST_SEEN, text)
+
+
+# ── Handing over ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Taken:
+    """A row of the inbox that is being handed to the code."""
+
+    no: int
+    ref: Ref
+    recipient: str
+    addressed_as: str
+    # How often it was handed over before, without its block finishing.
+    earlier_attempts: int
+    jws: bytes
+    accepted_at: str
+    verdict: Mapping[str, Mapping[str, str]]
+    # (name, media type, role, size, sha256)
+    parts: tuple[tuple[str, str, str, int, str], ...]
+    changed_by: tuple[Ref, ...]
+    concerns: tuple[Ref, ...]
+
+
+def take(connection: sqlite3.Connection, *, now: float, limit: int) -> list[Taken]:
+    """Rows to be handed over now, urgent ones first; marked before the code sees them, so that a crash shows."""
+    rows = connection.execute(
+        "SELECT no FROM inbox WHERE state = 'waiting' AND next_try_at <= ? ORDER BY urgent DESC, no LIMIT ?",
+        (now, limit),
+    ).fetchall()
+    connection.executemany("UPDATE inbox SET state = 'taken', attempts = attempts + 1 WHERE no = ?", rows)
+    return [read_row(connection, no) for (no,) in rows]
+
+
+def next_take_at(connection: sqlite3.Connection) -> float | None:
+    """When the next waiting row may be handed over; None if none waits."""
+    (moment,) = connection.execute("SELECT min(next_try_at) FROM inbox WHERE state = 'waiting'").fetchone()
+    return None if moment is None else float(moment)
+
+
+def read_row(connection: sqlite3.Connection, no: int) -> Taken:
+    """One row of the inbox with its document."""
+    document_no, sender, id, digest, recipient, addressed_as, attempts, jws, accepted_at, verdict, key = (
+        connection.execute(
+            "SELECT d.no, d.sender, d.id, d.digest, i.recipient, i.addressed_as, i.attempts, d.jws, d.accepted_at,"
+            " d.verdict, d.natural_key FROM inbox i JOIN document d ON d.no = i.document_no WHERE i.no = ?",
+            (no,),
+        ).fetchone()
+    )
+    ref = Ref(sender, id, digest)
+    parts = connection.execute(
+        "SELECT name, media_type, role, size, sha256 FROM part WHERE document_no = ? ORDER BY ordinal", (document_no,)
+    ).fetchall()
+    return Taken(
+        no=no,
+        ref=ref,
+        recipient=recipient,
+        addressed_as=addressed_as,
+        earlier_attempts=max(attempts - 1, 0),
+        jws=bytes(jws),
+        accepted_at=accepted_at,
+        verdict=json.loads(verdict),
+        parts=tuple(parts),
+        changed_by=_changed_by(connection, ref, key),
+        concerns=concerned(connection, document_no),
+    )
+
+
+def _changed_by(connection: sqlite3.Connection, ref: Ref, natural_key: bytes | None) -> tuple[Ref, ...]:
+    rows = connection.execute(
+        "SELECT DISTINCT d.sender, d.id, d.digest FROM change c JOIN document d ON d.no = c.document_no"
+        " WHERE (c.sender = ? AND c.id = ?) OR (c.natural_key IS NOT NULL AND c.natural_key = ?) ORDER BY d.no",
+        (ref.sender, ref.id, natural_key),
+    )
+    return tuple(Ref(*row) for row in rows)
+
+
+def concerned(connection: sqlite3.Connection, document_no: int) -> tuple[Ref, ...]:
+    """The documents that a recall, update or replacement concerns, as far as they can be named with their digest."""
+    found: dict[Ref, None] = {}
+    for sender, id, digest, key in connection.execute(
+        "SELECT sender, id, digest, natural_key FROM change WHERE document_no = ?", (document_no,)
+    ).fetchall():
+        if id is not None and digest is not None:
+            found[Ref(sender, id, digest)] = None
+            continue
+        for row in connection.execute(
+            "SELECT sender, id, digest FROM document WHERE natural_key = ? AND action = 'new'", (key,)
+        ):
+            found[Ref(*row)] = None
+    return tuple(found)
+
+
+def finish(connection: sqlite3.Connection, no: int, state: str, *, now: float) -> None:
+    """The block has finished: `done`, or `refused`."""
+    connection.execute("UPDATE inbox SET state = ?, finished_at = ?, trouble = NULL WHERE no = ?", (state, now, no))
+
+
+def hand_back(connection: sqlite3.Connection, no: int, *, why: str | None, next_try_at: float) -> None:
+    """The block did not finish: it is handed over again, not before `next_try_at`."""
+    connection.execute(
+        "UPDATE inbox SET state = 'waiting', trouble = ?, next_try_at = ? WHERE no = ? AND state = 'taken'",
+        (why, next_try_at, no),
+    )
+
+
+def untouched(connection: sqlite3.Connection, numbers: Iterable[int]) -> None:
+    """Taken ahead and never shown to the code: as if it had not been taken."""
+    connection.executemany(
+        "UPDATE inbox SET state = 'waiting', attempts = attempts - 1 WHERE no = ? AND state = 'taken'",
+        [(number,) for number in numbers],
+    )
+
+
+def recover(connection: sqlite3.Connection, wait: Callable[[int], float], *, now: float) -> int:
+    """After a crash: rows that were in a block are handed over again, after the back-off for their attempts."""
+    rows = connection.execute("SELECT no, attempts FROM inbox WHERE state = 'taken'").fetchall()
+    connection.executemany(
+        "UPDATE inbox SET state = 'waiting', next_try_at = ?, trouble = 'the program ended inside the block'"
+        " WHERE no = ?",
+        [(now + wait(attempts), no) for no, attempts in rows],
+    )
+    return len(rows)
+
+
+# ── Gathering statuses ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def report(connection: sqlite3.Connection, item: Mapping[str, Any], *, speaker: str, test: bool) -> None:
+    """Remember a status to be gathered into the next signed message about its sender's documents."""
+    connection.execute(
+        "INSERT INTO status_due (speaker, sender, test, item) VALUES (?, ?, ?, ?)",
+        (speaker, item["concerns"]["from"], test, json.dumps(item, ensure_ascii=False)),
+    )
+
+
+def gather(connection: sqlite3.Connection, signer_for: Callable[[str], Signer], *, now: datetime) -> int:
+    """Sign what was reported, up to 500 items a message, one document sender each; returns the number of messages."""
+    groups: dict[tuple[str, str, bool], list[tuple[int, str]]] = {}
+    for no, speaker, sender, test, item in connection.execute(
+        "SELECT no, speaker, sender, test, item FROM status_due ORDER BY no"
+    ):
+        groups.setdefault((speaker, sender, bool(test)), []).append((no, item))
+    messages = 0
+    for (speaker, _, test), rows in groups.items():
+        for start in range(0, len(rows), compose.MAX_ITEMS):
+            some = rows[start : start + compose.MAX_ITEMS]
+            message = compose.statuses(
+                [json.loads(item) for _, item in some],
+                signer=signer_for(speaker),
+                id=str(new_id(now)),
+                now=now,
+                test=test,
+            )
+            outbox.put(connection, message, now=now.timestamp())
+            connection.executemany("DELETE FROM status_due WHERE no = ?", [(no,) for no, _ in some])
+            messages += 1
+    return messages

@@ -1,0 +1,188 @@
+"""What an agency's program must know to take part: `agency.toml`, read once and checked at the door.
+
+May not open connections or databases. Secrets are never in the file itself: the password of the AMQP user and the
+password of a key come from files or from the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from schemas.agency_codes import canonical_code
+from schemas.errors import Refusal
+from schemas.problem import Problem
+
+PASSWORD_VARIABLE = "LIENTHONG_AGENCY_AMQP_PASSWORD"  # noqa: S105 - the name of a variable, not a secret
+KEY_PASSWORD_VARIABLE = "LIENTHONG_AGENCY_KEY_PASSWORD"  # noqa: S105 - the name of a variable, not a secret
+DEFAULT_BROKER_CODE = "LT.EXCHANGE"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Served:
+    """An agency without a connection of its own that this hub speaks for."""
+
+    code: str
+    # Its own key and certificate, if the hub keeps them; otherwise the hub signs with its own under its mandate.
+    key_file: Path | None = None
+    certificate_file: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AgencySettings:
+    """The content of `agency.toml`; paths are absolute."""
+
+    # The agency's canonical code, and the AMQP user: the same code, or the hub's through which it is connected.
+    code: str
+    submitter: str
+    # Without user and password: those are `submitter` and the content of the password file.
+    amqp_url: str
+    amqp_password_file: Path | None
+    # The signing key (PEM) and its certificate (PEM or DER).
+    key_file: Path
+    certificate_file: Path
+    # Trusted roots, and intermediates between them and the agencies' certificates: one file or a folder of *.pem.
+    roots: Path
+    broker_code: str = DEFAULT_BROKER_CODE
+    # The exchange's certificates; two of them while one is replaced by the next.
+    broker_certificate_file: Path
+    # The content store: the folder that this agency and the exchange share.
+    content_dir: Path | None = None
+    # Inbox, outbox and parts live here.
+    data_dir: Path
+    served: tuple[Served, ...] = ()
+    # A document without an answer is sent again after this many seconds, then after twice as long, up to an hour.
+    resend_after_seconds: float = 60.0
+    # A document whose block raised is handed over again after this many seconds, then after twice as long.
+    again_after_seconds: float = 5.0
+
+    @property
+    def codes(self) -> frozenset[str]:
+        """Every code for which this program may speak."""
+        return frozenset({self.code, *(one.code for one in self.served)})
+
+    @property
+    def has_mailbox(self) -> bool:
+        """A served agency that only borrows its hub's user reads nothing: the mailbox is the hub's."""
+        return self.submitter == self.code
+
+    def amqp_password(self) -> str:
+        """The AMQP user's password, from the environment or its file. Raises Problem if there is neither."""
+        from_environment = os.environ.get(PASSWORD_VARIABLE)
+        if from_environment:
+            return from_environment
+        if self.amqp_password_file is None:
+            raise Problem(
+                found="no password for the AMQP user",
+                expected=f"amqp_password_file in agency.toml, or the variable {PASSWORD_VARIABLE}",
+                remedy="Write the password into a file readable by this user only and name it in agency.toml.",
+            )
+        return read_file(self.amqp_password_file, what="the AMQP password").decode("utf-8").strip()
+
+
+def read_file(path: Path, *, what: str) -> bytes:
+    """The file's bytes. Raises Problem that names the file and its purpose."""
+    try:
+        return path.read_bytes()
+    except OSError as why:
+        raise Problem(
+            found=f"{path}: {why.strerror or why}",
+            expected=f"a readable file with {what}",
+            remedy="Put the file there, or correct its path in agency.toml.",
+        ) from why
+
+
+def load(path: Path) -> AgencySettings:
+    """Read `agency.toml`; relative paths count from its folder. Raises Problem that names the field."""
+    raw = read_file(path, what="the agency's settings")
+    try:
+        table = tomllib.loads(raw.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as why:
+        raise Problem(
+            found=f"{path}: {why}", expected="a TOML file", remedy="Correct the file or make it anew with `init`."
+        ) from why
+    return from_table(table, folder=path.resolve().parent, what=str(path))
+
+
+def from_table(table: Mapping[str, Any], *, folder: Path, what: str) -> AgencySettings:
+    """Settings from a table as in `agency.toml` (also used for simulated offices). Raises Problem."""
+    reader = _Reader(table, folder=folder, what=what)
+    code = reader.code("code")
+    served = tuple(
+        Served(
+            code=row.code("code"),
+            key_file=row.optional_path("key_file"),
+            certificate_file=row.optional_path("certificate_file"),
+        )
+        for row in reader.rows("served")
+    )
+    return AgencySettings(
+        code=code,
+        submitter=reader.code("submitter", default=code),
+        amqp_url=reader.text("amqp_url"),
+        amqp_password_file=reader.optional_path("amqp_password_file"),
+        key_file=reader.path("key_file"),
+        certificate_file=reader.path("certificate_file"),
+        roots=reader.optional_path("roots_dir") or reader.path("root_file"),
+        broker_code=reader.code("broker_code", default=DEFAULT_BROKER_CODE),
+        broker_certificate_file=reader.path("broker_certificate_file"),
+        content_dir=reader.optional_path("content_dir"),
+        data_dir=reader.path("data_dir"),
+        served=served,
+        resend_after_seconds=reader.number("resend_after_seconds", default=60.0),
+        again_after_seconds=reader.number("again_after_seconds", default=5.0),
+    )
+
+
+class _Reader:
+    """Takes typed values out of a TOML table and says which field is wrong."""
+
+    def __init__(self, table: Mapping[str, Any], *, folder: Path, what: str) -> None:
+        self._table = table
+        self._folder = folder
+        self._what = what
+
+    def _problem(self, field: str, found: str, expected: str) -> Problem:
+        return Problem(
+            found=f"{self._what}: {field} is {found}",
+            expected=expected,
+            remedy=f"Set {field} in {self._what}; `lienthong-agency init` writes a complete file.",
+        )
+
+    def text(self, field: str, default: str | None = None) -> str:
+        value = self._table.get(field, default)
+        if not isinstance(value, str) or not value:
+            raise self._problem(field, "missing" if value is None else repr(value), "a text")
+        return value
+
+    def code(self, field: str, default: str | None = None) -> str:
+        value = self.text(field, default)
+        try:
+            return canonical_code(value)
+        except Refusal as why:
+            raise self._problem(field, repr(value), "an agency code such as H53.31.20") from why
+
+    def path(self, field: str) -> Path:
+        return (self._folder / Path(self.text(field)).expanduser()).absolute()
+
+    def optional_path(self, field: str) -> Path | None:
+        return self.path(field) if self._table.get(field) is not None else None
+
+    def number(self, field: str, default: float) -> float:
+        value = self._table.get(field, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+            raise self._problem(field, repr(value), "a number of seconds above 0")
+        return float(value)
+
+    def rows(self, field: str) -> tuple[_Reader, ...]:
+        value = self._table.get(field, [])
+        if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+            raise self._problem(field, repr(value), f"a list of tables [[{field}]]")
+        return tuple(
+            _Reader(row, folder=self._folder, what=f"{self._what}, [[{field}]] number {position}")
+            for position, row in enumerate(value, start=1)
+        )
