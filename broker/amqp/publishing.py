@@ -14,10 +14,8 @@ import asyncio
 import random
 import secrets
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import partial
 from itertools import count
 from typing import Any, Self
@@ -26,11 +24,12 @@ import structlog
 from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
 from aiormq.exceptions import DeliveryError, PublishError
-from pamqp.common import FieldValue
 
 from broker.amqp import frames
 from broker.amqp.connection import CHANNEL_TIMEOUT, LOST, Backoff, Link, LinkClosed, Session, lost_instead_of_cancelled
-from schemas.jws import MEDIA_TYPE
+from broker.amqp.messages import CONFIRMED, Fate, Outcome, OutgoingMessage
+
+__all__ = ["CONFIRMED", "Fate", "Outcome", "OutgoingMessage", "Publisher"]
 
 log = structlog.get_logger(__name__)
 
@@ -46,53 +45,6 @@ PIECE_BYTES = 256 * 1024
 
 PATIENCE = 60.0
 """Seconds after which a publish without an answer is reported as failed."""
-
-
-class Fate(StrEnum):
-    CONFIRMED = "confirmed"
-    UNROUTABLE = "unroutable"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one publish. `reason` says why, unless it was confirmed."""
-
-    fate: Fate
-    reason: str = ""
-
-    @property
-    def confirmed(self) -> bool:
-        return self.fate is Fate.CONFIRMED
-
-    @property
-    def unroutable(self) -> bool:
-        return self.fate is Fate.UNROUTABLE
-
-    @property
-    def failed(self) -> bool:
-        return self.fate is Fate.FAILED
-
-
-CONFIRMED = Outcome(Fate.CONFIRMED)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutgoingMessage:
-    """One publish: persistent and mandatory, under the link's own user (contract §3)."""
-
-    exchange: str
-    routing_key: str
-    body: bytes
-    type: str
-    """The manifest's kind."""
-    bcc: tuple[str, ...] = ()
-    """Further routing keys, which recipients do not see; at most 499 (contract §3.1)."""
-    headers: Mapping[str, FieldValue] = field(default_factory=dict)
-    priority: int = 0
-    content_type: str = MEDIA_TYPE
-    message_id: str | None = None
-    """Unique for each publish, not for each document; made when it is not given."""
 
 
 class _Flight:

@@ -12,9 +12,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
@@ -33,7 +32,10 @@ from broker.amqp.connection import (
     Session,
     lost_instead_of_cancelled,
 )
-from broker.amqp.watermark import DeliveryTag, Stretch, Watermark
+from broker.amqp.messages import DeliveryTag, Incoming
+from broker.amqp.watermark import Stretch, Watermark
+
+__all__ = ["Batch", "BatchReader", "Incoming", "ReaderState"]
 
 log = structlog.get_logger(__name__)
 
@@ -53,27 +55,6 @@ class ReaderState(StrEnum):
     QUEUE_MISSING = "queue missing"
     REFUSED = "refused"
     STOPPED = "stopped"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Incoming:
-    """One delivered message. What counts is signed, inside the body; everything else here is a hint, but `user_id`
-    and `routing_key`, which the server has checked (contract §3)."""
-
-    body: bytes
-    """Cut to `body_limit` + 1 bytes if it was longer, so that it is still recognised as too long."""
-    size: int
-    """Length of the body as delivered, in bytes."""
-    exchange: str
-    routing_key: str
-    user_id: str | None
-    message_id: str | None
-    type: str | None
-    content_type: str | None
-    headers: Mapping[str, Any]
-    priority: int
-    redelivered: bool
-    delivery_tag: DeliveryTag
 
 
 class Batch:

@@ -14,10 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from pamqp.common import FieldValue
-
-from broker.amqp.publishing import OutgoingMessage
-from broker.amqp.reading import Incoming
+from broker.amqp.messages import HeaderValue, Incoming, OutgoingMessage
 from schemas import wire
 
 LT_MESSAGE_ID: Final = "lt-message-id"
@@ -83,10 +80,10 @@ def replay_message(incoming: Incoming, *, broker_user: str) -> OutgoingMessage:
     return _republished(incoming, wire.SUBMIT, _headers(incoming, 0, broker_user))
 
 
-def _headers(incoming: Incoming, attempt: int, broker_user: str) -> dict[str, FieldValue]:
+def _headers(incoming: Incoming, attempt: int, broker_user: str) -> dict[str, HeaderValue]:
     """Ours only: what an agency put there (CC, BCC and whatever else) does not travel on."""
     source = origin(incoming, broker_user=broker_user)
-    headers: dict[str, FieldValue] = {wire.LT_ATTEMPT: attempt}
+    headers: dict[str, HeaderValue] = {wire.LT_ATTEMPT: attempt}
     if source.submitter is not None:
         headers[wire.LT_SUBMITTER] = source.submitter
     if source.message_id is not None:
@@ -94,7 +91,7 @@ def _headers(incoming: Incoming, attempt: int, broker_user: str) -> dict[str, Fi
     return headers
 
 
-def _republished(incoming: Incoming, exchange: str, headers: dict[str, FieldValue]) -> OutgoingMessage:
+def _republished(incoming: Incoming, exchange: str, headers: dict[str, HeaderValue]) -> OutgoingMessage:
     return OutgoingMessage(
         exchange=exchange,
         routing_key=incoming.routing_key,

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import NewType
 
-DeliveryTag = NewType("DeliveryTag", int)
+from broker.amqp.messages import DeliveryTag
 
 
 class Stretch:
