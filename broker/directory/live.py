@@ -39,32 +39,37 @@ def today_in_vietnam() -> date:
 async def load_directory(connection: Connection, known: Directory | None = None) -> Directory:
     """The directory as it is in the database, built upon ``known`` with only what is newer.
 
-    Reads one consistent state, in a transaction of its own.
+    Reads one consistent state, in a transaction of its own; the connection must not be in one.
     """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        revision: int = await connection.fetchval(_SQL["newest_revision"])
-        today = today_in_vietnam()
-        if known is not None and revision < known.revision:  # the database was restored from an earlier time
-            known = None
-        base = known or Directory.build()
-        since = base.revision if known is not None else -1
-        if revision == since:
-            return base if base.today == today else base.updated(today=today)
+        return await read_directory(connection, known)
 
-        async def rows(query: str) -> list[dict[str, Any]]:
-            found: list[dict[str, Any]] = []
-            async for row in connection.cursor(_SQL[query], since, prefetch=ROWS_AT_ONCE):
-                found.append(dict(row))
-                if len(found) % ROWS_AT_ONCE == 0:
-                    await asyncio.sleep(0)
-            return found
 
-        agencies = [Agency(**row) for row in await rows("agencies_since")]
-        aliases = [Alias(**row) for row in await rows("aliases_since")]
-        mandates = [Mandate(**row) for row in await rows("mandates_since")]
-        groups = [Group(**row | {"member_ids": tuple(row["member_ids"])}) for row in await rows("groups_since")]
-        successions = [Succession(**row) for row in await rows("successions_since")]
-        certificates = [Enrolled(**row) for row in await rows("certificates_since")]
+async def read_directory(connection: Connection, known: Directory | None = None) -> Directory:
+    """As `load_directory`, inside the caller's transaction, which sees to it that the tables fit each other."""
+    revision: int = await connection.fetchval(_SQL["newest_revision"])
+    today = today_in_vietnam()
+    if known is not None and revision < known.revision:  # the database was restored from an earlier time
+        known = None
+    base = known or Directory.build()
+    since = base.revision if known is not None else -1
+    if revision == since:
+        return base if base.today == today else base.updated(today=today)
+
+    async def rows(query: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        async for row in connection.cursor(_SQL[query], since, prefetch=ROWS_AT_ONCE):
+            found.append(dict(row))
+            if len(found) % ROWS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return found
+
+    agencies = [Agency(**row) for row in await rows("agencies_since")]
+    aliases = [Alias(**row) for row in await rows("aliases_since")]
+    mandates = [Mandate(**row) for row in await rows("mandates_since")]
+    groups = [Group(**row | {"member_ids": tuple(row["member_ids"])}) for row in await rows("groups_since")]
+    successions = [Succession(**row) for row in await rows("successions_since")]
+    certificates = [Enrolled(**row) for row in await rows("certificates_since")]
     return base.updated(agencies, aliases, mandates, groups, successions, certificates, revision=revision, today=today)
 
 
@@ -128,14 +133,12 @@ class LiveDirectory:
                 await self.refresh()
             except Exception as error:  # whatever it is: documents go on with the directory as it was known last
                 if not failing:
-                    known_kind = isinstance(
-                        error, (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
-                    )
+                    lost = isinstance(error, (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError))
                     _log.warning(
                         "the directory cannot be refreshed and stays at revision %d: %s",
                         self._directory.revision,
                         error,
-                        exc_info=not known_kind,
+                        exc_info=not lost,
                     )
                 failing = True
             else:

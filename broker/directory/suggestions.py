@@ -20,8 +20,9 @@ _ALIKE = str.maketrans({"O": "0", "I": "1", "L": "1", "S": "5", "B": "8"})
 
 
 def written(text: str) -> str:
-    """The form in which codes and aliases are compared: NFC, trimmed, upper case."""
-    return unicodedata.normalize("NFC", text).strip().upper()
+    """The form in which codes and aliases are compared: NFC, trimmed, ASCII in upper case."""
+    trimmed = unicodedata.normalize("NFC", text).strip()
+    return trimmed.upper() if trimmed.isascii() else trimmed  # "ß" must not become the two letters of a code
 
 
 def folded_name(name: str) -> str:

@@ -1,0 +1,120 @@
+"""What every change of the directory has in common: one transaction, one revision, one record of who and why.
+
+A change holds the directory's advisory lock until its transaction ends, so revisions become visible in their order
+(`live` relies on that); it leaves an event for the log and a row of what operators did. Decides nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import TypeAlias
+
+from broker.directory.live import VIETNAM, read_directory
+from broker.directory.records import Agency, AgencyId
+from broker.directory.suggestions import written
+from broker.store.pool import Connection
+from broker.store.queries import load_queries
+from schemas.events import directory_changed
+from schemas.problem import Problem
+
+SQL = load_queries("broker.directory", "changes.sql")
+
+#: Held by every change of the directory until its transaction ends; any fixed number that nothing else uses.
+DIRECTORY_LOCK = 0x6C74_0002
+
+
+#: What an event tells beside the codes: words, numbers and flags, never a name.
+Facts: TypeAlias = Mapping[str, str | int | bool | None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Author:
+    """Who changes the directory, and why. Kept in the database, never in the log."""
+
+    actor: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """A change that is under way."""
+
+    connection: Connection
+    author: Author
+    revision: int
+    #: When it is made; every event and row of this change carries this time.
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def today(self) -> date:
+        """The day in Vietnamese time on which validity is judged."""
+        return self.at.astimezone(VIETNAM).date()
+
+    async def record(
+        self,
+        change: str,
+        codes: Sequence[str],
+        *,
+        agency_id: AgencyId | None = None,
+        facts: Facts | None = None,
+        target: str | None = None,
+    ) -> None:
+        """Write the event and the operator's action. ``change`` is a word such as ``agency.added``."""
+        events = directory_changed(at=self.at, revision=self.revision, change=change, codes=codes, facts=facts)
+        await self.connection.execute(
+            SQL["write_events"],
+            self.at,
+            [event.kind for event in events],
+            [event.body for event in events],
+            [event.leaf for event in events],
+            agency_id,
+        )
+        author = self.author
+        await self.connection.execute(
+            SQL["write_action"], self.at, author.actor, change, target or ", ".join(codes[:5]), author.reason
+        )
+
+
+@asynccontextmanager
+async def changing(connection: Connection, author: Author) -> AsyncIterator[Change]:
+    """A transaction that may change the directory; nothing of it remains if the block raises."""
+    async with connection.transaction():
+        await connection.execute(SQL["lock"], DIRECTORY_LOCK)
+        revision: int = await connection.fetchval(SQL["next_revision"])
+        yield Change(connection=connection, author=author, revision=revision)
+
+
+async def agency_named(connection: Connection, text: str, *, today: date | None = None) -> Agency:
+    """The open agency that a person named by code or alias.
+
+    Raises Problem if there is none, with the codes that may have been meant, or if an alias names several.
+    """
+    key = written(text)
+    rows = await connection.fetch(SQL["agency_by_code"], key, today or datetime.now(VIETNAM).date())
+    found = [Agency(**dict(row)) for row in rows]
+    if found and (len(found) == 1 or found[0].code == key):
+        return found[0]
+    if found:
+        raise Problem(
+            found=f"“{text}”, an alias of several agencies, among them {found[0].code} and {found[1].code}",
+            expected="a code or alias that names one agency",
+            remedy="write the code itself",
+        )
+    directory = await read_directory(connection)
+    meant = directory.suggestions(text)
+    gone = directory.closed(text)
+    if gone is not None:
+        heirs = ", ".join(agency.code for agency in directory.successors(gone.id)) or "nobody recorded"
+        raise Problem(
+            found=f"{gone.code} {gone.name}, closed on {gone.valid_until}",
+            expected="an agency that exists",
+            remedy=f"name its successor: {heirs}",
+        )
+    raise Problem(
+        found=f"no agency “{text}” in the directory",
+        expected="the code or an alias of an agency",
+        remedy=f"did you mean {', '.join(meant)}?" if meant else "look it up with `lienthong agency list`",
+    )

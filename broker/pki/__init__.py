@@ -1,0 +1,1 @@
+"""A certificate authority for development and small trials; in production the government's is configured instead."""
