@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.verification import (
     Criticality,
     ExtensionPolicy,
@@ -47,7 +48,15 @@ MAX_INTERMEDIATES: Final = 16
 
 _PEM: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
-_UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension)
+# The library warns about what it will refuse one day; where warnings are errors, that day is today.
+_UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    CryptographyDeprecationWarning,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+)
 _UNREADABLE_EXTENSION: Final = (*_UNREADABLE, x509.UnsupportedGeneralNameType)
 
 
@@ -247,6 +256,13 @@ def _limits_broken(chain: Sequence[x509.Certificate]) -> str | None:
     return None
 
 
+def _must_be_authority(_: Policy, __: x509.Certificate, constraints: x509.BasicConstraints) -> None:
+    # The library asks this of whoever issued the certificate that it verifies, but not of that certificate itself, and
+    # where the last step is checked here the issuer takes that place.
+    if not constraints.ca:
+        raise ValueError("an issuer whose basicConstraints do not make it an authority")
+
+
 def _must_sign_certificates(_: Policy, __: x509.Certificate, usage: x509.KeyUsage | None) -> None:
     if usage is not None and not usage.key_cert_sign:
         raise ValueError("an authority whose key usage does not allow keyCertSign")
@@ -255,7 +271,7 @@ def _must_sign_certificates(_: Policy, __: x509.Certificate, usage: x509.KeyUsag
 _ANY: Final = ExtensionPolicy.permit_all()
 _CA: Final = (
     ExtensionPolicy.permit_all()
-    .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, None)
+    .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, _must_be_authority)
     .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _must_sign_certificates)
 )
 
@@ -289,6 +305,11 @@ def _load(data: bytes, *, pem: bool) -> x509.Certificate:
         cert = x509.load_pem_x509_certificate(data) if pem else x509.load_der_x509_certificate(data)
         # The library reads these when they are asked for; whoever gets the certificate may rely on them.
         _ = (cert.version, cert.extensions, cert.subject, cert.issuer, cert.not_valid_before_utc)
+        if cert.serial_number <= 0:
+            raise ValueError("the serial number is not positive")
+        # Otherwise one certificate could be written, and named by its thumbprint, in several ways.
+        if not cert.public_bytes(Encoding.DER).endswith(b"\x00" + cert.signature):
+            raise ValueError("the signature does not end with the last byte")
     except _UNREADABLE_EXTENSION as problem:
         raise _shape(f"something that cannot be read ({problem})", "an X.509 certificate in PEM or DER") from problem
     return cert
