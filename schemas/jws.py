@@ -66,7 +66,7 @@ _SLIP_MEMBER: Final = len(',"slip":""')
 _MAX_INLINE_PARTS: Final = 100
 """As many as a manifest may have parts (contract §2.2)."""
 
-_MAX_PROTECTED: Final = 4096
+_MAX_PROTECTED: Final = 2048
 """Characters of a protected header; a real one has about 150."""
 
 _MAX_SIGNATURE: Final = 4 * LARGEST_SIGNATURE // 3 + 3
