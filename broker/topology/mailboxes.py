@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import asyncpg
+
 from broker.store.pool import Connection
 from broker.store.queries import load_queries
+from schemas.problem import Problem
 
 QUERIES = load_queries("broker.topology", "topology.sql")
 
@@ -21,8 +24,15 @@ class MailboxOwner:
 
 
 async def load_mailbox_owners(connection: Connection) -> list[MailboxOwner]:
-    """All owners of mailboxes that are not closed, by code."""
-    rows = await connection.fetch(QUERIES["mailbox_owners"])
+    """All owners of mailboxes that are not closed, by code. Raises Problem if the database has no directory yet."""
+    try:
+        rows = await connection.fetch(QUERIES["mailbox_owners"])
+    except asyncpg.UndefinedTableError as error:
+        raise Problem(
+            found="the database has no directory of agencies",
+            expected="the exchange's tables",
+            remedy="run `lienthong db migrate`, then add agencies",
+        ) from error
     return [MailboxOwner(agency_id=row["agency_id"], code=row["code"], level=row["level"]) for row in rows]
 
 
