@@ -178,7 +178,8 @@ def sign(payload: bytes, *, key: PrivateKey, thumbprint: bytes, alg: str | None 
 
     `thumbprint` is the SHA-256 of the signer's DER certificate. The algorithm follows from the key (P-256 ES256, P-384
     ES384, RSA PS256, Ed25519 EdDSA); `alg` may ask for RS256 with an RSA key.
-    Raises Refusal LT-ALGORITHM if `alg` does not fit the key, or RSA has fewer than 2048 bits.
+    Raises Refusal LT-ALGORITHM if `alg` does not fit the key, or RSA has fewer than 2048 bits; ValueError if the
+    thumbprint does not have 32 bytes.
     """
     return _sign(payload, key, thumbprint, TYP, alg)
 
@@ -237,6 +238,8 @@ def _sign(payload: bytes, key: PrivateKey, thumbprint: bytes, typ: str, alg: str
 
 @lru_cache(maxsize=256)
 def _protected_text(alg: str, typ: str, thumbprint: bytes) -> str:
+    if len(thumbprint) != sha256().digest_size:
+        raise ValueError(f"a thumbprint of {len(thumbprint)} bytes; SHA-256 of the DER certificate has 32")
     header = {"alg": alg, "typ": typ, "x5t#S256": base64url.encode(thumbprint)}
     return base64url.encode(json.dumps(header, separators=(",", ":")).encode("ascii"))
 

@@ -4,6 +4,7 @@ import json
 from base64 import b64encode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from hashlib import sha256
 from time import process_time
 from typing import Any
@@ -324,6 +325,19 @@ def test_nothing_is_signed_with_an_algorithm_that_does_not_fit(kind: str, alg: s
     with pytest.raises(Refusal) as caught:
         sign(PAYLOAD, key=KEYS[kind], thumbprint=THUMBPRINT, alg=alg)
     assert caught.value.code == "LT-ALGORITHM"
+
+
+def test_nothing_is_signed_under_a_thumbprint_that_nobody_would_read() -> None:
+    with pytest.raises(ValueError, match="thumbprint"):
+        sign(PAYLOAD, key=KEYS["P-256"], thumbprint=THUMBPRINT[:20])
+
+
+def test_an_rsa_signature_of_another_length_than_the_key_does_not_hold() -> None:
+    signed = sign(PAYLOAD, key=KEYS["RSA-2048"], thumbprint=THUMBPRINT)
+    raw = base64url.decode(signed.signature, field="signature")
+    for longer in (b"\x00" + raw, raw + b"\x00"):
+        assert not signature_holds(replace(signed, signature=base64url.encode(longer)), KEYS["RSA-2048"].public_key())
+    assert not signature_holds(signed, new_private_key("RSA-3072").public_key())
 
 
 @pytest.mark.parametrize("signer", KEYS)
