@@ -1,13 +1,16 @@
-"""Signatures against the published vectors and against two independent libraries."""
+"""Signatures against the published vectors, two independent libraries, and openssl alone."""
 
 import json
+import subprocess
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicNumbers
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc import jws as joserfc_jws
 from joserfc.jwk import ECKey, OKPKey, RSAKey
@@ -192,3 +195,60 @@ def test_we_verify_what_jwcrypto_signs(alg: str) -> None:
     for signed in (parse_stored(token.serialize().encode()), parse_compact(token.serialize(compact=True))):
         assert (signed.payload, signed.alg, signed.thumbprint) == (PAYLOAD, alg, THUMBPRINT)
         assert signature_holds(signed, key.public_key())
+
+
+DIGEST_OPTIONS = {
+    "RS256": ["-sha256"],
+    "PS256": ["-sha256", "-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:32"],
+    "ES256": ["-sha256"],
+    "ES384": ["-sha384"],
+}
+
+
+def openssl(*arguments: str, folder: Path) -> None:
+    done = subprocess.run(["openssl", *arguments], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("alg", ALGORITHMS)
+def test_openssl_alone_can_sign_and_verify(alg: str, tmp_path: Path) -> None:
+    key = KEYS[KEY_OF[alg]]
+    (tmp_path / "key.pem").write_bytes(private_key_pem(key))
+    (tmp_path / "public.pem").write_bytes(public_pem(key))
+    header = base64url.encode(json.dumps({"alg": alg, **HEADER}).encode())
+    payload = base64url.encode(PAYLOAD)
+    (tmp_path / "input").write_text(f"{header}.{payload}")
+    if alg == "EdDSA":
+        make = ["pkeyutl", "-sign", "-inkey", "key.pem", "-rawin", "-in", "input", "-out", "signature"]
+        check = [
+            "pkeyutl",
+            "-verify",
+            "-pubin",
+            "-inkey",
+            "public.pem",
+            "-rawin",
+            "-in",
+            "input",
+            "-sigfile",
+            "signature",
+        ]
+    else:
+        make = ["dgst", *DIGEST_OPTIONS[alg], "-sign", "key.pem", "-out", "signature", "input"]
+        check = ["dgst", *DIGEST_OPTIONS[alg], "-verify", "public.pem", "-signature", "signature", "input"]
+
+    openssl(*make, folder=tmp_path)
+    made = (tmp_path / "signature").read_bytes()
+    size = {"ES256": 32, "ES384": 48}.get(alg)
+    if size is not None:
+        r, s = decode_dss_signature(made)
+        made = r.to_bytes(size, "big") + s.to_bytes(size, "big")
+    body = json.dumps({"protected": header, "payload": payload, "signature": base64url.encode(made)}).encode()
+    assert signature_holds(parse_message(body, slip_allowed=False).signed, key.public_key())
+
+    ours = sign(PAYLOAD, key=key, thumbprint=THUMBPRINT, alg=alg)
+    raw = base64url.decode(ours.signature, field="signature")
+    if size is not None:
+        raw = encode_dss_signature(int.from_bytes(raw[:size], "big"), int.from_bytes(raw[size:], "big"))
+    (tmp_path / "input").write_bytes(ours.signing_input())
+    (tmp_path / "signature").write_bytes(raw)
+    openssl(*check, folder=tmp_path)
