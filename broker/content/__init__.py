@@ -1,0 +1,1 @@
+"""Parts above the inline limit, behind one interface (contract §6)."""

@@ -1,0 +1,1 @@
+"""How what was accepted leaves the exchange: fan-out, slips, notices, the retry ladder (contract §3)."""
