@@ -25,9 +25,9 @@ from adapters import compose, heard, inbox, outbox
 from adapters.compose import ChangeOf, Outgoing, PreparedPart
 from adapters.content import ContentMissing, ContentStore, LocalFolder, PartFiles, measure
 from adapters.delivery import LAST_AGAIN_SECONDS, Delivery, letter_of
-from adapters.identity import Keyring, load_keyring
+from adapters.identity import Keyring, Signer, load_keyring
 from adapters.inbox import TakenIn
-from adapters.judge import load_trust
+from adapters.judge import Trust, load_trust
 from adapters.letter import (
     Accepted,
     IncomingLetter,
@@ -51,6 +51,8 @@ log = logging.getLogger("lienthong.adapters")
 
 T = TypeVar("T")
 
+# The file in the data folder that holds inbox and outbox.
+DATABASE = "agency.sqlite3"
 # How long `send` waits for the exchange's confirm before it leaves the letter to the pump.
 CONFIRM_WITHIN_SECONDS = 30.0
 # What recipients report; 01 goes out by itself, 13 is `take_back`, 15 and 16 are `agree` and `decline`.
@@ -112,13 +114,16 @@ class Agency:
         executor: Executor | None = None,
         pace: Pace | None = None,
         content: ContentStore | None = None,
+        trust: Trust | None = None,
         on_taken_in: Callable[[TakenIn], None] | None = None,
     ) -> None:
         self.settings = settings
         self._given_executor = executor
         self._pace = pace or Pace()
         self._given_content = content
-        self._on_taken_in = on_taken_in
+        self._given_trust = trust
+        # Called after every transaction that stored something from the mailbox; must not block.
+        self.on_taken_in = on_taken_in
         self._resources = AsyncExitStack()
         self._outcomes: dict[tuple[Ref, str], bool] = {}
         self.store: Store
@@ -145,12 +150,12 @@ class Agency:
                 stack.callback(threads.shutdown)
                 self._executor = threads
             self._keyring = load_keyring(settings)
-            trust = load_trust(settings)
+            trust = self._given_trust or load_trust(settings)
             self._content = self._given_content
             if self._content is None and settings.content_dir is not None:
                 self._content = LocalFolder(settings.content_dir, settings.submitter)
             self._files = PartFiles(settings.data_dir / "parts")
-            self.store = await Store.open(settings.data_dir / "agency.sqlite3", self._executor)
+            self.store = await Store.open(settings.data_dir / DATABASE, self._executor)
             stack.push_async_callback(self.store.close)
             self._signals = Signals()
             self._pump = Pump(
@@ -163,7 +168,7 @@ class Agency:
                 executor=self._executor,
                 pace=self._pace,
                 signals=self._signals,
-                on_taken_in=self._on_taken_in,
+                on_taken_in=self.on_taken_in,
             )
             self._pumping = asyncio.create_task(self._pump_when_free())
             stack.push_async_callback(self._stop)
@@ -300,8 +305,15 @@ class Agency:
         await sent.confirmed(confirm_within)
         return sent
 
-    async def sign(self, letter: Letter, *, sender: str | None = None, change: ChangeOf | None = None) -> Outgoing:
-        """Store the parts and sign, without sending yet."""
+    async def sign(
+        self,
+        letter: Letter,
+        *,
+        sender: str | None = None,
+        change: ChangeOf | None = None,
+        signer: Signer | None = None,
+    ) -> Outgoing:
+        """Store the parts and sign, without sending yet; by default with the key that speaks for `sender`."""
         speaker = sender or self.settings.code
         if speaker not in self.settings.codes:
             raise Problem(
@@ -316,7 +328,7 @@ class Agency:
                 letter,
                 parts,
                 speaker=speaker,
-                signer=self._keyring.speaking_for(speaker),
+                signer=signer or self._keyring.speaking_for(speaker),
                 id=letter.id or str(new_id(now)),
                 now=now,
                 change=change,
@@ -328,6 +340,11 @@ class Agency:
         no = await self.store.run(lambda connection: outbox.put(connection, message, now=time.time()))
         self._pump.wake(documents=True)
         return Sent(self, no, message.ref)
+
+    async def sent(self, id: str) -> Sent | None:
+        """A document that this agency has put into its outbox earlier, by its id."""
+        found = await self.store.run(lambda connection: outbox.sent_document(connection, id))
+        return None if found is None else Sent(self, *found)
 
     def _prepare(self, parts: Iterable[Part]) -> list[PreparedPart]:
         """Measure; the smallest travel inline while they fit, the others go to the content store."""
@@ -375,8 +392,9 @@ class Agency:
     async def receive(self, *, idle: float | None = None, ahead: int = 1) -> AsyncIterator[Delivery]:
         """Documents that are stored and wait, urgent ones first; endless, or until nothing came for `idle` seconds.
 
-        `ahead` are marked as handed over in one transaction; with more than one, a crash may flag some as `again` that
-        the code has not seen. A delivery whose block was never entered is handed over again, unflagged.
+        A delivery that was handed over is the code's: open its block, here or in a task, or put it back with `later`;
+        else it comes again after the next start. `ahead` are marked as handed over in one transaction; with more than
+        one, a crash may flag some as `again` that the code has not seen.
         """
         deadline = None if idle is None else time.monotonic() + idle
         while True:
@@ -408,10 +426,8 @@ class Agency:
             for one in taken:
                 letter = letter_of(one, self.read_part)
                 self._outcomes.pop((letter.ref, letter.recipient), None)
-                delivery = Delivery(one, letter, self)
-                yield delivery
-                if delivery.entered:
-                    unseen.remove(one.no)
+                unseen.remove(one.no)
+                yield Delivery(one, letter, self)
         finally:
             if unseen:
                 await self.store.run(lambda connection: inbox.untouched(connection, unseen))

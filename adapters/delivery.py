@@ -56,7 +56,6 @@ class Delivery:
     def __init__(self, taken: Taken, letter: IncomingLetter, desk: Desk) -> None:
         self._taken = taken
         self._desk = desk
-        self._entered = False
         self.letter = letter
 
     @property
@@ -69,14 +68,13 @@ class Delivery:
         """How often it was handed over before."""
         return self._taken.earlier_attempts
 
-    @property
-    def entered(self) -> bool:
-        """Whether a block was opened for it."""
-        return self._entered
-
     async def __aenter__(self) -> IncomingLetter:
-        self._entered = True
         return self.letter
+
+    async def later(self) -> None:
+        """Without a block: put it back into the inbox, as if it had not been looked at."""
+        no = self._taken.no
+        await self._desk.store.run(lambda connection: inbox.untouched(connection, [no]))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, why: BaseException | None, trace: TracebackType | None

@@ -63,10 +63,10 @@ class TakenIn:
     stored: list[tuple[Ref, str]] = field(default_factory=list)
     # Documents that had come before, with the number of their rows.
     again: list[Ref] = field(default_factory=list)
-    statuses: list[int] = field(default_factory=list)
-    # Numbers of outbox rows about which a notice came.
-    answered: list[int] = field(default_factory=list)
-    notices: int = 0
+    # (document, agency it tells of, code) of statuses about documents of ours.
+    statuses: list[tuple[Ref, str, str]] = field(default_factory=list)
+    # Items of notices about messages of ours, as the exchange signed them.
+    answered: list[Mapping[str, Any]] = field(default_factory=list)
     aside: int = 0
     # 01s, or a replay request, are in the outbox.
     to_send: bool = False
@@ -154,12 +154,15 @@ def unpark(connection: sqlite3.Connection, body: bytes) -> None:
     connection.execute("DELETE FROM parked WHERE sha256 = ?", (hashlib.sha256(body).hexdigest(),))
 
 
-def parked_due(connection: sqlite3.Connection, *, now: float, limit: int) -> list[tuple[bytes, int]]:
-    """Parked messages to be tried again now, with the attempts so far."""
+def parked_due(
+    connection: sqlite3.Connection, *, now: float, limit: int
+) -> tuple[list[tuple[bytes, int]], float | None]:
+    """Parked messages to be tried now, with the attempts so far; and when the next one becomes due."""
     rows = connection.execute(
         "SELECT body, attempts FROM parked WHERE next_try_at <= ? ORDER BY next_try_at LIMIT ?", (now, limit)
-    )
-    return [(bytes(body), int(attempts)) for body, attempts in rows]
+    ).fetchall()
+    (next_at,) = connection.execute("SELECT min(next_try_at) FROM parked").fetchone()
+    return [(bytes(body), int(attempts)) for body, attempts in rows], next_at
 
 
 def request_replay(connection: sqlite3.Connection, since: datetime, office: Office) -> int:
@@ -345,21 +348,23 @@ def _statuses(
     for position, (item, value) in enumerate(zip(manifest.items, values, strict=True)):
         about = Ref(item.concerns.from_, str(item.concerns.id), item.concerns.digest)
         code = str(item.code)
-        cursor = connection.execute(
+        agency, audience = item.for_ or manifest.from_, _audience(connection, about, code, office)
+        connection.execute(
             "INSERT INTO status (message_no, item, sender, id, digest, agency, code, at, body, audience)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 message_no,
                 position,
                 *about,
-                item.for_ or manifest.from_,
+                agency,
                 code,
                 rfc3339(item.at),
                 json.dumps(value, ensure_ascii=False),
-                _audience(connection, about, code, office),
+                audience,
             ),
         )
-        done.statuses.append(int(cursor.lastrowid or 0))
+        if audience == "sender":
+            done.statuses.append((about, agency, code))
 
 
 def _audience(connection: sqlite3.Connection, about: Ref, code: str, office: Office) -> str:
@@ -386,14 +391,13 @@ def _notices(
         )
         if not cursor.rowcount:
             continue
-        done.notices += 1
         if event == "mailbox-reset":
             since = last_seen(connection)
             request_replay(connection, replay_from(since), office)
             done.to_send = True
         no = outbox.answered(connection, concerns, event, value, now=office.seconds)
         if no is not None:
-            done.answered.append(no)
+            done.answered.append(value)
         if no is not None or event == "mailbox-reset":
             connection.execute("UPDATE notice SET ours = 1 WHERE no = ?", (cursor.lastrowid,))
 

@@ -189,14 +189,14 @@ def entry(connection: sqlite3.Connection, no: int) -> Entry:
     )
 
 
-def sent_document(connection: sqlite3.Connection, id: str) -> Ref | None:
-    """The document of ours with this id; the accepted one, if its id was used twice."""
+def sent_document(connection: sqlite3.Connection, id: str) -> tuple[int, Ref] | None:
+    """Row and reference of the document of ours with this id; the accepted one, if its id was used twice."""
     row = connection.execute(
-        "SELECT speaker, id, digest FROM outbox WHERE kind = 'document' AND id = ?"
+        "SELECT no, speaker, id, digest FROM outbox WHERE kind = 'document' AND id = ?"
         " ORDER BY state = 'accepted' DESC, no LIMIT 1",
         (id,),
     ).fetchone()
-    return None if row is None else Ref(*row)
+    return None if row is None else (int(row[0]), Ref(*row[1:]))
 
 
 def body(connection: sqlite3.Connection, no: int) -> bytes:

@@ -96,6 +96,8 @@ class Signals:
     outbox: Signal = field(default_factory=Signal)
     # Documents, statuses or notices have been stored.
     inbox: Signal = field(default_factory=Signal)
+    # A document waits for its larger parts.
+    parked: Signal = field(default_factory=Signal)
     # Whether there is a connection just now, and why not.
     connection: Signal = field(default_factory=Signal)
 
@@ -378,9 +380,9 @@ class Pump:
                 self._pace.first_fetch_again_seconds * 2.0 ** min(attempts, 16), self._pace.last_fetch_again_seconds
             )
             now = time.time()
-            await self._store.run(
-                lambda connection: inbox.park(connection, incoming.body, trouble, now=now, next_try_at=now + wait)
-            )
+            parking = partial(inbox.park, body=incoming.body, why=trouble, now=now, next_try_at=now + wait)
+            await self._store.run(parking)
+            self._signals.parked.set()
             return
         whole = replace(incoming, in_files=frozenset(digests))
         office = self.office()
@@ -400,14 +402,17 @@ class Pump:
 
     async def _retry_parked(self) -> None:
         while True:
-            for body, attempts in await self._store.run(partial(inbox.parked_due, now=time.time(), limit=10)):
+            seen = self._signals.parked.version
+            due, next_at = await self._store.run(partial(inbox.parked_due, now=time.time(), limit=10))
+            for body, attempts in due:
                 incoming = await self._in_thread(partial(_judge, Arrival(tag=0, body=body, message_id=""), self._trust))
                 if isinstance(incoming.judged, Unbelieved):
                     await self._take_in([incoming])
                     await self._store.run(partial(inbox.unpark, body=body))
                 else:
                     await self._fetch_and_take_in(incoming, attempts=attempts, parked=True)
-            await asyncio.sleep(self._pace.first_fetch_again_seconds)
+            if not due:
+                await self._signals.parked.wait(seen, None if next_at is None else max(next_at - time.time(), 0.0))
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
