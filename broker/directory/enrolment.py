@@ -19,6 +19,7 @@ from broker.directory.changing import SQL, Author, agency_named, changing
 from broker.directory.records import Agency, AgencyId, Custody, Enrolled
 from broker.store.pool import Connection
 from schemas.certificates import check_chain, load_certificates, public_key_of, thumbprint
+from schemas.errors import Refusal
 from schemas.problem import Problem
 from schemas.times import rfc3339
 
@@ -163,3 +164,32 @@ async def _enrolled_before(connection: Connection, known: Enrolled, agency: Agen
             "make a new key and enrol its certificate",
         )
     return known
+
+
+async def examine(
+    connection: Connection, data: bytes, *, roots: Sequence[x509.Certificate], at: datetime
+) -> dict[str, object]:
+    """What can be said of a certificate (as for `enrol_certificate`) at a time: path, agency, revocation, verdict.
+
+    Changes nothing. Raises Refusal LT-SHAPE if it cannot be read.
+    """
+    leaf, *intermediates = load_certificates(data)
+    try:
+        check_chain(leaf, intermediates, roots, at)
+        path = None
+    except Refusal as refusal:
+        path = refusal.diagnostics()
+    known = await _enrolled(connection, thumbprint(leaf))
+    agency = await _agency(connection, known.agency_id) if known is not None else None
+    revoked_at = known.revoked_at if known is not None else None
+    return {
+        "good": path is None and known is not None and (revoked_at is None or revoked_at > at),
+        "thumbprint": thumbprint(leaf).hex(),
+        "subject": leaf.subject.rfc4514_string(),
+        "issuer": leaf.issuer.rfc4514_string(),
+        "not_before": leaf.not_valid_before_utc,
+        "not_after": leaf.not_valid_after_utc,
+        "path": path or "leads to a configured root",
+        "agency": f"{agency.code} {agency.name}" if agency is not None else "not enrolled: speaks for nobody",
+        "revocation": "not revoked" if revoked_at is None else f"revoked since {revoked_at:%Y-%m-%d %H:%M}",
+    }

@@ -223,7 +223,7 @@ def _drop(draft: _Draft, row: AgencyRow) -> None:
 def _differences(row: AgencyRow, agency: Agency, directory: Directory) -> list[str]:
     """What the row says otherwise than the directory, in words."""
     found = []
-    if row.name != agency.name:
+    if row.name.casefold() != agency.name.casefold():
         found.append(f"the name “{agency.name}”")
     if row.level is not None and row.level != agency.level:
         found.append(f"the level {agency.level}")
