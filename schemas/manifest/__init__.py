@@ -106,7 +106,7 @@ def parse_manifest(payload: bytes) -> AnyManifest:
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """The bytes to be signed: UTF-8 JSON by wire names, without nulls and without fields that say what absence says."""
+    """The bytes to be signed: UTF-8 JSON by wire names; a field that says what its absence says is left out."""
     fields = manifest.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True)
     kind = type(manifest).model_fields["kind"].default
     return orjson.dumps({"spec": SPEC, "kind": kind} | fields)
