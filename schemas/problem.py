@@ -54,4 +54,5 @@ def _clause(text: str) -> str:
 
 def _sentence(text: str) -> str:
     stripped = text.strip()
+    stripped = stripped[:1].upper() + stripped[1:]
     return stripped if stripped.endswith((".", "!", "?")) else f"{stripped}."
