@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
+from rich.console import Group
 from rich.table import Table
 
 from broker.cli.author import ReasonOption, author_of
 from broker.cli.output import JsonOption, emit, progress, run, say
 from broker.directory import changes, national
 from broker.directory.connecting import Papers, give_connection, papers_without_connection
-from broker.directory.csv_rows import RejectedRow
 from broker.directory.exchange import ensure_exchange
 from broker.directory.importing import ImportReport
 from broker.directory.listing import list_agencies, list_groups, list_served, show_agency
@@ -68,9 +68,7 @@ def add_command(
         try:
             return await give_connection(connection, agency, settings)
         except Problem:
-            say(
-                f"{agency.code} is in the directory. Give it its connection with `lienthong agency connect {agency.code}`."
-            )
+            say(f"{agency.code} is in the directory; `lienthong agency connect {agency.code}` gives it its connection.")
             raise
 
     emit(asdict(_with_database(add)), as_json=as_json, render=_papers)
@@ -208,9 +206,7 @@ def close_command(
     }
     emit(value, as_json=as_json, render=lambda _: f"{closed.agency.code} {closed.agency.name} is closed from {day}.")
     if closed.left_without_hub:
-        say(
-            f"{closed.left_without_hub} agencies received through it: give them another hub with `lienthong agency hub`."
-        )
+        say(f"{closed.left_without_hub} agencies received through it; `lienthong agency hub` gives them another hub.")
 
 
 @app.command("alias")
@@ -345,17 +341,16 @@ def _papers(papers: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _report(report: ImportReport) -> Table:
-    table = Table(
-        "line", "code", "name", "rejected because",
-        title=f"{report.added} added, {report.updated} updated, {report.unchanged} unchanged,"
-        f" {len(report.rejected)} rejected",
-        title_justify="left", box=None, pad_edge=False,
-    )  # fmt: skip
-    row: RejectedRow
+def _report(report: ImportReport) -> Group:
+    summary = (
+        f"{report.added} added, {report.updated} updated, {report.unchanged} unchanged, {len(report.rejected)} rejected"
+    )
+    if not report.rejected:
+        return Group(summary)
+    table = Table("line", "code", "name", "rejected because", box=None, pad_edge=False)
     for row in report.rejected:
         table.add_row(str(row.line), row.code, row.name, row.reason)
-    return table
+    return Group(summary, "", table)
 
 
 def _agencies(rows: list[dict[str, Any]]) -> Table:

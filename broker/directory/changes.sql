@@ -53,7 +53,7 @@ UPDATE agency SET has_mailbox = $2, revision = $3 WHERE agency_id = $1;
 
 -- name: close_agency
 -- End an agency on a day; it is marked as closed once that day has come.
-UPDATE agency SET valid_until = $2, state = CASE WHEN $2 <= $3 THEN 'closed' ELSE state END, revision = $4
+UPDATE agency SET valid_until = $2::date, state = CASE WHEN $2::date <= $3::date THEN 'closed' ELSE state END, revision = $4
  WHERE agency_id = $1;
 
 -- name: served_by

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TypeAlias
 
-from broker.directory.live import VIETNAM, read_directory
+from broker.directory.live import VIETNAM, load_directory
 from broker.directory.records import Agency, AgencyId
 from broker.directory.suggestions import written
 from broker.store.pool import Connection
@@ -103,7 +103,7 @@ async def agency_named(connection: Connection, text: str, *, today: date | None 
             expected="a code or alias that names one agency",
             remedy="write the code itself",
         )
-    directory = await read_directory(connection)
+    directory = await load_directory(connection)
     meant = directory.suggestions(text)
     gone = directory.closed(text)
     if gone is not None:

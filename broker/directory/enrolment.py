@@ -45,6 +45,18 @@ def load_roots(folder: Path) -> tuple[x509.Certificate, ...]:
     return roots
 
 
+def read_certificates(data: bytes) -> list[x509.Certificate]:
+    """The certificates of a file that a person named, the signer's first. Raises Problem if it holds none."""
+    try:
+        return load_certificates(data)
+    except Refusal as refusal:
+        raise Problem(
+            refusal.found or "something that cannot be read",
+            "an X.509 certificate in PEM (-----BEGIN CERTIFICATE-----) or DER",
+            "name the file with the certificate, not the key or the request",
+        ) from refusal
+
+
 async def enrol_certificate(
     connection: Connection,
     text: str,
@@ -56,10 +68,10 @@ async def enrol_certificate(
 ) -> Enrolled:
     """Let a certificate (PEM, leaf first, intermediates after it; or DER) speak for an agency.
 
-    Enrolling it again for the same agency changes nothing. Raises Refusal LT-SHAPE, LT-ALGORITHM, LT-SIGNER-EXPIRED
-    or LT-SIGNER-NOT-ALLOWED if it cannot be used, Problem if it is revoked or speaks for another agency.
+    Enrolling it again for the same agency changes nothing. Raises Refusal LT-ALGORITHM, LT-SIGNER-EXPIRED or
+    LT-SIGNER-NOT-ALLOWED if it cannot be used, Problem if it cannot be read, is revoked, or speaks for another agency.
     """
-    leaf, *intermediates = load_certificates(data)
+    leaf, *intermediates = read_certificates(data)
     public_key_of(leaf)
     name = thumbprint(leaf)
     async with changing(connection, author) as change:
@@ -171,9 +183,9 @@ async def examine(
 ) -> dict[str, object]:
     """What can be said of a certificate (as for `enrol_certificate`) at a time: path, agency, revocation, verdict.
 
-    Changes nothing. Raises Refusal LT-SHAPE if it cannot be read.
+    Changes nothing. Raises Problem if it cannot be read.
     """
-    leaf, *intermediates = load_certificates(data)
+    leaf, *intermediates = read_certificates(data)
     try:
         check_chain(leaf, intermediates, roots, at)
         path = None

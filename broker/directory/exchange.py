@@ -44,7 +44,5 @@ async def ensure_exchange(connection: Connection, settings: ExchangeSettings, *,
     if not settings.certificate_file.exists():
         return "no certificate"
     data = settings.certificate_file.read_bytes()
-    await enrol_certificate(
-        connection, code, data, roots=load_roots(settings.roots_dir), custody="broker", author=author
-    )
+    await enrol_certificate(connection, code, data, roots=load_roots(settings.roots_dir), author=author)
     return "enrolled"

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from broker.directory.changing import SQL, Author, Change, Facts, changing
 from broker.directory.csv_rows import AgencyRow, RejectedRow, read_csv
-from broker.directory.live import read_directory
+from broker.directory.live import load_directory
 from broker.directory.planning import Defaults, ImportPlan, plan_import
 from broker.directory.records import OPENING_DAY, TIER_BY_LEVEL, AgencyId
 from broker.directory.snapshot import Directory
@@ -84,7 +84,7 @@ async def import_rows(
     """
     progress = on_progress or (lambda _rows: None)
     async with changing(connection, author) as change:
-        directory = await read_directory(connection)
+        directory = await load_directory(connection)
         plan = plan_import(rows, directory, today=change.today, defaults=defaults or Defaults(), update=update)
         progress(len(rows) - len(plan.added) - len(plan.updated))
         touched = [row.code for row in (*plan.added, *(row for row, _ in plan.updated))]

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from broker.directory.changing import agency_named
-from broker.directory.live import read_directory, today_in_vietnam
+from broker.directory.live import load_directory, today_in_vietnam
 from broker.directory.records import Agency, Level
 from broker.directory.suggestions import written
 from broker.store.pool import Connection
@@ -54,7 +54,7 @@ async def show_agency(connection: Connection, text: str) -> dict[str, Any]:
 
     Raises Problem if there is none.
     """
-    directory = await read_directory(connection)
+    directory = await load_directory(connection)
     agency = directory.find(text) or directory.closed(text) or await agency_named(connection, text)
     owner = directory.owner_of(agency.id)
     parent = directory.by_id(agency.parent_id) if agency.parent_id is not None else None

@@ -13,7 +13,7 @@ import contextlib
 import logging
 import time
 from datetime import UTC, date, datetime, timedelta, timezone
-from typing import Any
+from typing import Any, Literal
 
 import asyncpg
 
@@ -39,37 +39,34 @@ def today_in_vietnam() -> date:
 async def load_directory(connection: Connection, known: Directory | None = None) -> Directory:
     """The directory as it is in the database, built upon ``known`` with only what is newer.
 
-    Reads one consistent state, in a transaction of its own; the connection must not be in one.
+    Reads one consistent state: in a transaction of its own, or, inside the caller's, in a change that holds the
+    directory's lock.
     """
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        return await read_directory(connection, known)
+    isolation: Literal["repeatable_read"] | None = None if connection.is_in_transaction() else "repeatable_read"
+    async with connection.transaction(isolation=isolation):
+        revision: int = await connection.fetchval(_SQL["newest_revision"])
+        today = today_in_vietnam()
+        if known is not None and revision < known.revision:  # the database was restored from an earlier time
+            known = None
+        base = known or Directory.build()
+        since = base.revision if known is not None else -1
+        if revision == since:
+            return base if base.today == today else base.updated(today=today)
 
+        async def rows(query: str) -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = []
+            async for row in connection.cursor(_SQL[query], since, prefetch=ROWS_AT_ONCE):
+                found.append(dict(row))
+                if len(found) % ROWS_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+            return found
 
-async def read_directory(connection: Connection, known: Directory | None = None) -> Directory:
-    """As `load_directory`, inside the caller's transaction, which sees to it that the tables fit each other."""
-    revision: int = await connection.fetchval(_SQL["newest_revision"])
-    today = today_in_vietnam()
-    if known is not None and revision < known.revision:  # the database was restored from an earlier time
-        known = None
-    base = known or Directory.build()
-    since = base.revision if known is not None else -1
-    if revision == since:
-        return base if base.today == today else base.updated(today=today)
-
-    async def rows(query: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        async for row in connection.cursor(_SQL[query], since, prefetch=ROWS_AT_ONCE):
-            found.append(dict(row))
-            if len(found) % ROWS_AT_ONCE == 0:
-                await asyncio.sleep(0)
-        return found
-
-    agencies = [Agency(**row) for row in await rows("agencies_since")]
-    aliases = [Alias(**row) for row in await rows("aliases_since")]
-    mandates = [Mandate(**row) for row in await rows("mandates_since")]
-    groups = [Group(**row | {"member_ids": tuple(row["member_ids"])}) for row in await rows("groups_since")]
-    successions = [Succession(**row) for row in await rows("successions_since")]
-    certificates = [Enrolled(**row) for row in await rows("certificates_since")]
+        agencies = [Agency(**row) for row in await rows("agencies_since")]
+        aliases = [Alias(**row) for row in await rows("aliases_since")]
+        mandates = [Mandate(**row) for row in await rows("mandates_since")]
+        groups = [Group(**row | {"member_ids": tuple(row["member_ids"])}) for row in await rows("groups_since")]
+        successions = [Succession(**row) for row in await rows("successions_since")]
+        certificates = [Enrolled(**row) for row in await rows("certificates_since")]
     return base.updated(agencies, aliases, mandates, groups, successions, certificates, revision=revision, today=today)
 
 
