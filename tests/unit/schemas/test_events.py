@@ -1,0 +1,242 @@
+"""Events: canonical, small enough for a log entry, and without a word about what a document says."""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from hashlib import sha256
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.events import (
+    BODY_LIMIT,
+    KINDS,
+    RECIPIENTS_PER_EVENT,
+    Event,
+    RecordedStatus,
+    accepted,
+    directory_changed,
+    dispatched,
+    mailbox_reset,
+    operator_action,
+    overdue,
+    rejected,
+    status_recorded,
+)
+from schemas.manifest import Reference
+
+NOW = datetime(2026, 3, 12, 8, 30, 0, 250, tzinfo=timezone(timedelta(hours=7)))
+DOCUMENT = Reference(from_="G22", id=UUID("0198f2a4-7c11-7d2e-9b1a-3f5e8c7d6a21"), digest="0f" * 32)
+LONGEST_CODE = "H53" + ".ABC1234" * 4
+LONGEST = Reference(from_=LONGEST_CODE, id=uuid4(), digest="0f" * 32)
+THUMBPRINT = bytes(range(32))
+
+
+def an_acceptance(**fields: Any) -> list[Event]:
+    known: dict[str, Any] = {
+        "at": NOW,
+        "document": DOCUMENT,
+        "action": "new",
+        "priority": 1,
+        "test": False,
+        "sent_at": NOW,
+        "submitter": "G22",
+        "thumbprint": THUMBPRINT,
+        "recipients": [("H53.31", "H53"), ("H17", "H17")],
+    }
+    return accepted(**(known | fields))
+
+
+def a_status(**fields: Any) -> RecordedStatus:
+    known: dict[str, Any] = {"item": 0, "document": DOCUMENT, "recipient": "H53", "code": "01", "at": NOW}
+    return RecordedStatus(**(known | fields))
+
+
+EVERY_KIND: dict[str, Callable[[], Sequence[Event]]] = {
+    "accepted": an_acceptance,
+    "rejected": lambda: [rejected(at=NOW, error="LT-SHAPE", amqp_user="H53")],
+    "dispatched": lambda: [dispatched(at=NOW, message=DOCUMENT, kind="document", attempt=1, owners=["H53"])],
+    "status_recorded": lambda: status_recorded(
+        at=NOW, message=DOCUMENT, submitter="H53", thumbprint=THUMBPRINT, items=[a_status()]
+    ),
+    "overdue": lambda: overdue(at=NOW, document=DOCUMENT, what="arrival", due=NOW, recipients=["H53"]),
+    "mailbox_reset": lambda: [mailbox_reset(at=NOW, owner="H53", generation=2)],
+    "operator_action": lambda: operator_action(at=NOW, actor="op-7", action="document.hold", target="H53"),
+    "directory_changed": lambda: directory_changed(at=NOW, revision=7, change="agency.added", codes=["H53"]),
+}
+
+
+def body(event: Event) -> Any:
+    return json.loads(event.body)
+
+
+def test_there_is_a_builder_for_every_kind() -> None:
+    assert tuple(EVERY_KIND) == KINDS
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_event_is_canonical_versioned_and_tells_its_kind_and_time(kind: str) -> None:
+    (event,) = EVERY_KIND[kind]()
+    told = body(event)
+    assert event.kind == told["event"] == kind
+    assert told["v"] == 1
+    assert told["at"] == "2026-03-12T01:30:00.000250Z"
+    assert event.at == NOW
+    assert event.body == rfc8785.dumps(told)
+    assert event.leaf == sha256(b"\x00" + event.body).digest()
+    assert "part" not in told
+
+
+def test_an_acceptance_tells_what_a_verifier_needs_to_recompute_the_rows() -> None:
+    (event,) = an_acceptance(parts=["0f" * 32], natural_key=THUMBPRINT, warnings=["LT-DUP-NATURAL"], concerns=[LONGEST])
+    assert body(event) == {
+        "v": 1,
+        "event": "accepted",
+        "at": "2026-03-12T01:30:00.000250Z",
+        "document": {"from": "G22", "id": str(DOCUMENT.id), "digest": DOCUMENT.digest},
+        "action": "new",
+        "priority": 1,
+        "test": False,
+        "sent_at": "2026-03-12T01:30:00.000250Z",
+        "submitter": "G22",
+        "thumbprint": THUMBPRINT.hex(),
+        "natural_key": THUMBPRINT.hex(),
+        "count": 2,
+        "recipients": [["H53.31", "H53"], ["H17", "H17"]],
+        "parts_digests": ["0f" * 32],
+        "warnings": ["LT-DUP-NATURAL"],
+        "concerns": [{"from": LONGEST_CODE, "id": str(LONGEST.id), "digest": LONGEST.digest}],
+    }
+
+
+@given(st.integers(0, 1700), st.integers(0, 170))
+def test_long_lists_are_split_and_nothing_of_them_is_lost(how_many: int, changed: int) -> None:
+    recipients = [(f"H{n}", "H0") for n in range(how_many)]
+    concerned = [Reference(from_="G22", id=UUID(int=n), digest="0f" * 32) for n in range(changed)]
+    events = an_acceptance(recipients=recipients, concerns=concerned)
+    told = [body(event) for event in events]
+    assert [tuple(pair) for one in told for pair in one["recipients"]] == recipients
+    assert [one["id"] for some in told for one in some.get("concerns", ())] == [str(one.id) for one in concerned]
+    assert all(len(one["recipients"]) <= RECIPIENTS_PER_EVENT for one in told)
+    assert all(one["count"] == how_many for one in told)
+    if len(told) > 1:
+        assert [(one["part"], one["parts"]) for one in told] == [(n + 1, len(told)) for n in range(len(told))]
+    assert len({event.leaf for event in events}) == len(events)
+
+
+def test_the_largest_events_fit_into_a_log_entry() -> None:
+    largest = [
+        *an_acceptance(
+            document=LONGEST,
+            submitter=LONGEST_CODE,
+            recipients=[(LONGEST_CODE, LONGEST_CODE)] * 5000,
+            parts=["0f" * 32] * 100,
+            concerns=[LONGEST] * 500,
+            natural_key=THUMBPRINT,
+        ),
+        dispatched(
+            at=NOW,
+            message=LONGEST,
+            kind="document",
+            attempt=99,
+            owners=[LONGEST_CODE] * 500,
+            recipients=[LONGEST_CODE] * 500,
+        ),
+        *status_recorded(
+            at=NOW,
+            message=LONGEST,
+            submitter=LONGEST_CODE,
+            thumbprint=THUMBPRINT,
+            items=[
+                a_status(
+                    item=499, document=LONGEST, recipient=LONGEST_CODE, anomalous=True, error="LT-STATUS-NOT-ALLOWED"
+                )
+            ]
+            * 500,
+        ),
+        *overdue(at=NOW, document=LONGEST, what="arrival", due=NOW, recipients=[LONGEST_CODE] * 5000),
+        *directory_changed(at=NOW, revision=2**40, change="agency.imported", codes=[LONGEST_CODE] * 5000),
+    ]
+    assert len(LONGEST_CODE) == 35
+    assert max(len(event.body) for event in largest) <= BODY_LIMIT
+
+
+def test_an_event_that_would_not_fit_is_never_written() -> None:
+    with pytest.raises(ValueError, match="fit into a log entry"):
+        an_acceptance(parts=["0f" * 32] * 2000)
+    with pytest.raises(ValueError, match="at most 500"):
+        dispatched(at=NOW, message=DOCUMENT, kind="document", attempt=1, owners=["H53"] * 501)
+
+
+@pytest.mark.parametrize("claimed", ["Nguyễn Văn A", "0912 345 678", "h53", "H53; DROP", ""])
+def test_what_a_refused_message_claims_is_written_down_only_if_it_is_a_code_or_an_id(claimed: str) -> None:
+    event = rejected(at=NOW, error="LT-SCHEMA", amqp_user=claimed, kind=claimed, claimed_from=claimed, id=claimed)
+    assert set(body(event)) == {"v", "event", "at", "error", "quarantined"}
+
+
+def test_a_refusal_tells_who_sent_what_and_the_three_answers() -> None:
+    verdict = {"cryptography": "good", "trust": "bad", "policy": "unknown"}
+    event = rejected(
+        at=NOW,
+        error="LT-SIGNER-EXPIRED",
+        amqp_user="H53",
+        kind="document",
+        claimed_from="H53.31",
+        id=str(DOCUMENT.id),
+        digest=bytes(32),
+        verdict=verdict,
+        quarantined=True,
+    )
+    told = body(event)
+    assert (told["amqp_user"], told["claimed_from"], told["kind"]) == ("H53", "H53.31", "document")
+    assert (told["id"], told["digest"], told["verdict"]) == (str(DOCUMENT.id), "00" * 32, verdict)
+    assert told["quarantined"] is True
+    assert body(rejected(at=NOW, error="LT-SIZE", amqp_user=None, id=DOCUMENT.id, digest="0f" * 32))["id"] == told["id"]
+
+
+def test_a_recorded_status_tells_its_error_or_that_it_contradicts_only_if_so() -> None:
+    items = [a_status(), a_status(item=1, anomalous=True), a_status(item=2, error="LT-CONCERNS-UNKNOWN")]
+    (event,) = status_recorded(at=NOW, message=DOCUMENT, submitter="H53", thumbprint=THUMBPRINT, items=items)
+    plain, contradicting, refused = body(event)["items"]
+    assert set(plain) == {"item", "document", "recipient", "code", "at"}
+    assert contradicting["anomalous"] is True
+    assert refused["error"] == "LT-CONCERNS-UNKNOWN"
+
+
+@pytest.mark.parametrize("text", ["Gửi nhầm", "wrong recipient", "", "a\nb", "Nguyen Van A", "x" * 129])
+def test_no_text_gets_into_an_event_by_way_of_an_operator_or_the_directory(text: str) -> None:
+    with pytest.raises(ValueError, match="one word"):
+        operator_action(at=NOW, actor=text, action="document.hold", target="H53")
+    with pytest.raises(ValueError, match="one word"):
+        operator_action(at=NOW, actor="op-7", action="document.hold", target=text)
+    with pytest.raises(ValueError, match="one word"):
+        directory_changed(at=NOW, revision=1, change="agency.added", codes=["H53"], facts={"name": text})
+
+
+def test_an_operators_reason_is_there_as_a_digest_only() -> None:
+    reason = sha256("Gửi nhầm".encode()).digest()
+    events = operator_action(
+        at=NOW, actor="op-7", action="document.hold", target="H53", reason_digest=reason, recipients=["H1"] * 501
+    )
+    assert [body(event)["reason_sha256"] for event in events] == [reason.hex()] * 2
+
+
+def test_facts_of_the_directory_may_be_words_numbers_flags_and_nothing() -> None:
+    facts: dict[str, str | int | bool | None] = {
+        "valid_until": "2025-07-01",
+        "tier": 3,
+        "derived": True,
+        "parent": None,
+    }
+    (event,) = directory_changed(at=NOW, revision=1, change="agency.closed", codes=["H53"], facts=facts)
+    assert body(event)["facts"] == facts
+
+
+def test_times_of_any_offset_are_written_in_utc() -> None:
+    (here,) = an_acceptance()
+    (there,) = an_acceptance(at=NOW.astimezone(UTC), sent_at=NOW.astimezone(UTC))
+    assert here.body == there.body
