@@ -432,6 +432,11 @@ class Agency:
             if unseen:
                 await self.store.run(lambda connection: inbox.untouched(connection, unseen))
 
+    async def letters(self, id: str) -> list[IncomingLetter]:
+        """Everything in the inbox with this document id, one letter for each recipient, whatever its state."""
+        rows = await self.store.run(lambda connection: inbox.rows_with_id(connection, id))
+        return [letter_of(row, self.read_part) for row in rows]
+
     async def read_part(self, sha256: str) -> bytes:
         """The bytes of a part of something that came, by digest. Raises Problem if they are not here."""
         inline = await self.store.run(

@@ -485,6 +485,12 @@ def read_row(connection: sqlite3.Connection, no: int) -> Taken:
     )
 
 
+def rows_with_id(connection: sqlite3.Connection, id: str) -> list[Taken]:
+    """The rows of the inbox about a document with this id, one for each recipient."""
+    numbers = connection.execute("SELECT no FROM inbox WHERE id = ? ORDER BY no", (id,)).fetchall()
+    return [read_row(connection, no) for (no,) in numbers]
+
+
 def _changed_by(connection: sqlite3.Connection, ref: Ref, natural_key: bytes | None) -> tuple[Ref, ...]:
     rows = connection.execute(
         "SELECT DISTINCT d.sender, d.id, d.digest FROM change c JOIN document d ON d.no = c.document_no"

@@ -174,7 +174,9 @@ def entry(connection: sqlite3.Connection, no: int) -> Entry:
     ).fetchone()
     if row is None:
         raise Problem(
-            found=f"no outgoing message {no}", expected="one that was sent", remedy="Look with `outbox list`."
+            found=f"no outgoing message {no}",
+            expected="one that was sent",
+            remedy="Look with `lienthong-agency outbox`.",
         )
     number, kind, speaker, id, digest, state, attempts, trouble, confirmed_at, answer = row
     return Entry(

@@ -1,0 +1,1 @@
+"""`lienthong-agency`: the same SDK for a terminal."""
