@@ -33,11 +33,17 @@ class Recorded:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """One asking message's row at a delivery."""
+    """One asking message's row at a delivery.
+
+    The state in the row is where its answers go on from: a recall of a document that never went out is agreed without
+    anybody having been asked (contract §3.3).
+    """
 
     asked_by: bytes
     #: recall, update, replace or take-back.
     kind: str
+    state: ChangeState = ChangeState.ASKED
+    answered_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,9 +119,9 @@ def read(
 
 def _answer(change: Change, recorded: Iterable[Recorded]) -> Answer:
     """The state is independent of order (contract §7); its time is that of the earliest answer that says so."""
-    state = ChangeState.ASKED
+    state = change.state
     given = [r for r in recorded if r.answers == change.asked_by]
     for answer in given:
         state = answer_change(state, answer.code)
     decisive = [r.at for r in given if answer_change(ChangeState.ASKED, r.code) is state]
-    return Answer(state=state, answered_at=min(decisive, default=None))
+    return Answer(state=state, answered_at=min(decisive, default=change.answered_at))

@@ -12,15 +12,17 @@ SELECT m.status_message_id, m.sender_id, m.id, m.digest
 SELECT w.code, w.id, d.document_id, d.sender_id, d.digest
   FROM unnest($1::text[], $2::uuid[]) AS w(code, id)
   JOIN agency a ON a.code = w.code
-  JOIN document d ON d.sender_id = a.agency_id AND d.id = w.id;
+ CROSS JOIN LATERAL (SELECT * FROM document WHERE sender_id = a.agency_id AND id = w.id OFFSET 0) AS d;
 
 -- name: lock_deliveries
 -- The named deliveries, locked in a fixed order until the transaction ends.
 SELECT d.document_id, d.recipient_id, a.code AS recipient_code, d.owner_id, d.processing, d.recalled, d.anomalous,
-       d.dispatched_at IS NOT NULL AS dispatched, d.arrived_at, d.closed_at
+       d.dispatched_at IS NOT NULL AS dispatched, d.dispatched_at IS NULL AND h.held_at IS NOT NULL AS kept_back,
+       d.arrived_at, d.closed_at
   FROM unnest($1::bigint[], $2::text[]) AS w(document_id, code)
   JOIN agency a ON a.code = w.code
   JOIN delivery d ON d.document_id = w.document_id AND d.recipient_id = a.agency_id
+  JOIN document h ON h.document_id = d.document_id
  ORDER BY d.document_id, d.recipient_id
    FOR NO KEY UPDATE OF d;
 
@@ -37,7 +39,8 @@ SELECT c.document_id, c.recipient_id, c.asked_by, c.kind, c.state, c.answered_at
 
 -- name: recorded
 -- Every status recorded of these deliveries so far.
-SELECT e.document_id, e.recipient_id, e.code, e.at, e.by_id, e.digest, e.answers
+SELECT e.document_id, e.recipient_id, e.code, e.at, e.by_id, e.digest, e.answers, e.anomalous, e.status_message_id,
+       e.item
   FROM unnest($1::bigint[], $2::bigint[]) AS w(document_id, recipient_id)
   JOIN status_entry e USING (document_id, recipient_id);
 
@@ -45,9 +48,10 @@ SELECT e.document_id, e.recipient_id, e.code, e.at, e.by_id, e.digest, e.answers
 -- Record status messages; a row for each that is new under its sender and id.
 INSERT INTO status_message (sender_id, id, digest, jws, thumbprint, concerns_sender_id, sent_at, accepted_at, leaf,
                             log_by, refused_items)
-SELECT w.sender_id, w.id, w.digest, w.jws, w.thumbprint, w.concerns_sender_id, w.sent_at, $8, w.leaf, $9, w.refused
+SELECT w.sender_id, w.id, w.digest, w.jws, w.thumbprint, w.concerns_sender_id, w.sent_at, $10, w.leaf, $11,
+       w.refused::jsonb
   FROM unnest($1::bigint[], $2::uuid[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bigint[], $7::timestamptz[],
-              $10::bytea[], $11::jsonb[])
+              $8::bytea[], $9::text[])
        AS w(sender_id, id, digest, jws, thumbprint, concerns_sender_id, sent_at, leaf, refused)
 ON CONFLICT (sender_id, id) DO NOTHING
 RETURNING status_message_id, sender_id, id;
@@ -56,27 +60,22 @@ RETURNING status_message_id, sender_id, id;
 -- Record statuses; one that says what was said before by the same agency is recorded once.
 INSERT INTO status_entry (document_id, recipient_id, status_message_id, item, by_id, code, at, digest, reason, staff,
                           answers, anomalous, recorded_at)
-SELECT w.document_id, w.recipient_id, w.status_message_id, w.item, w.by_id, w.code, w.at, w.digest, w.reason, w.staff,
-       w.answers, false, $12
+SELECT w.document_id, w.recipient_id, w.status_message_id, w.item, w.by_id, w.code, w.at, w.digest, w.reason, w.staff::jsonb,
+       w.answers, w.anomalous, $13
   FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::smallint[], $5::bigint[], $6::text[], $7::timestamptz[],
-              $8::bytea[], $9::text[], $10::jsonb[], $11::bytea[])
-       AS w(document_id, recipient_id, status_message_id, item, by_id, code, at, digest, reason, staff, answers)
+              $8::bytea[], $9::text[], $10::text[], $11::bytea[], $12::boolean[])
+       AS w(document_id, recipient_id, status_message_id, item, by_id, code, at, digest, reason, staff, answers,
+            anomalous)
 ON CONFLICT DO NOTHING;
 
 -- name: mark_anomalous
--- Say of these deliveries' entries which contradict the others, as the fold over all of them decides.
+-- Say of entries recorded earlier whether they contradict the others, now that more is known.
 UPDATE status_entry e
-   SET anomalous = odd
-  FROM (SELECT h.document_id, h.recipient_id, h.status_message_id, h.item,
-               EXISTS (SELECT FROM unnest($3::bigint[], $4::bigint[], $5::text[], $6::timestamptz[], $7::bytea[])
-                                AS o(document_id, recipient_id, code, at, digest)
-                        WHERE (o.document_id, o.recipient_id, o.code, o.at, o.digest)
-                            = (h.document_id, h.recipient_id, h.code, h.at, h.digest)) AS odd
-          FROM unnest($1::bigint[], $2::bigint[]) AS w(document_id, recipient_id)
-          JOIN status_entry h USING (document_id, recipient_id)) AS judged
+   SET anomalous = w.anomalous
+  FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::smallint[], $5::boolean[])
+       AS w(document_id, recipient_id, status_message_id, item, anomalous)
  WHERE (e.document_id, e.recipient_id, e.status_message_id, e.item)
-     = (judged.document_id, judged.recipient_id, judged.status_message_id, judged.item)
-   AND e.anomalous <> odd;
+     = (w.document_id, w.recipient_id, w.status_message_id, w.item);
 
 -- name: update_deliveries
 -- Write what the whole history of each delivery says.
@@ -90,10 +89,10 @@ UPDATE delivery d
 
 -- name: insert_take_backs
 -- One row of the change axis for each recipient that a 13 asks.
-INSERT INTO change_request (document_id, recipient_id, asked_by, kind, asking_status_id, asked_at)
-SELECT w.document_id, w.recipient_id, w.asked_by, 'take-back', w.status_message_id, $5
-  FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[])
-       AS w(document_id, recipient_id, asked_by, status_message_id)
+INSERT INTO change_request (document_id, recipient_id, asked_by, kind, asking_status_id, state, asked_at, answered_at)
+SELECT w.document_id, w.recipient_id, w.asked_by, 'take-back', w.status_message_id, w.state, $7, w.answered_at
+  FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[], $5::text[], $6::timestamptz[])
+       AS w(document_id, recipient_id, asked_by, status_message_id, state, answered_at)
 ON CONFLICT DO NOTHING;
 
 -- name: update_changes
@@ -117,6 +116,14 @@ RETURNING id;
 SELECT r.sender_id, r.id, r.digest
   FROM unnest($1::bigint[], $2::uuid[]) AS w(sender_id, id)
   JOIN request_message r USING (sender_id, id);
+
+-- name: insert_forwards
+-- Status messages that must leave as they were signed, each for up to 500 mailboxes.
+INSERT INTO outgoing (kind, status_message_id, owner_ids, created_at)
+SELECT 'status', w.status_message_id, w.owners::bigint[], $3
+  FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS w(status_message_id, owners, ordinal)
+ ORDER BY w.ordinal
+RETURNING outgoing_id;
 
 -- name: unpublished
 -- What must still leave because of these status messages.

@@ -1,14 +1,16 @@
 -- Deliveries without 01, and the rows that send their documents again.
 
 -- name: of_mailboxes
--- Open deliveries of these mailboxes whose last copy was handed over before a moment; a page of them, oldest document
--- first. Those for which a copy is on its way out already are left alone.
+-- Open deliveries of these mailboxes whose last copy was handed over before a moment, and whose deadline has passed
+-- before another if one is given; a page of them, oldest document first. Those for which a copy is on its way out
+-- already are left alone.
 SELECT d.document_id, d.recipient_id, d.owner_id, d.addressed_as, d.sends, d.last_sent_at, d.due_arrival,
        d.overdue_at IS NOT NULL AS overdue
   FROM delivery d
  WHERE d.owner_id = ANY($1::bigint[])
    AND d.arrived_at IS NULL AND d.closed_at IS NULL
    AND d.sends > 0 AND d.last_sent_at < $2
+   AND ($6::timestamptz IS NULL OR d.due_arrival <= $6)
    AND (d.document_id, d.recipient_id) > ($3::bigint, $4::bigint)
    AND NOT EXISTS (SELECT FROM outgoing o
                     WHERE o.document_id = d.document_id AND o.published_at IS NULL

@@ -20,20 +20,20 @@ SELECT w.owner_id FROM unnest($1::bigint[]) AS w(owner_id)
 INSERT INTO mailbox AS m (owner_id, generation, reset_at)
 SELECT w.owner_id, 2, clock_timestamp() FROM unnest($1::bigint[]) AS w(owner_id)
     ON CONFLICT (owner_id) DO UPDATE SET generation = m.generation + 1, reset_at = clock_timestamp()
- WHERE m.reset_at IS NULL OR m.created_at >= m.reset_at
+ WHERE m.reset_at IS NULL OR m.created_at > m.reset_at
 RETURNING owner_id, generation;
 
 -- name: note_made
 -- The queues of these mailboxes exist again since now: what was handed over before is what was lost.
 UPDATE mailbox SET created_at = clock_timestamp()
- WHERE owner_id = ANY($1::bigint[]) AND reset_at IS NOT NULL AND created_at < reset_at
-RETURNING owner_id;
+ WHERE owner_id = ANY($1::bigint[]) AND created_at <= reset_at
+RETURNING owner_id, generation;
 
 -- name: settled
 -- Mailboxes made again long enough ago for every publish to the old queue to be on record; with that moment.
 SELECT owner_id, generation, reset_at, created_at + make_interval(secs => $1) AS lost_before
   FROM mailbox
- WHERE reset_at IS NOT NULL AND created_at >= reset_at
+ WHERE created_at > reset_at
    AND created_at + make_interval(secs => $1) <= clock_timestamp()
  ORDER BY reset_at, owner_id;
 

@@ -96,3 +96,11 @@ def test_a_status_that_overtakes_the_record_of_the_dispatch_counts() -> None:
 def test_a_row_that_shows_a_status_starts_again_from_its_dispatch() -> None:
     assert start_of(Processing.COMPLETED, dispatched=True) is Processing.DISPATCHED
     assert start_of(Processing.HELD, dispatched=False) is Processing.HELD
+
+
+def test_a_recall_carried_out_before_the_document_went_out_needs_no_answer() -> None:
+    carried_out = Change(asked_by=ASKED, kind="recall", state=ChangeState.AGREED, answered_at=at(2))
+    story = read(Processing.ACCEPTED, [], [carried_out], closed_at=at(2))
+    assert (story.projection.recalled, story.projection.closed_at) == (True, at(2))
+    refused_too_late = read(Processing.ACCEPTED, [fact("16", 7, answers=ASKED)], [carried_out], closed_at=at(2))
+    assert refused_too_late.answers[ASKED] == story.answers[ASKED]

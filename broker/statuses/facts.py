@@ -1,0 +1,186 @@
+"""What the database knows of everything that a batch of status messages mentions. Reads, and locks deliveries.
+
+One question for each kind of fact, whatever the size of the batch. Judging and folding are done elsewhere, from the
+records made here.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from broker.directory.records import AgencyId
+from broker.statuses.history import Change, Recorded
+from broker.statuses.judging import AskedChange, DocumentId, Known, KnownDelivery, KnownDocument
+from broker.store.pool import Connection
+from broker.store.queries import load_queries
+from schemas.states import ChangeState, Processing, StatusCode
+
+SQL: Final = load_queries("broker.statuses", "statuses.sql")
+
+Key = tuple[int, UUID]
+"""Sender and id: what makes a status message the same message."""
+Place = tuple[DocumentId, AgencyId]
+"""Document and recipient: one delivery."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EarlierMessage:
+    """A status message that was recorded before under a sender and an id."""
+
+    status_message_id: int
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entered:
+    """A status recorded earlier: the fact, who said it, where it stands."""
+
+    fact: Recorded
+    by_id: int
+    status_message_id: int
+    item: int
+    anomalous: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class DeliveryFacts:
+    """A delivery's row, locked, with everything ever recorded about it."""
+
+    known: KnownDelivery
+    anomalous: bool
+    dispatched: bool
+    #: Held by an operator and never handed to RabbitMQ.
+    kept_back: bool
+    arrived_at: datetime | None
+    closed_at: datetime | None
+    entered: list[Entered] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """Everything that judging and folding a batch need."""
+
+    known: Known
+    deliveries: Mapping[Place, DeliveryFacts]
+
+    def senders(self) -> dict[DocumentId, AgencyId]:
+        """The sender of each document."""
+        return {document.document_id: document.sender_id for some in self.known.documents.values() for document in some}
+
+
+async def earlier_messages(connection: Connection, keys: Iterable[Key]) -> dict[Key, EarlierMessage]:
+    """Which of these (sender, id) are recorded status messages."""
+    wanted = sorted(set(keys))
+    if not wanted:
+        return {}
+    rows = await connection.fetch(SQL["earlier_messages"], [key[0] for key in wanted], [key[1] for key in wanted])
+    return {
+        (row["sender_id"], row["id"]): EarlierMessage(
+            status_message_id=row["status_message_id"], digest=row["digest"].hex()
+        )
+        for row in rows
+    }
+
+
+async def earlier_requests(connection: Connection, keys: Iterable[Key]) -> dict[Key, str]:
+    """The digests of requests recorded under these (sender, id)."""
+    wanted = sorted(set(keys))
+    if not wanted:
+        return {}
+    rows = await connection.fetch(SQL["earlier_requests"], [key[0] for key in wanted], [key[1] for key in wanted])
+    return {(row["sender_id"], row["id"]): row["digest"].hex() for row in rows}
+
+
+async def documents(
+    connection: Connection, named: Iterable[tuple[str, UUID]]
+) -> dict[tuple[str, UUID], list[KnownDocument]]:
+    """Accepted documents by the code of their sender and their id."""
+    wanted = sorted(set(named))
+    found: dict[tuple[str, UUID], list[KnownDocument]] = defaultdict(list)
+    if wanted:
+        for row in await connection.fetch(SQL["documents"], [code for code, _ in wanted], [id for _, id in wanted]):
+            document = KnownDocument(
+                document_id=DocumentId(row["document_id"]),
+                sender_id=AgencyId(row["sender_id"]),
+                digest=row["digest"],
+            )
+            found[row["code"], row["id"]].append(document)
+    return found
+
+
+async def lock_deliveries(
+    connection: Connection,
+    known_documents: Mapping[tuple[str, UUID], Sequence[KnownDocument]],
+    named: Iterable[tuple[DocumentId, str]],
+) -> Facts:
+    """Lock the named deliveries (document, recipient's code) in a fixed order and read all their history."""
+    wanted = sorted(set(named))
+    if not wanted:
+        return Facts(known=Known(documents=known_documents), deliveries={})
+    rows = await connection.fetch(SQL["lock_deliveries"], [pair[0] for pair in wanted], [pair[1] for pair in wanted])
+    deliveries: dict[Place, DeliveryFacts] = {}
+    for row in rows:
+        known = KnownDelivery(
+            document_id=DocumentId(row["document_id"]),
+            recipient_id=AgencyId(row["recipient_id"]),
+            recipient_code=row["recipient_code"],
+            owner_id=AgencyId(row["owner_id"]),
+            processing=Processing(row["processing"]),
+            recalled=row["recalled"],
+        )
+        deliveries[known.document_id, known.recipient_id] = DeliveryFacts(
+            known=known,
+            anomalous=row["anomalous"],
+            dispatched=row["dispatched"],
+            kept_back=row["kept_back"],
+            arrived_at=row["arrived_at"],
+            closed_at=row["closed_at"],
+        )
+    changes = await _read_history(connection, deliveries)
+    return Facts(
+        known=Known(
+            documents=known_documents,
+            deliveries={(d.known.document_id, d.known.recipient_code): d.known for d in deliveries.values()},
+            changes=changes,
+        ),
+        deliveries=deliveries,
+    )
+
+
+async def _read_history(
+    connection: Connection, deliveries: Mapping[Place, DeliveryFacts]
+) -> dict[Place, list[AskedChange]]:
+    """Put every recorded status and every asked change to its delivery; returns the asking messages."""
+    places = [place[0] for place in deliveries], [place[1] for place in deliveries]
+    for row in await connection.fetch(SQL["recorded"], *places):
+        fact = Recorded(code=StatusCode(row["code"]), at=row["at"], digest=row["digest"], answers=row["answers"])
+        deliveries[row["document_id"], row["recipient_id"]].entered.append(
+            Entered(
+                fact=fact,
+                by_id=row["by_id"],
+                status_message_id=row["status_message_id"],
+                item=row["item"],
+                anomalous=row["anomalous"],
+            )
+        )
+    asked: dict[Place, list[AskedChange]] = defaultdict(list)
+    for row in await connection.fetch(SQL["changes"], *places):
+        place = row["document_id"], row["recipient_id"]
+        deliveries[place].changes.append(
+            Change(
+                asked_by=row["asked_by"],
+                kind=row["kind"],
+                state=ChangeState(row["state"]),
+                answered_at=row["answered_at"],
+            )
+        )
+        asked[place].append(
+            AskedChange(asked_by=row["asked_by"], sender_code=row["sender_code"], message_id=row["message_id"])
+        )
+    return asked

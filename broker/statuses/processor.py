@@ -1,0 +1,366 @@
+"""Takes batches of statuses and requests from the first byte to the commit, and lets them leave (contract §2.4 to §5).
+
+The shell around the pure judging: steps 1 to 9 are those of `broker.intake.checks`, items are judged by
+`broker.statuses.judging`, everything is written in one transaction, published after it, and acknowledged at last. A
+message that cannot be processed never stops its neighbours: the batch is halved until it is alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import Protocol, TypeVar
+
+import asyncpg
+import structlog
+
+from broker.amqp.reading import Batch, Incoming
+from broker.directory.snapshot import Directory
+from broker.dispatch.dispatcher import Dispatcher
+from broker.dispatch.jobs import OutgoingJob
+from broker.dispatch.notices import NoticeBuilder
+from broker.dispatch.patience import insist
+from broker.dispatch.unpublished import load_jobs
+from broker.identity import BrokerIdentity
+from broker.intake.acceptance import IntakeRules
+from broker.intake.aside import Aside
+from broker.intake.checks import claims_of, open_submission
+from broker.intake.submission import Authentic, Manifest, Opened, Refused, Submission
+from broker.intake.verifying import known_claims, verify_all
+from broker.intake.writing import write
+from broker.statuses.facts import SQL, Key, earlier_messages, earlier_requests
+from broker.statuses.writing import RacedError, write_requests, write_statuses
+from broker.store.pool import Connection
+from schemas.errors import Refusal
+from schemas.manifest import RequestManifest, StatusManifest
+
+log = structlog.get_logger(__name__)
+
+Spoken = StatusManifest | RequestManifest
+M = TypeVar("M", StatusManifest, RequestManifest)
+
+
+class CurrentDirectory(Protocol):
+    """The part of `broker.directory.live.LiveDirectory` that is used here."""
+
+    @property
+    def current(self) -> Directory: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One message of a batch: as it came, and as the checks see it."""
+
+    incoming: Incoming
+    submission: Submission
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the messages of a batch, for the log."""
+
+    recorded: int = 0
+    items: int = 0
+    """Items that took effect."""
+    refused_items: int = 0
+    requests: int = 0
+    repeated: int = 0
+    refused: int = 0
+    aside: int = 0
+    """Waiting on the retry ladder, or given up."""
+
+    def add(self, other: Tally) -> None:
+        """Count in what another pass has done."""
+        self.recorded += other.recorded
+        self.items += other.items
+        self.refused_items += other.refused_items
+        self.requests += other.requests
+        self.repeated += other.repeated
+        self.refused += other.refused
+        self.aside += other.aside
+
+
+@dataclass(slots=True)
+class _Decided:
+    """What one pass has decided about some messages, before it is written."""
+
+    statuses: list[Authentic[StatusManifest]] = field(default_factory=list)
+    requests: list[Authentic[RequestManifest]] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    repeated: list[int] = field(default_factory=list)
+    """Ids of status messages whose very bytes are recorded already."""
+    repeated_requests: int = 0
+    again: list[Entry] = field(default_factory=list)
+    """To be looked at once more when the others are written: the same (sender, id) is among those."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outcome:
+    """What one pass has committed, and what follows from it."""
+
+    jobs: tuple[OutgoingJob, ...]
+    again: tuple[Entry, ...]
+    nobodys: tuple[tuple[Entry, Refused], ...]
+    """Refused, and without an agency that could be told."""
+    tally: Tally
+
+
+class StatusProcessor:
+    """Processes batches of `lt.status`; several batches at a time."""
+
+    def __init__(
+        self,
+        *,
+        pool: asyncpg.Pool[asyncpg.Record],
+        directory: CurrentDirectory,
+        identity: BrokerIdentity,
+        dispatcher: Dispatcher,
+        rules: IntakeRules,
+        aside: Aside,
+        executor: Executor,
+        threads: int,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._pool = pool
+        self._directory = directory
+        self._identity = identity
+        self._dispatcher = dispatcher
+        self._rules = rules
+        self._aside = aside
+        self._executor = executor
+        self._threads = threads
+        self._clock = clock
+
+    async def process(self, batch: Batch) -> Tally:
+        """Take every message of the batch to its end, then acknowledge it.
+
+        The order is commit, confirm, record, acknowledge. What could not be published stays in `outgoing`, from where
+        a redelivery or the keeper publishes it.
+        """
+        tally = Tally()
+        entries = [Entry(incoming, self._aside.submission_of(incoming)) for incoming in batch.messages]
+        await self._take(entries, batch, tally)
+        await batch.ack()
+        return tally
+
+    async def _take(self, entries: Sequence[Entry], batch: Batch, tally: Tally) -> None:
+        """Decide, write and send; halve on an error that a message may have caused."""
+        remaining = list(entries)
+        while remaining:
+            now = remaining
+            try:
+                outcome = await insist(partial(self._pass, now), what="record statuses")
+            except RacedError:
+                continue
+            except Exception as error:
+                if len(now) == 1:
+                    await self._aside.failed(now[0].incoming, error, batch)
+                    tally.aside += 1
+                    return
+                log.warning("batch halved", messages=len(now), reason=type(error).__name__)
+                middle = len(now) // 2
+                await self._take(now[:middle], batch, tally)
+                await self._take(now[middle:], batch, tally)
+                return
+            tally.add(outcome.tally)
+            if outcome.jobs:
+                await self._dispatcher.send(outcome.jobs)
+            for entry, refused in outcome.nobodys:
+                await self._aside.to_dead_letters(entry.incoming, refused.refusal.diagnostics(), batch)
+            remaining = list(outcome.again)
+
+    async def _pass(self, entries: Sequence[Entry]) -> _Outcome:
+        """Look at every message once, and write what that decides. Committed when it returns."""
+        directory = self._directory.current
+        now = self._clock()
+        notices = NoticeBuilder(self._identity)
+        async with self._pool.acquire() as connection:
+            decided = await self._decide(entries, connection, directory, now)
+            async with connection.transaction():
+                written = await write_statuses(
+                    connection,
+                    decided.statuses,
+                    notices=notices,
+                    directory=directory,
+                    now=now,
+                    log_by=now + self._rules.log_promise,
+                )
+                late = await write_requests(connection, decided.requests, now=now)
+                refused = await write(
+                    connection, acceptances=(), refused=decided.refused, repeated=(), notices=notices, now=now
+                )
+            unfinished = await self._unfinished(connection, decided.repeated, now)
+        by_submission = {id(entry.submission): entry for entry in entries}
+        late_ones = [one.opened.submission for one in written.beaten] + [one.opened.submission for one in late]
+        beaten = [by_submission[id(submission)] for submission in late_ones]
+        return _Outcome(
+            jobs=(*written.jobs, *refused.jobs, *unfinished),
+            again=(*decided.again, *beaten),
+            nobodys=tuple((by_submission[id(r.submission)], r) for r in decided.refused if r.submitter is None),
+            tally=Tally(
+                recorded=written.recorded,
+                items=written.items,
+                refused_items=written.refused_items,
+                requests=len(decided.requests) - len(late),
+                repeated=len(decided.repeated) + decided.repeated_requests,
+                refused=len(decided.refused),
+            ),
+        )
+
+    # ── The steps of contract §4, in their order ─────────────────────────────────────────────────────────────────────
+    async def _decide(
+        self, entries: Sequence[Entry], connection: Connection, directory: Directory, now: datetime
+    ) -> _Decided:
+        decided = _Decided()
+        statuses, requests = self._open_all(entries, directory, now, decided)
+        by_submission = {id(entry.submission): entry for entry in entries}
+        taken: set[tuple[str, Key]] = set()
+
+        known = {
+            key: (earlier.digest, earlier.status_message_id)
+            for key, earlier in (await earlier_messages(connection, map(_key, statuses))).items()
+        }
+        for one in await self._verified(statuses, known, directory, now, decided):
+            if _claimed(("status", _key(one.opened)), taken):
+                decided.statuses.append(one)
+            else:
+                decided.again.append(by_submission[id(one.opened.submission)])
+
+        asked = {
+            key: (digest, None) for key, digest in (await earlier_requests(connection, map(_key, requests))).items()
+        }
+        for request in await self._verified(requests, asked, directory, now, decided):
+            if _claimed(("request", _key(request.opened)), taken):
+                decided.requests.append(request)
+            else:
+                decided.again.append(by_submission[id(request.opened.submission)])
+        return decided
+
+    def _open_all(
+        self, entries: Iterable[Entry], directory: Directory, now: datetime, decided: _Decided
+    ) -> tuple[list[Opened[StatusManifest]], list[Opened[RequestManifest]]]:
+        """Steps 1 to 4."""
+        statuses: list[Opened[StatusManifest]] = []
+        requests: list[Opened[RequestManifest]] = []
+        for entry in entries:
+            try:
+                opened = open_submission(entry.submission, directory)
+                manifest = opened.manifest
+                if isinstance(manifest, StatusManifest):
+                    statuses.append(_with(opened, manifest))
+                elif isinstance(manifest, RequestManifest):
+                    _check_requester(opened)
+                    requests.append(_with(opened, manifest))
+                else:
+                    raise Refusal(
+                        code="LT-ROUTING-KEY", field="kind", found=manifest.kind, expected="status or request"
+                    )
+            except Refusal as refusal:
+                user = entry.submission.submitter
+                decided.refused.append(
+                    Refused(
+                        submission=entry.submission,
+                        refusal=refusal,
+                        claims=claims_of(entry.submission),
+                        submitter=directory.agency(user) if user else None,
+                        at=now,
+                    )
+                )
+        return statuses, requests
+
+    async def _verified(
+        self,
+        opened: Sequence[Opened[M]],
+        known: dict[Key, tuple[str, int]] | dict[Key, tuple[str, None]],
+        directory: Directory,
+        now: datetime,
+        decided: _Decided,
+    ) -> list[Authentic[M]]:
+        """Steps 5 to 9, and the conflict of step 13; what is repeated or refused goes into `decided`."""
+        fresh: list[Opened[M]] = []
+        for one in opened:
+            before = known.get(_key(one))
+            if before is None or before[0] != one.digest:
+                fresh.append(one)
+            elif before[1] is None:
+                decided.repeated_requests += 1
+            else:
+                decided.repeated.append(before[1])
+        answers = await verify_all(
+            fresh,
+            directory=directory,
+            now=now,
+            limits=self._rules.times,
+            executor=self._executor,
+            threads=self._threads,
+        )
+        good: list[Authentic[M]] = []
+        for answer in answers:
+            if isinstance(answer, Refused):
+                decided.refused.append(answer)
+                continue
+            before = known.get(_key(answer.opened))
+            if before is None:
+                good.append(answer)
+            else:
+                decided.refused.append(_conflict(answer, before[0], now))
+        return good
+
+    async def _unfinished(self, connection: Connection, repeated: Sequence[int], now: datetime) -> list[OutgoingJob]:
+        """What repeated messages had left unpublished (contract §5)."""
+        if not repeated:
+            return []
+        rows = await connection.fetch(SQL["unpublished"], repeated)
+        return await load_jobs(connection, [row["outgoing_id"] for row in rows], now=now)
+
+
+def _key(opened: Opened[StatusManifest] | Opened[RequestManifest]) -> Key:
+    return opened.sender.id, opened.manifest.id
+
+
+def _claimed(key: tuple[str, Key], taken: set[tuple[str, Key]]) -> bool:
+    """True for the first message of a pass with this key."""
+    if key in taken:
+        return False
+    taken.add(key)
+    return True
+
+
+def _with(opened: Opened[Manifest], manifest: M) -> Opened[M]:
+    """The opened message, known to be of this kind."""
+    return Opened(
+        submission=opened.submission,
+        message=opened.message,
+        manifest=manifest,
+        submitter=opened.submitter,
+        sender=opened.sender,
+    )
+
+
+def _check_requester(opened: Opened[Manifest]) -> None:
+    """A replay fills a mailbox, so only its owner may ask for it. Raises Refusal LT-SIGNER-NOT-ALLOWED."""
+    if not opened.sender.has_mailbox:
+        raise Refusal(
+            code="LT-SIGNER-NOT-ALLOWED",
+            field="from",
+            found=f"{opened.sender.code}, which has no mailbox of its own",
+            expected="the agency or hub whose mailbox is to be filled again",
+        )
+
+
+def _conflict(authentic: Authentic[M], accepted_digest: str, now: datetime) -> Refused:
+    """The same sender and id with other bytes than those recorded: quarantined for an operator (contract §5)."""
+    digest = authentic.opened.digest
+    return Refused(
+        submission=authentic.opened.submission,
+        refusal=Refusal(code="LT-DUP-CONFLICT", field="id", found=digest, expected=accepted_digest),
+        claims=known_claims(authentic.opened),
+        submitter=authentic.opened.submitter,
+        at=now,
+        verdict=authentic.verdict,
+        quarantined=True,
+        extra={"accepted_digest": accepted_digest, "conflicting_digest": digest},
+    )
