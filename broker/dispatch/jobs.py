@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from types import MappingProxyType
-from typing import Final, Literal
+from typing import Literal
 from uuid import UUID
 
 from broker.amqp.publishing import OutgoingMessage
@@ -22,7 +21,6 @@ from schemas.slip import SlipRecipient, encode_slip
 from schemas.wire import DELIVER, LT_DIGEST, LT_FROM, LT_ID, LT_KIND, PRIORITY_NORMAL, PRIORITY_URGENT
 
 Kind = Literal["document", "status", "notice"]
-NO_CONTENT: Final[Mapping[str, bytes]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +45,7 @@ class OutgoingJob:
     signed: Signed
     from_: str
     id: UUID
-    content: Mapping[str, bytes] = NO_CONTENT
+    content: Mapping[str, bytes] = field(default_factory=dict)
     """Inline parts by digest."""
     slip: SlipFacts | None = None
     """None for notices, which the broker has signed itself."""

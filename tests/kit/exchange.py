@@ -1,0 +1,500 @@
+"""An exchange in this process: own virtual host, own database, directory, keys made at run time, and a worker task.
+
+For tests of what the broker does with messages. Agencies connect as themselves, with users of their own and the rights
+that the contract gives them; what they sign is signed here with `schemas`, and what they send are the bytes they made.
+Codes are different in every exchange, because users belong to the whole server: use `end.code`, not a literal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit, urlunsplit
+from uuid import UUID
+
+import aio_pika
+import asyncpg
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from cryptography import x509
+
+from broker.amqp.management import Management
+from broker.directory.changes import Author, NewAgency, add_agency, enrol_certificate, load_roots
+from broker.directory.exchange import ensure_exchange
+from broker.directory.records import AgencyId, Enrolled, Level
+from broker.identity import BrokerIdentity
+from broker.pki.authority import Home, init, issue
+from broker.settings import Settings
+from broker.store.pool import open_pool
+from broker.topology.mailboxes import load_mailbox_owners
+from broker.topology.model import definitions, desired
+from broker.topology.permissions import ensure_agency_user
+from broker.worker import Worker, opened
+from schemas.certificates import load_certificate, new_private_key
+from schemas.jws import MEDIA_TYPE, Message, PrivateKey, Signed, encode_message, parse_compact, parse_message, sign
+from schemas.manifest import AnyManifest, DocumentManifest, NoticeItem, NoticeManifest, parse_manifest
+from schemas.slip import Slip, parse_slip
+from schemas.times import new_id, rfc3339
+from schemas.wire import SUBMIT, document_key, mailbox, request_key, status_key
+from tests.conftest import Vhost, manage
+
+T = TypeVar("T")
+AUTHOR = Author(actor="test", reason="made for a test")
+PATIENCE = 15.0
+"""Seconds that a test waits for something the exchange has promised."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class End:
+    """An agency or hub as the test plays it."""
+
+    id: AgencyId
+    code: str
+    key: PrivateKey
+    certificate: x509.Certificate
+    thumbprint: bytes
+    password: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivered:
+    """One message out of a mailbox, taken apart."""
+
+    raw: AbstractIncomingMessage
+    message: Message
+    manifest: AnyManifest
+    slip: Slip | None
+    slip_signed: Signed | None
+
+    @property
+    def document(self) -> DocumentManifest:
+        assert isinstance(self.manifest, DocumentManifest), f"a {self.manifest.kind} instead of a document"
+        return self.manifest
+
+
+class Mailbox:
+    """What has come into one mailbox so far; everything is acknowledged as it comes."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        self.received: list[Delivered] = []
+        self._more = asyncio.Event()
+
+    async def take(self, incoming: AbstractIncomingMessage) -> None:
+        message = parse_message(incoming.body, slip_allowed=True)
+        signed = parse_compact(message.slip) if message.slip is not None else None
+        self.received.append(
+            Delivered(
+                raw=incoming,
+                message=message,
+                manifest=parse_manifest(message.signed.payload),
+                slip=parse_slip(signed.payload) if signed is not None else None,
+                slip_signed=signed,
+            )
+        )
+        await incoming.ack()
+        self._more.set()
+
+    async def until(self, found: Callable[[], T | None], what: str, seconds: float = PATIENCE) -> T:
+        """Wait until `found` finds something in what has come."""
+        try:
+            async with asyncio.timeout(seconds):
+                while (it := found()) is None:
+                    self._more.clear()
+                    await self._more.wait()
+                return it
+        except TimeoutError:
+            kinds = [f"{one.manifest.kind} {one.manifest.id}" for one in self.received]
+            raise AssertionError(f"{what} did not come to {self.code} in {seconds:g} s; it has {kinds}") from None
+
+    def documents(self) -> list[Delivered]:
+        return [one for one in self.received if one.manifest.kind == "document"]
+
+    def statuses(self) -> list[Delivered]:
+        return [one for one in self.received if one.manifest.kind == "status"]
+
+    def items(self, event: str | None = None) -> list[NoticeItem]:
+        """Items of all notices so far, or those of one event."""
+        notices = [one.manifest for one in self.received if isinstance(one.manifest, NoticeManifest)]
+        return [item for notice in notices for item in notice.items if event is None or item.event == event]
+
+
+class Exchange:
+    """A running exchange. Make it with `running_exchange`."""
+
+    def __init__(self, settings: Settings, vhost: Vhost, pool: asyncpg.Pool[asyncpg.Record], home: Home) -> None:
+        self.settings = settings
+        self.vhost = vhost
+        self.pool = pool
+        self.home = home
+        self.identity = BrokerIdentity.load(settings)
+        self.prefix = f"T{secrets.token_hex(3).upper()}"
+        self.ends: dict[str, End] = {}
+        self.workers: list[tuple[Worker, asyncio.Task[None], AsyncExitStack]] = []
+        self._management = Management(vhost.management_url, vhost=vhost.name)
+        self._connections: dict[str, tuple[AbstractConnection, AbstractChannel]] = {}
+        self._mailboxes: dict[str, Mailbox] = {}
+
+    # ── Directory ────────────────────────────────────────────────────────────────────────────────
+    async def add(
+        self,
+        name: str,
+        level: Level = "ministry",
+        *,
+        has_mailbox: bool = True,
+        hub: End | None = None,
+        parent: End | None = None,
+        kind: str = "P-256",
+    ) -> End:
+        """Add an agency whose code ends in `name`, with a key and an enrolled certificate; with a mailbox also its
+        queue and its AMQP user. `hub` gets the mandates to receive and to sign for it."""
+        code = f"{self.prefix}.{name}"
+        key = new_private_key(kind)
+        async with self.pool.acquire() as connection:
+            agency = await add_agency(
+                connection,
+                NewAgency(
+                    code=code,
+                    name=f"Cơ quan {name}",
+                    level=level,
+                    has_mailbox=has_mailbox,
+                    hub=hub.code if hub is not None else None,
+                    parent=parent.code if parent is not None else None,
+                ),
+                author=AUTHOR,
+            )
+        pem, enrolled = await self.enrol(code, key)
+        end = End(
+            id=agency.id,
+            code=code,
+            key=key,
+            certificate=load_certificate(pem),
+            thumbprint=enrolled.thumbprint,
+            password=secrets.token_hex(12),
+        )
+        self.ends[code] = end
+        if has_mailbox:
+            await self.apply_topology()
+            await ensure_agency_user(self._management, code, end.password)
+        await self.refresh()
+        return end
+
+    async def enrol(
+        self, code: str, key: PrivateKey, *, now: datetime | None = None, days: int = 365
+    ) -> tuple[bytes, Enrolled]:
+        """Issue a certificate for `key` and enrol it for the agency `code`; its PEM and its enrolment."""
+        moment = now or datetime.now(UTC)
+        pem = issue(self.home, code=code, public_key=key.public_key(), now=moment, days=days)
+        async with self.pool.acquire() as connection:
+            roots = load_roots(self.settings.roots_dir)
+            return pem, await enrol_certificate(connection, code, pem, roots=roots, author=AUTHOR)
+
+    async def apply_topology(self) -> None:
+        """Declare what contract §3 wants for the directory as it is."""
+        async with self.pool.acquire() as connection:
+            owners = await load_mailbox_owners(connection)
+        await self._management.import_definitions(definitions(desired(owners, self.settings)))
+
+    async def refresh(self) -> None:
+        """Let every running worker know the newest directory now."""
+        for worker, _, _ in self.workers:
+            await worker.directory.refresh()
+
+    # ── Workers ──────────────────────────────────────────────────────────────────────────────────
+    async def start_worker(self, *, concurrency: int = 2) -> Worker:
+        """Start one more worker in this process."""
+        stack = AsyncExitStack()
+        worker = await stack.enter_async_context(opened(self.settings, concurrency=concurrency))
+        self.workers.append((worker, asyncio.create_task(worker.run()), stack))
+        return worker
+
+    async def stop_workers(self) -> None:
+        """Let every worker finish what it has, and end it. Raises what a worker died of."""
+        while self.workers:
+            worker, task, stack = self.workers.pop()
+            try:
+                await worker.stop()
+                await task
+            finally:
+                await stack.aclose()
+
+    # ── Making messages ──────────────────────────────────────────────────────────────────────────
+    def manifest(
+        self, sender: End, to: Sequence[End | str] = (), *, parts: Mapping[str, bytes] | None = None, **fields: Any
+    ) -> dict[str, Any]:
+        """A manifest of action `new` with one small part; `fields` add to it, replace, or with None take away.
+
+        `document` is merged into the default one.
+        """
+        files = {"công văn.pdf": b"%PDF-1.7 " + secrets.token_bytes(12)} if parts is None else parts
+        now = datetime.now(UTC)
+        manifest: dict[str, Any] = {
+            "spec": "lienthong/1",
+            "kind": "document",
+            "id": str(new_id(now)),
+            "from": sender.code,
+            "sent_at": rfc3339(now),
+            "action": "new",
+            "to": [one.code if isinstance(one, End) else one for one in to],
+            "document": {
+                "number": str(secrets.randbelow(10**9)),
+                "notation": "VPCP-TH",
+                "issued_on": "2026-03-12",
+                "type": "Công văn",
+                "subject": "Về việc kết nối",
+            }
+            | fields.pop("document", {}),
+            "parts": [part(name, data) for name, data in files.items()],
+        }
+        manifest |= fields
+        return {name: value for name, value in manifest.items() if value is not None}
+
+    def body(
+        self,
+        manifest: Mapping[str, Any] | bytes,
+        by: End,
+        *,
+        content: Iterable[bytes] = (),
+        key: PrivateKey | None = None,
+    ) -> bytes:
+        """The signed message for a manifest, with `content` inline; `key` signs in the place of the agency's own."""
+        payload = manifest if isinstance(manifest, bytes) else json.dumps(manifest, ensure_ascii=False).encode()
+        signed = sign(payload, key=key or by.key, thumbprint=by.thumbprint)
+        return encode_message(signed, content={hashlib.sha256(data).hexdigest(): data for data in content})
+
+    def letter(self, sender: End, to: Sequence[End | str], *, by: End | None = None, **fields: Any) -> Letter:
+        """A signed document with its own small part, ready to be submitted."""
+        data = b"%PDF-1.7 " + secrets.token_bytes(12)
+        manifest = self.manifest(sender, to, parts={"công văn.pdf": data}, **fields)
+        body = self.body(manifest, by or sender, content=[data])
+        return Letter(manifest=manifest, body=body, digest=digest_of(body))
+
+    @staticmethod
+    def payload(letter: Letter) -> bytes:
+        """The signed bytes of a letter."""
+        return parse_message(letter.body, slip_allowed=True).signed.payload
+
+    # ── Sending and receiving as an agency ───────────────────────────────────────────────────────
+    async def channel(self, end: End) -> AbstractChannel:
+        """A confirming channel of this agency's own connection."""
+        if end.code not in self._connections:
+            parts = urlsplit(self.vhost.amqp_url)
+            netloc = f"{quote(end.code, safe='')}:{end.password}@{parts.netloc.rpartition('@')[2]}"
+            connection = await aio_pika.connect(urlunsplit(parts._replace(netloc=netloc)))
+            channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+            self._connections[end.code] = connection, channel
+        return self._connections[end.code][1]
+
+    async def submit(
+        self,
+        body: bytes,
+        by: End,
+        *,
+        kind: str = "document",
+        urgent: bool = False,
+        routing_key: str | None = None,
+        message_id: str | None = None,
+        **properties: Any,
+    ) -> str:
+        """Publish as this agency, confirmed; returns the AMQP `message_id`. `properties` replace the usual ones."""
+        keys = {
+            "document": document_key(by.code, urgent),
+            "status": status_key(by.code),
+            "request": request_key(by.code),
+        }
+        unique = message_id or secrets.token_hex(12)
+        usual: dict[str, Any] = {
+            "content_type": MEDIA_TYPE,
+            "delivery_mode": aio_pika.DeliveryMode.PERSISTENT,
+            "message_id": unique,
+            "type": kind,
+            "user_id": by.code,
+            "priority": 5 if urgent else 0,
+        }
+        channel = await self.channel(by)
+        submit = await channel.get_exchange(SUBMIT, ensure=False)
+        await submit.publish(aio_pika.Message(body, **(usual | properties)), routing_key or keys[kind], mandatory=True)
+        return unique
+
+    async def send(self, letter: Letter, by: End) -> str:
+        """Submit a letter in the lane of its priority."""
+        return await self.submit(letter.body, by, urgent=letter.manifest["document"].get("priority", 0) > 0)
+
+    async def mailbox(self, end: End) -> Mailbox:
+        """This agency's mailbox; reading begins with the first call and goes on."""
+        if end.code not in self._mailboxes:
+            channel = await self.channel(end)
+            box = self._mailboxes[end.code] = Mailbox(end.code)
+            queue = await channel.get_queue(mailbox(end.code), ensure=False)
+            await queue.consume(box.take)
+        return self._mailboxes[end.code]
+
+    async def document_at(self, end: End, letter: Letter, *, copies: int = 1) -> Delivered:
+        """Wait for the given number of copies of a letter in a mailbox; the last of them."""
+        box = await self.mailbox(end)
+
+        def found() -> Delivered | None:
+            come = [one for one in box.documents() if one.message.signed.digest == letter.digest]
+            return come[-1] if len(come) >= copies else None
+
+        return await box.until(found, f"copy {copies} of document {letter.id}")
+
+    async def notice_at(self, end: End, letter: Letter, event: str, *, count: int = 1) -> NoticeItem:
+        """Wait for the given number of notice items of one event about a letter; the last of them."""
+        return await self.notice_about(end, event, digest=letter.digest, count=count)
+
+    async def notice_about(
+        self, end: End, event: str, *, digest: str | None = None, message_id: str | None = None, count: int = 1
+    ) -> NoticeItem:
+        """Wait for notice items of one event that name a digest or an AMQP `message_id`."""
+        box = await self.mailbox(end)
+
+        def found() -> NoticeItem | None:
+            about = [
+                item
+                for item in box.items(event)
+                if (digest is not None and getattr(item.concerns, "digest", None) == digest)
+                or (message_id is not None and getattr(item.concerns, "message_id", None) == message_id)
+            ]
+            return about[-1] if len(about) >= count else None
+
+        return await box.until(found, f"{event} number {count} about {digest or message_id}")
+
+    # ── Looking behind ───────────────────────────────────────────────────────────────────────────
+    async def value(self, query: str, *arguments: object) -> Any:
+        """One value out of the database."""
+        return await self.pool.fetchval(query, *arguments)
+
+    async def until_value(self, query: str, expected: object, *arguments: object, seconds: float = PATIENCE) -> None:
+        """Wait until a query gives `expected`: for facts that only the database tells, such as a recorded dispatch."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while (found := await self.value(query, *arguments)) != expected:
+            assert asyncio.get_running_loop().time() < deadline, f"{query}: {found!r} instead of {expected!r}"
+            await asyncio.sleep(0.02)
+
+    async def all_published(self) -> None:
+        """Wait until nothing that was decided is left to be published and recorded."""
+        await self.until_value("SELECT count(*) FROM outgoing WHERE published_at IS NULL", 0)
+
+    async def depth(self, queue: str) -> int:
+        """Messages in a queue that nobody holds, as the server counts them now."""
+        _, channel = await self._own_channel()
+        declared = await channel.declare_queue(queue, passive=True)
+        return declared.declaration_result.message_count or 0
+
+    async def raw(self, queue: str, seconds: float = PATIENCE) -> AbstractIncomingMessage:
+        """Take the first message out of any queue, as the broker's user."""
+        _, channel = await self._own_channel()
+        found = await channel.get_queue(queue, ensure=False)
+        arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
+        tag = await found.consume(arrived.put)
+        try:
+            async with asyncio.timeout(seconds):
+                message = await arrived.get()
+            await message.ack()
+            return message
+        finally:
+            await found.cancel(tag)
+
+    async def publish_as_broker(self, body: bytes, *, exchange: str, routing_key: str, **properties: Any) -> None:
+        """Publish with the broker's own user."""
+        _, channel = await self._own_channel()
+        target = await channel.get_exchange(exchange, ensure=False)
+        await target.publish(aio_pika.Message(body, **properties), routing_key, mandatory=True)
+
+    async def _own_channel(self) -> tuple[AbstractConnection, AbstractChannel]:
+        if "" not in self._connections:
+            connection = await aio_pika.connect(self.vhost.amqp_url)
+            self._connections[""] = connection, await connection.channel(on_return_raises=True)
+        return self._connections[""]
+
+    async def open(self) -> None:
+        """Exchange, queues and the exchange's own place in the directory."""
+        await self._management.__aenter__()
+        async with self.pool.acquire() as connection:
+            await ensure_exchange(connection, self.settings, author=AUTHOR)
+        await self.apply_topology()
+
+    async def close(self) -> None:
+        """End workers and connections, and remove the users, which belong to the whole server."""
+        try:
+            await self.stop_workers()
+        finally:
+            for connection, _ in self._connections.values():
+                await connection.close()
+            await self._management.close()
+            if users := [code for code, end in self.ends.items()]:
+                await asyncio.to_thread(
+                    manage, self.vhost.management_url, "POST", "/api/users/bulk-delete", {"users": users}
+                )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Letter:
+    """A signed document of a test."""
+
+    manifest: dict[str, Any]
+    body: bytes
+    digest: str
+
+    @property
+    def id(self) -> UUID:
+        return UUID(self.manifest["id"])
+
+    def reference(self) -> dict[str, str]:
+        """As other messages name it."""
+        return {"from": self.manifest["from"], "id": self.manifest["id"], "digest": self.digest}
+
+
+def part(name: str, data: bytes, role: str = "document") -> dict[str, Any]:
+    """A part of a manifest that describes these bytes."""
+    return {
+        "name": name,
+        "media_type": "application/pdf",
+        "size": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "role": role,
+    }
+
+
+def digest_of(body: bytes) -> str:
+    """The digest of a message, from its bytes."""
+    return parse_message(body, slip_allowed=True).signed.digest
+
+
+@asynccontextmanager
+async def running_exchange(
+    vhost: Vhost, dsn: str, folder: Path, *, workers: int = 1, **settings: Any
+) -> AsyncIterator[Exchange]:
+    """An exchange on this virtual host and (migrated) database, its files below `folder`; `settings` override."""
+    configured = Settings.model_validate(
+        {
+            "amqp_url": vhost.amqp_url,
+            "management_url": vhost.management_url,
+            "database_url": dsn,
+            "home": folder / "exchange",
+            "outgoing_grace_seconds": 1,
+        }
+        | settings
+    )
+    home = Home.below(configured.home)
+    await asyncio.to_thread(
+        init, home, broker_code=configured.broker_code, now=datetime.now(UTC) - timedelta(minutes=1)
+    )
+    pool = await open_pool(configured, size=4)
+    exchange = Exchange(configured, vhost, pool, home)
+    try:
+        await exchange.open()
+        for _ in range(workers):
+            await exchange.start_worker()
+        yield exchange
+    finally:
+        await exchange.close()
+        await pool.close()
