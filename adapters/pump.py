@@ -173,15 +173,11 @@ class Pump:
             wait = self._pace.first_reconnect_seconds
             self.connected, self.trouble = True, None
             self._signals.connection.set()
-            ended: Exception = Lost("the connection to the exchange ended")
             try:
-                await self._work(session)
-            except sqlite3.OperationalError as why:  # disk full, or locked for too long: nothing was acknowledged
-                ended = why
-                await asyncio.sleep(self._pace.last_reconnect_seconds)
+                ended = await self._work(session)
             finally:
-                self._disconnected(ended)
                 await session.close()
+            self._disconnected(ended)
 
     def _disconnected(self, why: Exception) -> None:
         if self.connected or type(why) is not type(self.trouble):
@@ -189,7 +185,8 @@ class Pump:
         self.connected, self.trouble = False, why
         self._signals.connection.set()
 
-    async def _work(self, session: Session) -> None:
+    async def _work(self, session: Session) -> Exception:
+        """Move messages until the connection has ended; returns why."""
         tasks = [asyncio.create_task(self._send(session)), asyncio.create_task(session.ended.wait())]
         if self._settings.has_mailbox:
             tasks.append(asyncio.create_task(self._keep_reading(session)))
@@ -197,10 +194,14 @@ class Pump:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 await task  # a defect in a task is not a lost connection: it ends the pump and is seen
+        except sqlite3.OperationalError as why:  # disk full, or locked for too long: nothing was acknowledged
+            await asyncio.sleep(self._pace.last_reconnect_seconds)
+            return why
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        return Lost("the connection to the exchange ended")
 
     # ── Outbox → exchange ────────────────────────────────────────────────────────────────────────────────────────
 

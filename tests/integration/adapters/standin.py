@@ -271,6 +271,12 @@ class StandIn:
             return
         first = (manifest.from_, str(manifest.id)) not in self.documents
         self.documents[manifest.from_, str(manifest.id)] = signed
+        for part in manifest.parts:
+            if part.sha256 not in content:
+                source = stored_path(self.folder / "content", user, part.sha256)
+                target = accepted_path(self.folder / "content", part.sha256)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(source.read_bytes())
         if self.answering:
             recipients = [{"code": c, "addressed_as": c, "owner": self.owners[c]} for c in manifest.to]
             await self.notice(
@@ -282,12 +288,6 @@ class StandIn:
                     "recipients": {"count": len(recipients), "list": recipients},
                 },
             )
-        for part in manifest.parts:
-            if part.sha256 not in content:
-                source = stored_path(self.folder / "content", user, part.sha256)
-                target = accepted_path(self.folder / "content", part.sha256)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(source.read_bytes())
         if first and self.delivering:
             await self.dispatch(signed, manifest.to, content=content)
 
