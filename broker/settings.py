@@ -81,6 +81,18 @@ class Settings(BaseSettings):
     max_attempts: Positive = 5
     redelivery_backoff_minutes: tuple[Positive, ...] = (15, 60, 240, 1440)
     """Minutes until a document without 01 is sent again; the last one repeats."""
+    keeper_lease_seconds: Annotated[float, Field(gt=0)] = 15.0
+    """How long a keeper that has died keeps its standby waiting."""
+    keeper_standby_seconds: Annotated[float, Field(gt=0)] = 2.0
+    """How often a standby asks for the lease."""
+    keeper_unfinished_seconds: Annotated[float, Field(gt=0)] = 2.0
+    keeper_mailboxes_seconds: Annotated[float, Field(gt=0)] = 5.0
+    keeper_replay_seconds: Annotated[float, Field(gt=0)] = 2.0
+    keeper_arrivals_seconds: Annotated[float, Field(gt=0)] = 30.0
+    keeper_partitions_seconds: Annotated[float, Field(gt=0)] = 3600.0
+    """Seconds between two rounds of each of the keeper's duties."""
+    event_months_ahead: Positive = 2
+    """Months for which the event table has its partitions made ahead."""
     mailbox_type_by_level: dict[str, MailboxType] = Field(default_factory=lambda: dict(EVERY_LEVEL))
 
     @field_validator("amqp_url", "management_url", "agency_amqp_url", "database_url")

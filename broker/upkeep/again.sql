@@ -36,3 +36,7 @@ SELECT 'document', w.document_id, w.attempt, w.owners::bigint[], w.recipients::b
        WITH ORDINALITY AS w(document_id, attempt, owners, recipients, ordinal)
  ORDER BY w.ordinal
 RETURNING outgoing_id;
+
+-- name: generations
+-- Which queue of its owner each mailbox is, counted from 1.
+SELECT owner_id, generation FROM mailbox WHERE owner_id = ANY($1::bigint[]);

@@ -18,7 +18,12 @@ from broker.upkeep.lease import Lease
 
 SQL: Final = load_queries("broker.upkeep", "partitions.sql")
 LOCK_TIMEOUT: Final = "500ms"
-"""How long a writer of events may have to wait behind us, at most."""
+"""How long a writer of events may have to wait for our lock, at most …"""
+STATEMENT_TIMEOUT: Final = "3s"
+"""… and how long we may hold it, at most: the server looks through the default partition for events of that month."""
+
+NOT_NOW: Final = (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError, asyncpg.CheckViolationError)
+"""Errors after which the next round tries again."""
 
 log = structlog.get_logger(__name__)
 
@@ -51,8 +56,9 @@ class MakePartitions:
                 async with lease.writing() as connection:
                     if await connection.fetchval(SQL["needed"], month):
                         await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+                        await connection.execute(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'")
                         await connection.execute(SQL["make"], month)
                         made += 1
-            except (asyncpg.LockNotAvailableError, asyncpg.CheckViolationError) as not_now:
+            except NOT_NOW as not_now:
                 log.info("keeper.partition_put_off", month=month.isoformat(), reason=str(not_now))
         return made

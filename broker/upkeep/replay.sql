@@ -23,14 +23,18 @@ SELECT d.document_id, d.recipient_id, d.owner_id, d.addressed_as, d.sends
 
 -- name: messages
 -- Statuses and notices that went to a mailbox between two moments; a page of them, oldest first.
-SELECT o.outgoing_id
-  FROM outgoing o
- WHERE o.kind <> 'document'
-   AND (o.owner_ids[1] = $1 OR (cardinality(o.owner_ids) > 1 AND o.owner_ids @> ARRAY[$1::bigint]))
-   AND o.created_at >= $2::timestamptz - $6::interval AND o.created_at < $3
-   AND o.published_at >= $2
-   AND o.outgoing_id > $4
- ORDER BY o.outgoing_id
+SELECT outgoing_id FROM (
+    SELECT o.outgoing_id FROM outgoing o
+     WHERE o.kind <> 'document' AND o.owner_ids[1] = $1
+       AND o.created_at >= $2::timestamptz - $6::interval AND o.created_at < $3
+       AND o.published_at >= $2 AND o.outgoing_id > $4
+    UNION
+    SELECT o.outgoing_id FROM outgoing o
+     WHERE o.kind = 'status' AND cardinality(o.owner_ids) > 1 AND o.owner_ids @> ARRAY[$1::bigint]
+       AND o.created_at >= $2::timestamptz - $6::interval AND o.created_at < $3
+       AND o.published_at >= $2 AND o.outgoing_id > $4
+) AS gone
+ ORDER BY outgoing_id
  LIMIT $5;
 
 -- name: done

@@ -13,10 +13,15 @@ from typing import Final, Protocol
 
 import structlog
 
+from broker.dispatch.patience import is_away
 from broker.upkeep.lease import Lease, LeaseLost
+from schemas.problem import Problem
 
 RENEWALS_PER_LEASE: Final = 3
 """A lease is renewed this many times before it would run out, so that one slow answer does not lose it."""
+
+STOP_GRACE: Final = 10.0
+"""Seconds that rounds in progress get to end when the keeper is asked to stop, at most half a lease."""
 
 log = structlog.get_logger(__name__)
 
@@ -92,6 +97,8 @@ class Rounds:
             if watch not in done and not stop.is_set():
                 # A duty ends early only because it found the lease gone.
                 log.warning("keeper.lease_lost", holder=self._lease.holder)
+            if stop.is_set():
+                await asyncio.wait(duties, timeout=min(STOP_GRACE, self._lease.seconds / 2))
         finally:
             self.active.clear()
             await _end([watch, *duties])
@@ -117,8 +124,11 @@ class Rounds:
                 count = await task.run(self._lease)
             except LeaseLost:
                 return
-            except Exception:
-                log.exception("keeper.task_failed", task=task.name)
+            except Exception as error:
+                if is_away(error) or isinstance(error, Problem):
+                    log.warning("keeper.task_put_off", task=task.name, reason=str(error) or type(error).__name__)
+                else:
+                    log.exception("keeper.task_failed", task=task.name)
             if count:
                 log.info("keeper.round", task=task.name, count=count)
             self._after_round(task.name, count)
