@@ -171,7 +171,7 @@ class StandIn:
 
     async def stop(self) -> None:
         await self.connection.close()
-        for user in self.users:
+        for user in dict.fromkeys(self.users):
             manage(self.vhost.management_url, "DELETE", f"/api/users/{user}")
 
     async def agency(self, code: str, *, serves: Mapping[str, bool] | None = None, **more: Any) -> AgencySettings:
