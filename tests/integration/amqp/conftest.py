@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
 
 import aiormq
 import pytest
-from aiormq.abc import AbstractChannel
+from aiormq.abc import AbstractChannel, DeliveredMessage
 from pamqp.commands import Basic
 
 from tests.integration.amqp.proxy import Proxy
 
 QUEUE = "letters"
+END = b"that was all"
 
 
 class HasAddress(Protocol):
@@ -46,11 +48,26 @@ class Server:
     async def ready(self, name: str = QUEUE) -> int:
         return (await self.channel.queue_declare(name, passive=True)).message_count or 0
 
+    async def until_ready(self, number: int, name: str = QUEUE) -> None:
+        """Wait until so many messages are ready: what a lost reader had returns a moment after it is gone."""
+        while await self.ready(name) != number:
+            await asyncio.sleep(0.01)
+
     async def drain(self, name: str = QUEUE) -> list[bytes]:
-        """Take everything that is ready out of a queue."""
-        bodies = []
-        while isinstance((got := await self.channel.basic_get(name, no_ack=True)).delivery, Basic.GetOk):
-            bodies.append(got.body)
+        """Take everything out of a queue. A last message of our own shows that nothing more comes."""
+        bodies: list[bytes] = []
+        complete = asyncio.Event()
+
+        async def take(message: DeliveredMessage) -> None:
+            if message.body == END:
+                complete.set()
+            else:
+                bodies.append(message.body)
+
+        await self.put([END], name)
+        consuming = await self.channel.basic_consume(name, take, no_ack=True)
+        await complete.wait()
+        await self.channel.basic_cancel(consuming.consumer_tag or "")
         return bodies
 
     async def headers(self, name: str = QUEUE) -> Mapping[str, object]:
