@@ -42,12 +42,14 @@ from schemas.jws import MEDIA_TYPE, Message, PrivateKey, Signed, encode_message,
 from schemas.manifest import AnyManifest, DocumentManifest, NoticeItem, NoticeManifest, parse_manifest
 from schemas.slip import Slip, parse_slip
 from schemas.times import new_id, rfc3339
-from schemas.wire import SUBMIT, document_key, mailbox, request_key, status_key
+from schemas.wire import DELIVER, SUBMIT, document_key, mailbox, request_key, status_key
 from tests.conftest import Vhost, manage
 
 T = TypeVar("T")
 AUTHOR = Author(actor="test", reason="made for a test")
-PATIENCE = 15.0
+MARKER = "test-marker"
+"""AMQP type of a message by which a test sees that it has read everything before it."""
+PATIENCE = 30.0
 """Seconds that a test waits for something the exchange has promised."""
 
 
@@ -61,6 +63,7 @@ class End:
     certificate: x509.Certificate
     thumbprint: bytes
     password: str
+    has_mailbox: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,9 +88,15 @@ class Mailbox:
     def __init__(self, code: str) -> None:
         self.code = code
         self.received: list[Delivered] = []
+        self.markers: set[bytes] = set()
         self._more = asyncio.Event()
 
     async def take(self, incoming: AbstractIncomingMessage) -> None:
+        if incoming.type == MARKER:
+            self.markers.add(incoming.body)
+            await incoming.ack()
+            self._more.set()
+            return
         message = parse_message(incoming.body, slip_allowed=True)
         signed = parse_compact(message.slip) if message.slip is not None else None
         self.received.append(
@@ -178,6 +187,7 @@ class Exchange:
             certificate=load_certificate(pem),
             thumbprint=enrolled.thumbprint,
             password=secrets.token_hex(12),
+            has_mailbox=has_mailbox,
         )
         self.ends[code] = end
         if has_mailbox:
@@ -231,7 +241,7 @@ class Exchange:
     ) -> dict[str, Any]:
         """A manifest of action `new` with one small part; `fields` add to it, replace, or with None take away.
 
-        `document` is merged into the default one.
+        `document` is merged into the default one; `from_code` claims another sender.
         """
         files = {"công văn.pdf": b"%PDF-1.7 " + secrets.token_bytes(12)} if parts is None else parts
         now = datetime.now(UTC)
@@ -239,7 +249,7 @@ class Exchange:
             "spec": "lienthong/1",
             "kind": "document",
             "id": str(new_id(now)),
-            "from": sender.code,
+            "from": fields.pop("from_code", sender.code),
             "sent_at": rfc3339(now),
             "action": "new",
             "to": [one.code if isinstance(one, End) else one for one in to],
@@ -280,6 +290,11 @@ class Exchange:
     def payload(letter: Letter) -> bytes:
         """The signed bytes of a letter."""
         return parse_message(letter.body, slip_allowed=True).signed.payload
+
+    @staticmethod
+    def digest(body: bytes) -> str:
+        """The digest of a message's signed bytes."""
+        return digest_of(body)
 
     # ── Sending and receiving as an agency ───────────────────────────────────────────────────────
     async def channel(self, end: End) -> AbstractChannel:
@@ -335,6 +350,14 @@ class Exchange:
             queue = await channel.get_queue(mailbox(end.code), ensure=False)
             await queue.consume(box.take)
         return self._mailboxes[end.code]
+
+    async def all_at(self, end: End) -> Mailbox:
+        """This agency's mailbox after everything that is in its queue now has been read."""
+        box = await self.mailbox(end)
+        marker = secrets.token_bytes(8)
+        await self.publish_as_broker(marker, exchange=DELIVER, routing_key=end.code, type=MARKER)
+        await box.until(lambda: True if marker in box.markers else None, "the marker behind everything")
+        return box
 
     async def document_at(self, end: End, letter: Letter, *, copies: int = 1) -> Delivered:
         """Wait for the given number of copies of a letter in a mailbox; the last of them."""
@@ -430,7 +453,7 @@ class Exchange:
             for connection, _ in self._connections.values():
                 await connection.close()
             await self._management.close()
-            if users := [code for code, end in self.ends.items()]:
+            if users := [code for code, end in self.ends.items() if end.has_mailbox]:
                 await asyncio.to_thread(
                     manage, self.vhost.management_url, "POST", "/api/users/bulk-delete", {"users": users}
                 )
@@ -496,5 +519,7 @@ async def running_exchange(
             await exchange.start_worker()
         yield exchange
     finally:
-        await exchange.close()
-        await pool.close()
+        try:
+            await exchange.close()
+        finally:
+            await pool.close()
