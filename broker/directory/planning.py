@@ -61,9 +61,10 @@ def plan_import(
     for row in rows:
         _take(draft, _with_defaults(row, directory, defaults), today)
     _guess_parents(draft, directory)
-    _reject_unknown_superiors(draft, directory)
+    _reject_without_level(draft, directory)
     _reject_circles(draft)
     claimed = _reject_taken_aliases(draft, directory)
+    _reject_unknown_superiors(draft, directory)  # last: whoever names a row that fell out falls out as well
 
     added: list[AgencyRow] = []
     updated: list[tuple[AgencyRow, Agency]] = []
@@ -72,9 +73,6 @@ def plan_import(
     for row in draft.open_rows.values():
         existing = directory.agency(row.code)
         if existing is None:
-            if row.level is None:
-                draft.reject(row, "no level; expected a column level, or --level for the whole file")
-                continue
             added.append(row)
         else:
             differences = _differences(row, existing, directory)
@@ -153,6 +151,21 @@ def _guess_parents(draft: _Draft, directory: Directory) -> None:
             draft.open_rows[code] = replace(row, parent=parent or None)
 
 
+def _reject_without_level(draft: _Draft, directory: Directory) -> None:
+    """An agency that is new must say its level; one that is known has it already (`_with_defaults`)."""
+    gone = _gone(directory)
+    for row in [*draft.open_rows.values(), *draft.closed_rows]:
+        if row.level is None and (row.code, row.name, row.valid_until) not in gone:
+            draft.reject(row, "no level; expected a column level, or --level for the whole file")
+            _drop(draft, row)
+
+
+def _gone(directory: Directory) -> set[tuple[str, str, date | None]]:
+    """Agencies with an end, as a file would describe them again."""
+    over = (agency for agency in directory.agencies() if agency.valid_until is not None)
+    return {(agency.code, agency.name, agency.valid_until) for agency in over}
+
+
 def _reject_unknown_superiors(draft: _Draft, directory: Directory) -> None:
     def known(code: str) -> bool:
         return code in draft.open_rows or directory.find(code) is not None
@@ -183,15 +196,18 @@ def _reject_unknown_superiors(draft: _Draft, directory: Directory) -> None:
 
 
 def _reject_circles(draft: _Draft) -> None:
-    for row in list(draft.open_rows.values()):
+    in_circles = []
+    for row in draft.open_rows.values():
         seen = {row.code}
         above = draft.open_rows.get(row.parent or "")
         while above is not None and above.code not in seen:
             seen.add(above.code)
             above = draft.open_rows.get(above.parent or "")
         if above is not None and above.code == row.code:
-            draft.reject(row, "its own superior, directly or through others")
-            _drop(draft, row)
+            in_circles.append(row)
+    for row in in_circles:
+        draft.reject(row, "its own superior, directly or through others")
+        _drop(draft, row)
 
 
 def _reject_taken_aliases(draft: _Draft, directory: Directory) -> Mapping[str, str]:

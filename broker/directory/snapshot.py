@@ -357,15 +357,15 @@ def _merged(
     index: dict[K, tuple[V, ...]], changed: Iterable[V], key_of: Callable[[V], K], owner: Callable[[V], AgencyId]
 ) -> dict[K, tuple[V, ...]]:
     """``index`` with each changed row in the place of the one of the same key and owner, or added."""
-    fresh: dict[K, dict[AgencyId, V]] = {}
+    fresh: dict[K, list[V]] = {}
     for row in changed:
-        fresh.setdefault(key_of(row), {})[owner(row)] = row
+        fresh.setdefault(key_of(row), []).append(row)
     if not fresh:
         return index
     new = dict(index)
     for key, rows in fresh.items():
-        kept = (row for row in index.get(key, ()) if owner(row) not in rows)
-        new[key] = (*kept, *rows.values())
+        earlier = index.get(key, ())
+        new[key] = tuple({owner(row): row for row in (*earlier, *rows)}.values()) if earlier or rows[1:] else (rows[0],)
     return new
 
 

@@ -1,0 +1,136 @@
+"""Importing agencies into a real database."""
+
+from __future__ import annotations
+
+import json
+from time import perf_counter
+
+import pytest
+
+from broker.directory import national
+from broker.directory.changes import Author, import_csv
+from broker.directory.live import load_directory
+from broker.directory.planning import Defaults
+from broker.store.pool import Connection
+from schemas.problem import Problem
+
+
+async def take(connection: Connection, author: Author, *lines: str, update: bool = False) -> tuple[int, int, int, int]:
+    data = "\n".join(lines).encode()
+    report = await import_csv(connection, data, what="a.csv", author=author, update=update)
+    return report.added, report.updated, report.unchanged, len(report.rejected)
+
+
+async def test_rows_are_rejected_and_not_files(connection: Connection, author: Author) -> None:
+    counts = await take(
+        connection, author,
+        "code_qcvn102,name",
+        "000.00.00.H53,UBND Tỉnh Tây Ninh",
+        "000.00.37.H53,UBND huyện Tân Châu",
+        "000.1137.H53,Phòng Y tế huyện Tân Châu",
+        "000.00.20.G14,Cục Báo chí",
+        "000.00.20.G14,Cục Báo chí - Bộ Thông tin truyền thông",
+    )  # fmt: skip
+    assert counts == (3, 0, 0, 2)
+    directory = await load_directory(connection)
+    found = directory.find("000.00.37.h53")
+    assert found is not None and (found.code, found.level, found.name) == ("H53.37", "district", "UBND huyện Tân Châu")
+    assert found.parent_id is not None and directory.by_id(found.parent_id).code == "H53"
+    orphan = directory.find("G14.20")
+    assert orphan is not None and orphan.name == "Cục Báo chí" and orphan.parent_id is None
+
+
+async def test_importing_again_changes_nothing_and_updating_changes_what_differs(
+    connection: Connection, author: Author
+) -> None:
+    header = "code,name,level,parent,hub,has_mailbox,aliases"
+    rows = [
+        "H53,Tây Ninh,province,,,true,000.00.00.H53",
+        "H53.1,Xã Một,commune,H53,H53,,",
+        "H53.2,Xã Hai,commune,H53,,,",
+    ]
+    assert await take(connection, author, header, *rows) == (3, 0, 0, 0)
+    revision = (await load_directory(connection)).revision
+    assert await take(connection, author, header, *rows) == (0, 0, 3, 0)
+    assert (await load_directory(connection)).revision == revision
+    changed = ["H53.1,Phường Một,commune,H53.2,H53,true,"]
+    assert await take(connection, author, header, *changed) == (0, 0, 0, 1)
+    assert await take(connection, author, header, *changed, update=True) == (0, 1, 0, 0)
+    directory = await load_directory(connection)
+    found = directory.find("H53.1")
+    assert found is not None and found.name == "Phường Một" and found.has_mailbox
+    assert found.parent_id is not None and directory.by_id(found.parent_id).code == "H53.2"
+
+
+async def test_a_known_agency_gets_a_new_hub_and_alias_by_import(connection: Connection, author: Author) -> None:
+    await take(connection, author, "code,name,level,has_mailbox", "H53,Tây Ninh,province,true", "H53.1,Xã,commune,")
+    await take(connection, author, "code,name,hub,aliases", "H53.1,Xã,H53,x.1")
+    directory = await load_directory(connection)
+    found = directory.find("x.1")
+    assert found is not None and (owner := directory.owner_of(found.id)) is not None and owner.code == "H53"
+
+
+async def test_a_reform_is_one_file(connection: Connection, author: Author) -> None:
+    await take(connection, author, "code,name,level", "H53,Tây Ninh,province")
+    counts = await take(
+        connection, author,
+        "code,name,level,valid_from,valid_until,successors",
+        "H53.1,Phường Cũ,commune,,2025-07-01,H53.1=main part;H53.2=part",
+        "H53.3,Xã Ba,commune,,2025-07-01,H53.2",
+        "H53.1,Phường Mới,commune,2025-07-01,,",
+        "H53.2,Xã Hai,commune,2025-07-01,,",
+    )  # fmt: skip
+    assert counts == (4, 0, 0, 0)
+    directory = await load_directory(connection)
+    old, found = directory.closed("H53.1"), directory.find("H53.1")
+    assert old is not None and found is not None and found.name == "Phường Mới"
+    assert [agency.code for agency in directory.successors(old.id)] == ["H53.1", "H53.2"]
+    gone = directory.closed("H53.3")
+    assert gone is not None and [agency.code for agency in directory.successors(gone.id)] == ["H53.2"]
+
+
+async def test_nothing_is_imported_when_the_header_fits_nothing(connection: Connection, author: Author) -> None:
+    with pytest.raises(Problem, match="columns"):
+        await take(connection, author, "a,b", "c,d")
+
+
+async def test_the_nation_is_imported_in_seconds_and_hangs_together(connection: Connection, author: Author) -> None:
+    steps: list[int] = []
+    begun = perf_counter()
+    report = await national.load(connection, author=author, on_progress=steps.append)
+    assert perf_counter() - begun < 10
+    assert report.added == sum(steps) == 26 + 34 + 272 + 3321 + 29 and report.rejected == ()
+    directory = await load_directory(connection)
+    sizes = {name: len(directory.members(f"group:{name}") or ())
+             for name in ("ministries", "provinces", "communes", "communes/H53", "children/H53")}  # fmt: skip
+    assert sizes == {"ministries": 26, "provinces": 34, "communes": 3321, "communes/H53": 96, "children/H53": 104}
+    assert len(directory.mailboxes()) == 26 + 34 + 96
+    assert all(directory.owner_of(agency.id) for agency in directory.agencies() if agency.open_on(directory.today))
+    by_alias = directory.find("000.00.00.H53")
+    assert by_alias is not None and by_alias.code == "H53"
+    longan = directory.closed("H39")
+    assert longan is not None and [agency.code for agency in directory.successors(longan.id)] == ["H53"]
+    again = await national.load(connection, author=author)
+    assert (again.added, again.updated, again.unchanged) == (0, 0, report.added)
+
+
+async def test_an_import_is_told_to_the_log_five_hundred_codes_at_a_time(
+    connection: Connection, author: Author
+) -> None:
+    rows = [f"X.{number},Xã số {number},commune" for number in range(1_200)]
+    await take(connection, author, "code,name,level", *rows)
+    bodies = [json.loads(row["body"]) for row in await connection.fetch("SELECT body FROM event ORDER BY event_id")]
+    assert [len(body["codes"]) for body in bodies] == [500, 500, 200]
+    assert {body["facts"]["added"] for body in bodies} == {1_200}
+
+
+async def test_the_default_hub_serves_the_whole_file(connection: Connection, author: Author) -> None:
+    await take(connection, author, "code,name,level,has_mailbox", "HUB,Trục tỉnh,hub,true")
+    data = "code,name\nA,Xã A\nB,Xã B\n".encode()
+    defaults = Defaults(level="commune", hub="HUB", derived=True)
+    report = await import_csv(connection, data, what="a.csv", author=author, defaults=defaults)
+    directory = await load_directory(connection)
+    assert report.added == 2
+    for code in ("A", "B"):
+        found = directory.find(code)
+        assert found is not None and found.derived and (owner := directory.owner_of(found.id)) and owner.code == "HUB"
