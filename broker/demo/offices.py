@@ -29,7 +29,7 @@ from broker.topology.mailboxes import load_mailbox_owners
 from broker.topology.model import desired
 from broker.topology.permissions import ensure_agency_users
 from broker.topology.plan import plan
-from schemas.certificates import new_private_key, private_key_pem
+from schemas.certificates import load_certificate, new_private_key, private_key_pem, thumbprint
 
 AUTHOR = Author(actor="demo", reason="demonstration")
 
@@ -113,10 +113,10 @@ async def equip(settings: Settings, offices: Offices, signers: Iterable[Agency],
         _write(files.certificate, certificate)
     roots = load_roots(settings.roots_dir)
     async with connect(settings.database_url) as connection, connection.transaction():
-        enrolled = {one.agency_id for one in offices.directory.certificates() if one.revoked_at is None}
+        enrolled = {(one.agency_id, one.thumbprint) for one in offices.directory.certificates()}
         for agency in everyone.values():
-            if agency.id not in enrolled:
-                data = offices.files(agency).certificate.read_bytes()
+            data = offices.files(agency).certificate.read_bytes()
+            if (agency.id, thumbprint(load_certificate(data))) not in enrolled:
                 await enrol_certificate(connection, agency.code, data, roots=roots, author=AUTHOR)
     passwords = {agency.code: _password(offices.files(agency)) for agency in offices.connected()}
     async with Management(settings.management_url, vhost=virtual_host_of(settings.amqp_url)) as management:
