@@ -123,8 +123,8 @@ FOR UPDATE;
 -- name: insert_change_requests
 -- Ask each delivery for the change; one that never went out has agreed at once (contract §3.3).
 INSERT INTO change_request (document_id, recipient_id, asked_by, kind, asking_document_id, state, asked_at, answered_at)
-SELECT k.document_id, k.recipient_id, $3, $4, $5, CASE WHEN k.agreed THEN 'agreed' ELSE 'asked' END, $6,
-       CASE WHEN k.agreed THEN $6 END
+SELECT k.document_id, k.recipient_id, $3, $4, $5, CASE WHEN k.agreed THEN 'agreed' ELSE 'asked' END, $6::timestamptz,
+       CASE WHEN k.agreed THEN $6::timestamptz END
 FROM unnest($1::bigint[], $2::bigint[], $7::boolean[]) AS k (document_id, recipient_id, agreed)
 ON CONFLICT DO NOTHING;
 
