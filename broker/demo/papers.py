@@ -62,7 +62,6 @@ def write_paper(
     subject: str,
     paragraphs: Sequence[str],
     scan_bytes: int,
-    seed: int,
 ) -> int:
     """Write one paper to `path` and return its size in bytes.
 
