@@ -36,6 +36,9 @@ Value = TypeVar("Value")
 OUR_FAULT: Final = 70
 """Exit code when the program itself is at fault (EX_SOFTWARE of sysexits.h)."""
 
+UNBROKEN: Final = 500
+"""Columns to write for a file or a pipe, so that no line of a table is broken."""
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 """The `--json` of every command that reads."""
 
@@ -57,7 +60,7 @@ def emit(value: Value, *, as_json: bool, render: Callable[[Value], RenderableTyp
     if as_json:
         sys.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False, indent=2) + "\n")
         return
-    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else UNBROKEN)
     console.print(render(value))
 
 

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from broker.cli.output import JsonOption, emit, say
-from broker.services import Endpoints, Status, down, status, up
+from broker.services import Endpoints, Status, down, erase, status, up
 from broker.settings import without_credentials
 from schemas.problem import NOT_GOOD
 
@@ -27,10 +27,17 @@ def up_command(root: RootOption = ROOT, as_json: JsonOption = False) -> None:
 
 
 @app.command("down")
-def down_command(root: RootOption = ROOT) -> None:
+def down_command(
+    root: RootOption = ROOT,
+    data_too: Annotated[bool, typer.Option("--erase", help="Remove them with all their data.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing if all goes well.")] = False,
+) -> None:
     """End the servers that `up` started here. Their data stays."""
-    if not down(root, tell=say):
-        say("Nothing was running.")
+    tell = _say_nothing if quiet else say
+    if data_too:
+        erase(root, tell=tell)
+    elif not down(root, tell=tell):
+        tell("Nothing was running.")
 
 
 @app.command("status")
@@ -40,6 +47,10 @@ def status_command(root: RootOption = ROOT, as_json: JsonOption = False) -> None
     emit(found, as_json=as_json, render=_table)
     if not found.good:
         raise typer.Exit(NOT_GOOD)
+
+
+def _say_nothing(_: str) -> None:
+    """For scripts that want only what they asked for."""
 
 
 def _addresses(endpoints: Endpoints) -> str:

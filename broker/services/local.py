@@ -7,7 +7,7 @@ environment (`LIENTHONG_AMQP_URL`, `LIENTHONG_DATABASE_URL`) is somebody else's:
 from __future__ import annotations
 
 import os
-import subprocess
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,12 +16,26 @@ from typing import Final, TypeVar
 
 from broker.services import packages, postgresql, rabbitmq
 from broker.services.processes import ProcessMark, reap
-from broker.services.record import Endpoints, Record, ServerRecord, locked, new_server, read, with_free_ports, write
+from broker.services.record import (
+    FILE,
+    Endpoints,
+    Record,
+    ServerRecord,
+    locked,
+    new_server,
+    read,
+    with_free_ports,
+    write,
+)
 from broker.settings import management_url_beside, without_credentials
 from schemas.problem import Problem
 
 START_PATIENCE: Final = 120.0
 """Seconds a server may take to answer. Five are usual; a busy machine or a long recovery takes more."""
+
+ATTEMPTS: Final = 3
+"""How often a server is started that ends before it answers."""
+BETWEEN_ATTEMPTS: Final = 1.0
 
 _POLL: Final = 0.1
 
@@ -72,27 +86,34 @@ def up(root: Path, *, tell: Tell = lambda _: None) -> Endpoints:
         record = read(root)
         amqp_given, database_given = os.environ.get("LIENTHONG_AMQP_URL"), os.environ.get("LIENTHONG_DATABASE_URL")
         packages.install_missing(rabbitmq_wanted=not amqp_given, postgresql_wanted=not database_given, tell=tell)
-        # Both are started before either is waited for.
-        node = None if amqp_given else _start_rabbitmq(root, record, tell)
-        record = record if node is None else _remember(root, replace(record, rabbitmq=node.server))
-        cluster = None if database_given else _start_postgresql(root, record, tell)
-        record = record if cluster is None else _remember(root, replace(record, postgresql=cluster.server))
-        for starting in (cluster, node):
-            if starting is not None:
-                starting.wait()
-        if cluster is not None:
-            programs = postgresql.find_programs(cluster.server.folder / "data")
-            postgresql.finish(cluster.server, _required(programs))
-        endpoints = Endpoints(
-            amqp_url=amqp_given or rabbitmq.amqp_url(_required(record.rabbitmq)),
-            management_url=os.environ.get("LIENTHONG_MANAGEMENT_URL")
-            or (
-                management_url_beside(amqp_given) if amqp_given else rabbitmq.management_url(_required(record.rabbitmq))
-            ),
-            database_url=database_given or postgresql.database_url(_required(record.postgresql)),
+        for attempt in range(1, ATTEMPTS + 1):
+            # Both are started before either is waited for.
+            if not amqp_given:
+                record = _start_rabbitmq(root, record, tell)
+            if not database_given:
+                record = _start_postgresql(root, record, tell)
+            ended = [] if database_given else _ended_before_it_answered(_postgresql_answers(record))
+            ended += [] if amqp_given else _ended_before_it_answered(_rabbitmq_answers(record))
+            if not ended:
+                break
+            if attempt == ATTEMPTS:
+                raise ended[0]
+            time.sleep(BETWEEN_ATTEMPTS)
+        ours: dict[str, str] = {}
+        if not database_given:
+            server = _required(record.postgresql)
+            postgresql.finish(server, _programs(server))
+            ours["database_url"] = postgresql.database_url(server)
+        if not amqp_given:
+            server = _required(record.rabbitmq)
+            ours["amqp_url"], ours["management_url"] = rabbitmq.amqp_url(server), rabbitmq.management_url(server)
+        write(root, replace(record, endpoints=ours))
+        management_given = os.environ.get("LIENTHONG_MANAGEMENT_URL")
+        return Endpoints(
+            amqp_url=amqp_given or ours["amqp_url"],
+            management_url=management_given or ours.get("management_url") or management_url_beside(amqp_given or ""),
+            database_url=database_given or ours["database_url"],
         )
-        _remember(root, replace(record, endpoints=endpoints))
-        return endpoints
 
 
 def down(root: Path, *, tell: Tell = lambda _: None) -> bool:
@@ -104,23 +125,30 @@ def down(root: Path, *, tell: Tell = lambda _: None) -> bool:
     if not root.is_dir():
         return False
     with locked(root):
-        record = read(root)
-        node = _node(root, record.rabbitmq)
-        cluster = _cluster(root, record.postgresql)
-        if node is not None:
-            tell("Ending RabbitMQ …")
-        rabbitmq.halt(record.rabbitmq, root)
-        if cluster is not None:
-            tell("Ending PostgreSQL …")
-            postgresql.halt(_required(record.postgresql))
-        _remember(
-            root,
-            Record(
-                rabbitmq=None if record.rabbitmq is None else replace(record.rabbitmq, process=None),
-                postgresql=None if record.postgresql is None else replace(record.postgresql, process=None),
-            ),
-        )
-        return node is not None or cluster is not None
+        return _end(root, read(root), tell)
+
+
+def erase(root: Path, *, tell: Tell = lambda _: None) -> None:
+    """End the servers of this root folder and remove them with all their data; also when their record is damaged."""
+    root = root.resolve()
+    if not root.is_dir():
+        return
+    with locked(root):
+        try:
+            record = read(root)
+        except Problem as problem:
+            tell(problem.found)
+            record = Record()
+        _end(root, record, tell)
+        for folder in (_rabbitmq_folder(root, record), _postgresql_folder(root, record)):
+            if folder.exists():
+                tell(f"Removing {folder} …")
+                shutil.rmtree(folder)
+        outside = _postgresql_folder(root, record).parent
+        if outside != root and outside.exists():
+            outside.rmdir()
+        for file in (root / FILE, root / rabbitmq.COOKIE):
+            file.unlink(missing_ok=True)
 
 
 def status(root: Path) -> Status:
@@ -130,78 +158,132 @@ def status(root: Path) -> Status:
     return Status(root=str(root), servers=(_rabbitmq_status(root, record), _postgresql_status(root, record)))
 
 
+def _start_rabbitmq(root: Path, record: Record, tell: Tell) -> Record:
+    """See to it that the node runs, though it may not answer yet. What is remembered is on disk before it starts."""
+    process = _node(root, record.rabbitmq)
+    if process is None:
+        server = record.rabbitmq or _new(_rabbitmq_folder(root, record), rabbitmq.PORT_USES)
+        rabbitmq.halt(None, root)  # a port mapper that outlived its node holds one of the ports
+        record = _remember(root, replace(record, rabbitmq=replace(with_free_ports(server), process=None)))
+        tell("Starting RabbitMQ …")
+        process = rabbitmq.launch(_required(record.rabbitmq), root, _required(rabbitmq.find_command()))
+    return _remember(root, replace(record, rabbitmq=replace(_required(record.rabbitmq), process=process)))
+
+
+def _start_postgresql(root: Path, record: Record, tell: Tell) -> Record:
+    """The same for the cluster."""
+    process = _cluster(record.postgresql)
+    if process is None:
+        server = record.postgresql or _new(_postgresql_folder(root, record), postgresql.PORT_USES)
+        record = _remember(root, replace(record, postgresql=replace(with_free_ports(server), process=None)))
+        tell("Starting PostgreSQL …")
+        process = postgresql.launch(_required(record.postgresql), root, _programs(server))
+    return _remember(root, replace(record, postgresql=replace(_required(record.postgresql), process=process)))
+
+
+def _new(folder: Path, port_uses: tuple[str, ...]) -> ServerRecord:
+    """A server that never ran here. Raises `Problem` if one has, and only its password is gone."""
+    if folder.exists():
+        raise Problem(
+            f"{folder} holds a server's data, but what was remembered about that server is gone",
+            f"{FILE} beside it, or no such folder",
+            "Begin anew with `lienthong services down --erase`: it removes the private servers with all their data",
+        )
+    return new_server(folder, *port_uses)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Starting:
-    """A server that runs, or has been told to: `wait` returns when it answers."""
+class _Waiting:
+    """A server that was started, and how to ask it and to complain of it."""
 
     server: ServerRecord
     answers: Callable[[], bool]
     why_not: Callable[[], Problem]
-    child: subprocess.Popen[bytes] | None
-
-    def wait(self) -> None:
-        deadline = time.monotonic() + START_PATIENCE
-        while not self.answers():
-            ended = self.server.process is None or not self.server.process.alive()
-            if ended or time.monotonic() > deadline:
-                raise self.why_not()
-            time.sleep(_POLL)
 
 
-def _start_rabbitmq(root: Path, record: Record, tell: Tell) -> _Starting:
-    server = record.rabbitmq or new_server(root / "rabbitmq", *rabbitmq.PORT_USES)
-    process, child = _node(root, record.rabbitmq), None
-    if process is None:
-        rabbitmq.halt(server, root)  # a port mapper that outlived its node holds one of the ports
-        server = with_free_ports(server)
-        tell("Starting RabbitMQ …")
-        child = rabbitmq.launch(server, root, _required(rabbitmq.find_command()))
-        process = ProcessMark.of(child.pid)
-    server = replace(server, process=process)
-    return _Starting(
-        server=server,
-        answers=lambda: rabbitmq.answers(server),
-        why_not=lambda: rabbitmq.why_not(server),
-        child=child,
-    )
+def _rabbitmq_answers(record: Record) -> _Waiting:
+    server = _required(record.rabbitmq)
+    return _Waiting(server=server, answers=lambda: rabbitmq.answers(server), why_not=lambda: rabbitmq.why_not(server))
 
 
-def _start_postgresql(root: Path, record: Record, tell: Tell) -> _Starting:
-    server = record.postgresql or new_server(postgresql.choose_folder(root), *postgresql.PORT_USES)
-    programs = _required(postgresql.find_programs(server.folder / "data"))
-    process, child = _cluster(root, record.postgresql), None
-    if process is None:
-        server = with_free_ports(server)
-        tell("Starting PostgreSQL …")
-        child = postgresql.launch(server, root, programs)
-        process = ProcessMark.of(child.pid)
-    server = replace(server, process=process)
-    return _Starting(
+def _postgresql_answers(record: Record) -> _Waiting:
+    server = _required(record.postgresql)
+    programs = _programs(server)
+    return _Waiting(
         server=server,
         answers=lambda: postgresql.answers(server, programs),
         why_not=lambda: postgresql.why_not(server),
-        child=child,
     )
 
 
+def _ended_before_it_answered(waiting: _Waiting) -> list[Problem]:
+    """Wait for an answer. Nothing if it came; the reason if the process has ended. Raises `Problem` after too long.
+
+    A process can end for reasons that are gone a second later: it was being killed when we looked, or what its
+    predecessor held was not free yet.
+    """
+    deadline = time.monotonic() + START_PATIENCE
+    while not waiting.answers():
+        if waiting.server.process is None or not waiting.server.process.alive():
+            return [waiting.why_not()]
+        if time.monotonic() > deadline:
+            raise waiting.why_not()
+        time.sleep(_POLL)
+    return []
+
+
+def _end(root: Path, record: Record, tell: Tell) -> bool:
+    """End both servers, as far as they run, and forget their addresses. True if one ran."""
+    node = _node(root, record.rabbitmq)
+    folder = _postgresql_folder(root, record)
+    cluster = _cluster(record.postgresql) or postgresql.running_cluster(folder)
+    if node is not None:
+        tell("Ending RabbitMQ …")
+    rabbitmq.halt(node, root)
+    if cluster is not None:
+        tell("Ending PostgreSQL …")
+        postgresql.halt(cluster)
+    if record != Record():
+        write(
+            root,
+            Record(
+                rabbitmq=None if record.rabbitmq is None else replace(record.rabbitmq, process=None),
+                postgresql=None if record.postgresql is None else replace(record.postgresql, process=None),
+            ),
+        )
+    return node is not None or cluster is not None
+
+
+def _rabbitmq_folder(root: Path, record: Record) -> Path:
+    return root / "rabbitmq" if record.rabbitmq is None else record.rabbitmq.folder
+
+
+def _postgresql_folder(root: Path, record: Record) -> Path:
+    return postgresql.choose_folder(root) if record.postgresql is None else record.postgresql.folder
+
+
+def _programs(server: ServerRecord) -> Path:
+    return _required(postgresql.find_programs(server.folder / "data"))
+
+
 def _node(root: Path, server: ServerRecord | None) -> ProcessMark | None:
-    """The running node: as recorded, else as its environment tells. None if the record of its ports is lost."""
-    recorded = None if server is None else server.process
-    if recorded is not None:
-        reap(recorded.pid)
-        if recorded.alive():
-            return recorded
-    return None if server is None else rabbitmq.running_node(root)
+    """The running node: as recorded, else as its environment tells."""
+    if server is not None and server.process is not None:
+        reap(server.process.pid)
+        if server.process.alive():
+            return server.process
+    return rabbitmq.running_node(root)
 
 
-def _cluster(root: Path, server: ServerRecord | None) -> ProcessMark | None:
+def _cluster(server: ServerRecord | None) -> ProcessMark | None:
     """The running cluster: as recorded, else as its own lock file tells."""
-    recorded = None if server is None else server.process
-    if recorded is not None:
-        reap(recorded.pid)
-        if recorded.alive():
-            return recorded
-    return None if server is None else postgresql.running_cluster(server.folder)
+    if server is None:
+        return None
+    if server.process is not None:
+        reap(server.process.pid)
+        if server.process.alive():
+            return server.process
+    return postgresql.running_cluster(server.folder)
 
 
 def _rabbitmq_status(root: Path, record: Record) -> ServerStatus:
@@ -227,7 +309,7 @@ def _postgresql_status(root: Path, record: Record) -> ServerStatus:
     given = os.environ.get("LIENTHONG_DATABASE_URL")
     if given:
         return _given("PostgreSQL", given)
-    server, process = record.postgresql, _cluster(root, record.postgresql)
+    server, process = record.postgresql, _cluster(record.postgresql)
     programs = None if server is None else postgresql.find_programs(server.folder / "data")
     running = server is not None and process is not None and programs is not None
     answers = running and postgresql.answers(_required(server), _required(programs))

@@ -37,6 +37,8 @@ def install_missing(*, rabbitmq_wanted: bool, postgresql_wanted: bool, tell: Cal
     with _nothing_is_started(become_root):
         _apt(become_root, "update", "-qq")
         _apt(become_root, "install", "-y", "-qq", "--no-install-recommends", *missing)
+    if os.path.isdir("/run/systemd/system"):  # nor at the next start of the machine: only the programs are wanted
+        _as_root(become_root, "systemctl", "--quiet", "disable", *missing)
     if (rabbitmq_wanted and rabbitmq.find_command() is None) or (
         postgresql_wanted and postgresql.find_programs() is None
     ):

@@ -99,7 +99,7 @@ def prepare(server: ServerRecord, programs: Path) -> None:
     configuration.write_text(_configuration(server), encoding="utf-8")
 
 
-def launch(server: ServerRecord, root: Path, programs: Path) -> subprocess.Popen[bytes]:
+def launch(server: ServerRecord, root: Path, programs: Path) -> ProcessMark | None:
     """Start the cluster; it is not ready yet."""
     prepare(server, programs)
     return processes.start(
@@ -133,7 +133,7 @@ def finish(server: ServerRecord, programs: Path) -> None:
 
 def server_version(server: ServerRecord, programs: Path) -> str:
     """The server's version, for people."""
-    return _sql(server, programs, "show server_version", database="postgres").stdout.strip()
+    return _sql(server, programs, "show server_version", database="postgres").stdout.partition(" ")[0].strip()
 
 
 def database_url(server: ServerRecord) -> str:
@@ -152,13 +152,9 @@ def running_cluster(folder: Path) -> ProcessMark | None:
     return mark if serves else None
 
 
-def halt(server: ServerRecord) -> None:
+def halt(cluster: ProcessMark) -> None:
     """End the cluster ("fast": sessions are cut, the data is written) and wait for it."""
-    cluster = (
-        server.process if server.process is not None and server.process.alive() else running_cluster(server.folder)
-    )
-    if cluster is not None:
-        processes.stop(cluster, first=signal.SIGINT, patience=_STOP_PATIENCE)
+    processes.stop(cluster, first=signal.SIGINT, patience=_STOP_PATIENCE)
 
 
 def why_not(server: ServerRecord) -> Problem:

@@ -56,13 +56,13 @@ def start(
     folder: Path,
     log: Path,
     user: tuple[int, int] | None = None,
-) -> subprocess.Popen[bytes]:
+) -> ProcessMark | None:
     """Start a server in a session of its own, so that Ctrl-C at our terminal does not reach it.
 
-    `user` is (uid, gid) to run as, None for our own. Output is appended to `log`.
+    `user` is (uid, gid) to run as, None for our own. Output is appended to `log`. None if it ended at once.
     """
     with log.open("ab") as output, _many_open_files():
-        return subprocess.Popen(
+        server = subprocess.Popen(
             command,
             env=dict(environment),
             cwd=folder,
@@ -74,6 +74,9 @@ def start(
             group=None if user is None else user[1],
             extra_groups=None if user is None else [],
         )
+    mark = ProcessMark.of(server.pid)
+    server.returncode = 0  # it is meant to outlive this program, so nobody shall be warned that it still runs
+    return mark
 
 
 def stop(mark: ProcessMark, *, first: signal.Signals = signal.SIGTERM, patience: float) -> bool:

@@ -11,10 +11,7 @@ import hashlib
 import json
 import os
 import secrets
-import shutil
-import signal
 import socket
-import subprocess
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -30,8 +27,12 @@ USER: Final = "lienthong"
 VHOST: Final = "lienthong"
 PROGRAMS_VARIABLE: Final = "LIENTHONG_RABBITMQ_PROGRAMS"
 PROGRAM_FOLDERS: Final = (Path("/usr/lib/rabbitmq/bin"), Path("/opt/rabbitmq/sbin"))
+COOKIE: Final = ".erlang.cookie"
+"""Erlang looks for this name in HOME, which is the root folder: that keeps it apart from the machine's node."""
 PORT_USES: Final = ("amqp", "management", "distribution", "epmd")
 _AMQP_GREETING: Final = b"AMQP\x00\x00\x09\x01"
+_PROGRAMS: Final = frozenset({"beam.smp", "epmd", "erl_child_setup", "inet_gethost"})
+"""The programs that a node consists of."""
 _STOP_PATIENCE: Final = 60.0
 
 
@@ -59,13 +60,13 @@ def find_command() -> list[str] | None:
     return None
 
 
-def prepare(server: ServerRecord) -> None:
+def prepare(server: ServerRecord, root: Path) -> None:
     """Write the node's files. What an earlier start left is kept, except the configuration."""
     folder = server.folder
-    for name in ("home", "data", "log"):
+    for name in ("data", "log"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
-    cookie = folder / "home" / ".erlang.cookie"
+    cookie = root / COOKIE
     if not cookie.exists():
         cookie.touch(mode=0o600)
         cookie.write_text(secrets.token_hex(24), encoding="ascii")
@@ -84,7 +85,8 @@ def environment(server: ServerRecord, root: Path) -> dict[str, str]:
         OWNER_VARIABLE: str(root),
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "LANG": "C.UTF-8",
-        "HOME": str(folder / "home"),
+        "HOME": str(root),
+        "ERL_CRASH_DUMP": str(folder / "log" / "crash.dump"),
         "ERL_EPMD_PORT": str(ports["epmd"]),
         "ERL_EPMD_ADDRESS": LOOPBACK,
         "RABBITMQ_NODENAME": node_name(root),
@@ -109,11 +111,11 @@ def node_name(root: Path) -> str:
     return f"lienthong-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}@localhost"
 
 
-def launch(server: ServerRecord, root: Path, command: list[str]) -> subprocess.Popen[bytes]:
+def launch(server: ServerRecord, root: Path, command: list[str]) -> ProcessMark | None:
     """Start the node; it is not ready yet."""
-    prepare(server)
+    prepare(server, root)
     return processes.start(
-        command, environment=environment(server, root), folder=server.folder, log=server.folder / "log" / "start.log"
+        command, environment=environment(server, root), folder=root, log=server.folder / "log" / "start.log"
     )
 
 
@@ -155,14 +157,13 @@ def running_node(root: Path) -> ProcessMark | None:
     return next((mark for mark, name in processes.owned_by(root) if name == "beam.smp"), None)
 
 
-def halt(server: ServerRecord | None, root: Path) -> None:
-    """End the node and wait for it; then the port mapper and whatever else the node has started."""
-    node = (server.process if server is not None and server.process is not None else None) or running_node(root)
-    if node is not None and node.alive():
+def halt(node: ProcessMark | None, root: Path) -> None:
+    """End the node, if it runs, and wait for it; then the port mapper and whatever else it has started."""
+    if node is not None:
         processes.stop(node, patience=_STOP_PATIENCE)
     for mark, name in list(processes.owned_by(root)):
-        if name in ("beam.smp", "epmd", "erl_child_setup", "inet_gethost"):
-            processes.stop(mark, first=signal.SIGTERM, patience=5.0)
+        if name in _PROGRAMS:
+            processes.stop(mark, patience=5.0)
 
 
 def why_not(server: ServerRecord) -> Problem:
@@ -199,8 +200,3 @@ def _configuration(server: ServerRecord) -> str:
         "log.file.rotation.count = 3\n"
         "\n" + shipped_configuration("rabbitmq")
     )
-
-
-def remove_data(server: ServerRecord) -> None:
-    """Delete the node's files: queues, users, logs. The node must have been ended."""
-    shutil.rmtree(server.folder, ignore_errors=False)

@@ -13,7 +13,7 @@ import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,7 +52,8 @@ class Record:
 
     rabbitmq: ServerRecord | None = None
     postgresql: ServerRecord | None = None
-    endpoints: Endpoints | None = None
+    endpoints: dict[str, str] = field(default_factory=dict)
+    """The addresses of what runs and is ours, by the names of the settings that they are for."""
 
 
 @contextmanager
@@ -68,19 +69,18 @@ def read(root: Path) -> Record:
     """What was remembered; an empty record for a new folder. Raises `Problem` for a damaged file."""
     try:
         written = json.loads((root / FILE).read_text(encoding="utf-8"))
-        endpoints = written["endpoints"]
         return Record(
             rabbitmq=_server(written["rabbitmq"]),
             postgresql=_server(written["postgresql"]),
-            endpoints=None if endpoints is None else Endpoints(**endpoints),
+            endpoints={str(name): str(url) for name, url in written["endpoints"].items()},
         )
     except FileNotFoundError:
         return Record()
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Problem(
             f"{root / FILE} cannot be read ({type(error).__name__}: {error})",
             "what an earlier `lienthong services up` wrote",
-            f"Remove {root / FILE}; a running server is found again, and gets a new record",
+            "Begin anew with `lienthong services down --erase`: it removes the private servers with all their data",
         ) from None
 
 
