@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from tests.conftest import Vhost, manage
 from tests.kit.installation import Installation, wait_until
 
 AGENCY = "lienthong-agency"
+Join = Callable[[str], tuple[str, str]]
 
 
 @pytest.fixture
@@ -30,36 +31,39 @@ def installation(vhost: Vhost, migrated_database: str, tmp_path: Path) -> Iterat
 
 
 @pytest.fixture
-def codes(vhost: Vhost) -> Iterator[tuple[str, str]]:
-    """Two codes; users belong to the whole server, so they are taken away afterwards."""
-    prefix = f"T{secrets.token_hex(3).upper()}"
-    found = (f"{prefix}.G22", f"{prefix}.H53")
-    yield found
-    manage(vhost.management_url, "POST", "/api/users/bulk-delete", {"users": list(found)})
+def join(installation: Installation, vhost: Vhost) -> Iterator[Join]:
+    """Operator and agency, turn by turn; gives the new agency's code and its settings file."""
+    prefix = f"T{secrets.token_hex(3).upper()}"  # users belong to the whole server, and are taken away afterwards
+    joined: list[str] = []
 
+    def join_one(name: str) -> tuple[str, str]:
+        code = f"{prefix}.{name}"
+        papers = installation.command(
+            "agency", "add", code, "--name", f"Cơ quan {name}", "--level", "ministry", "--json"
+        )
+        joined.append(code)
+        content = str(installation.folder / "exchange" / "content")
+        installation.command("init", "-", "--dir", code, "--content-dir", content, program=AGENCY, stdin=papers.stdout)
+        config = str(installation.folder / code / "agency.toml")
+        made = installation.json("keygen", "-c", config, program=AGENCY)
+        installation.command("pki", "issue", code, "--csr", made["request_file"], "-o", made["certificate_file"])
+        installation.command("cert", "add", code, made["certificate_file"])
+        return code, config
 
-def join(installation: Installation, code: str) -> str:
-    """Operator and agency, turn by turn; returns the agency's settings file."""
-    papers = installation.command("agency", "add", code, "--name", f"Cơ quan {code}", "--level", "ministry", "--json")
-    content = str(installation.folder / "exchange" / "content")
-    installation.command("init", "-", "--dir", code, "--content-dir", content, program=AGENCY, stdin=papers.stdout)
-    config = str(installation.folder / code / "agency.toml")
-    made = installation.json("keygen", "-c", config, program=AGENCY)
-    installation.command("pki", "issue", code, "--csr", made["request_file"], "-o", made["certificate_file"])
-    installation.command("cert", "add", code, made["certificate_file"])
-    return config
+    yield join_one
+    manage(vhost.management_url, "POST", "/api/users/bulk-delete", {"users": joined})
 
 
 def test_a_document_goes_from_agency_to_agency_and_back_comes_its_status(
-    installation: Installation, codes: tuple[str, str]
+    installation: Installation, join: Join
 ) -> None:
-    ministry, province = (join(installation, code) for code in codes)
+    (sender, ministry), (recipient, province) = join("G22"), join("H53")
     for name in ("agency.key", "amqp.password"):
-        assert (installation.folder / codes[0] / name).stat().st_mode & 0o777 == 0o600
+        assert (installation.folder / sender / name).stat().st_mode & 0o777 == 0o600
     document = installation.folder / "12-VPCP.pdf"
     document.write_bytes(b"%PDF-1.7\n" + secrets.token_bytes(300_000))
     sent = installation.json(
-        "send", str(document), "--to", codes[1], "--subject", "Công văn hỏa tốc", "--number", "12",
+        "send", str(document), "--to", recipient, "--subject", "Công văn hỏa tốc", "--number", "12",
         "--notation", "VPCP-TH", "--priority", "3", "--wait", "-c", ministry, program=AGENCY,
     )  # fmt: skip
     assert (sent["state"], sent["recipients"]["count"]) == ("accepted", 1)
@@ -80,10 +84,8 @@ def test_a_document_goes_from_agency_to_agency_and_back_comes_its_status(
     wait_until(heard, what="the statuses 01 and 03 at the sender")
 
 
-def test_an_unknown_recipient_is_told_in_a_sentence_with_exit_code_1(
-    installation: Installation, codes: tuple[str, str]
-) -> None:
-    ministry = join(installation, codes[0])
+def test_an_unknown_recipient_is_told_in_a_sentence_with_exit_code_1(installation: Installation, join: Join) -> None:
+    _, ministry = join("G22")
     (installation.folder / "a.pdf").write_bytes(b"%PDF-1.7")
     done = installation.command(
         "send", "a.pdf", "--to", "H99.NOWHERE", "--subject", "x", "--wait", "-c", ministry, program=AGENCY, code=1
