@@ -95,17 +95,19 @@ class Worker:
         self.directory = directory
 
     async def run(self) -> None:
-        """Process until `stop`. Raises the first fault of a lane, when all lanes have ended."""
+        """Process until `stop`. When a lane fails, the others are broken off too, and its fault is raised."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 for lane in self.lanes:
                     tasks.create_task(lane.run(), name=f"lane {lane.queue}")
-        finally:
-            await self.stop()
+        except BaseException:
+            # What was in progress is unfinished for good: RabbitMQ delivers it again when the connection is closed.
+            await self.stop(grace=0)
+            raise
 
-    async def stop(self) -> None:
-        """Take no more batches, finish and acknowledge those in progress. Safe to call twice."""
-        await asyncio.gather(*(lane.reader.stop(grace=STOP_GRACE) for lane in self.lanes))
+    async def stop(self, *, grace: float = STOP_GRACE) -> None:
+        """Take no more batches, finish and acknowledge those in progress within `grace` seconds. Safe to call twice."""
+        await asyncio.gather(*(lane.reader.stop(grace=grace) for lane in self.lanes))
 
 
 def rules_of(settings: Settings) -> IntakeRules:
@@ -171,6 +173,7 @@ async def opened(settings: Settings, *, concurrency: int = CONCURRENCY) -> Async
             aside=aside,
             executor=executor,
             threads=settings.verify_threads,
+            unfinished_after=timedelta(seconds=settings.outgoing_grace_seconds),
         )
 
         def lane(queue: str, processor: Processor, batches: int) -> Lane:

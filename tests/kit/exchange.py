@@ -235,6 +235,14 @@ class Exchange:
             finally:
                 await stack.aclose()
 
+    async def kill_workers(self) -> None:
+        """End every worker where it stands, as a power failure would: nothing is finished, nothing acknowledged."""
+        while self.workers:
+            _, task, stack = self.workers.pop()
+            task.cancel()
+            await asyncio.wait({task})
+            await stack.aclose()
+
     # ── Making messages ──────────────────────────────────────────────────────────────────────────
     def manifest(
         self, sender: End, to: Sequence[End | str] = (), *, parts: Mapping[str, bytes] | None = None, **fields: Any
@@ -413,18 +421,14 @@ class Exchange:
         return declared.declaration_result.message_count or 0
 
     async def raw(self, queue: str, seconds: float = PATIENCE) -> AbstractIncomingMessage:
-        """Take the first message out of any queue, as the broker's user."""
+        """Take the first message out of any queue, as the broker's user; waits until there is one."""
         _, channel = await self._own_channel()
         found = await channel.get_queue(queue, ensure=False)
-        arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
-        tag = await found.consume(arrived.put)
-        try:
-            async with asyncio.timeout(seconds):
-                message = await arrived.get()
-            await message.ack()
-            return message
-        finally:
-            await found.cancel(tag)
+        async with asyncio.timeout(seconds):
+            while (message := await found.get(fail=False)) is None:
+                await asyncio.sleep(0.02)
+        await message.ack()
+        return message
 
     async def publish_as_broker(self, body: bytes, *, exchange: str, routing_key: str, **properties: Any) -> None:
         """Publish with the broker's own user."""

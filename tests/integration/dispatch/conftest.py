@@ -1,0 +1,3 @@
+"""A running exchange for the promises of dispatch."""
+
+from tests.kit.fixtures import exchange as exchange
