@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -90,8 +90,8 @@ class _Decided:
     statuses: list[Authentic[StatusManifest]] = field(default_factory=list)
     requests: list[Authentic[RequestManifest]] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
-    repeated: list[int] = field(default_factory=list)
-    """Ids of status messages whose very bytes are recorded already."""
+    repeated: list[tuple[Submission, int]] = field(default_factory=list)
+    """Messages whose very bytes are recorded already, with the id of that record."""
     repeated_requests: int = 0
     again: list[Entry] = field(default_factory=list)
     """To be looked at once more when the others are written: the same (sender, id) is among those."""
@@ -122,6 +122,7 @@ class StatusProcessor:
         aside: Aside,
         executor: Executor,
         threads: int,
+        unfinished_after: timedelta,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._pool = pool
@@ -132,6 +133,7 @@ class StatusProcessor:
         self._aside = aside
         self._executor = executor
         self._threads = threads
+        self._unfinished_after = unfinished_after
         self._clock = clock
 
     async def process(self, batch: Batch) -> Tally:
@@ -192,7 +194,7 @@ class StatusProcessor:
                 refused = await write(
                     connection, acceptances=(), refused=decided.refused, repeated=(), notices=notices, now=now
                 )
-            unfinished = await self._unfinished(connection, decided.repeated, now)
+            unfinished = await self._unfinished(connection, entries, decided.repeated, now)
         by_submission = {id(entry.submission): entry for entry in entries}
         late_ones = [one.opened.submission for one in written.beaten] + [one.opened.submission for one in late]
         beaten = [by_submission[id(submission)] for submission in late_ones]
@@ -288,7 +290,7 @@ class StatusProcessor:
             elif before[1] is None:
                 decided.repeated_requests += 1
             else:
-                decided.repeated.append(before[1])
+                decided.repeated.append((one.submission, before[1]))
         answers = await verify_all(
             fresh,
             directory=directory,
@@ -309,11 +311,29 @@ class StatusProcessor:
                 decided.refused.append(_conflict(answer, before[0], now))
         return good
 
-    async def _unfinished(self, connection: Connection, repeated: Sequence[int], now: datetime) -> list[OutgoingJob]:
-        """What repeated messages had left unpublished (contract §5)."""
+    async def _unfinished(
+        self,
+        connection: Connection,
+        entries: Sequence[Entry],
+        repeated: Sequence[tuple[Submission, int]],
+        now: datetime,
+    ) -> list[OutgoingJob]:
+        """What repeated messages had left unpublished (contract §5).
+
+        A message that RabbitMQ delivers again was being processed by somebody who is gone, so its publishes are
+        completed at once; behind a mere repetition somebody may be publishing this very moment, so only what is older
+        than the grace period is.
+        """
         if not repeated:
             return []
-        rows = await connection.fetch(SQL["unpublished"], repeated)
+        redelivered = {id(entry.submission) for entry in entries if entry.incoming.redelivered}
+        at_once = {message_id for submission, message_id in repeated if id(submission) in redelivered}
+        rows = await connection.fetch(
+            SQL["unpublished"],
+            sorted({message_id for _, message_id in repeated}),
+            now - self._unfinished_after,
+            sorted(at_once),
+        )
         return await load_jobs(connection, [row["outgoing_id"] for row in rows], now=now)
 
 

@@ -126,7 +126,8 @@ SELECT 'status', w.status_message_id, w.owners::bigint[], $3
 RETURNING outgoing_id;
 
 -- name: unpublished
--- What must still leave because of these status messages.
+-- What must still leave because of these status messages, decided before a moment, or for some of them at any time.
 SELECT outgoing_id FROM outgoing
  WHERE status_message_id = ANY($1::bigint[]) AND published_at IS NULL
+   AND (created_at <= $2 OR status_message_id = ANY($3::bigint[]))
  ORDER BY outgoing_id;
