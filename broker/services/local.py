@@ -139,7 +139,7 @@ def erase(root: Path, *, tell: Tell = lambda _: None) -> None:
         except Problem as problem:
             tell(problem.found)
             record = Record()
-        _end(root, record, tell)
+        _end(root, record, tell, at_once=True)
         for folder in (_rabbitmq_folder(root, record), _postgresql_folder(root, record)):
             if folder.exists():
                 tell(f"Removing {folder} …")
@@ -160,25 +160,25 @@ def status(root: Path) -> Status:
 
 def _start_rabbitmq(root: Path, record: Record, tell: Tell) -> Record:
     """See to it that the node runs, though it may not answer yet. What is remembered is on disk before it starts."""
-    process = _node(root, record.rabbitmq)
+    server = record.rabbitmq or _new(_rabbitmq_folder(root, record), rabbitmq.PORT_USES)
+    process = _node(root, server)
     if process is None:
-        server = record.rabbitmq or _new(_rabbitmq_folder(root, record), rabbitmq.PORT_USES)
         rabbitmq.halt(None, root)  # a port mapper that outlived its node holds one of the ports
         record = _remember(root, replace(record, rabbitmq=replace(with_free_ports(server), process=None)))
         tell("Starting RabbitMQ …")
         process = rabbitmq.launch(_required(record.rabbitmq), root, _required(rabbitmq.find_command()))
-    return _remember(root, replace(record, rabbitmq=replace(_required(record.rabbitmq), process=process)))
+    return _remember(root, replace(record, rabbitmq=replace(record.rabbitmq or server, process=process)))
 
 
 def _start_postgresql(root: Path, record: Record, tell: Tell) -> Record:
     """The same for the cluster."""
-    process = _cluster(record.postgresql)
+    server = record.postgresql or _new(_postgresql_folder(root, record), postgresql.PORT_USES)
+    process = _cluster(server)
     if process is None:
-        server = record.postgresql or _new(_postgresql_folder(root, record), postgresql.PORT_USES)
         record = _remember(root, replace(record, postgresql=replace(with_free_ports(server), process=None)))
         tell("Starting PostgreSQL …")
         process = postgresql.launch(_required(record.postgresql), root, _programs(server))
-    return _remember(root, replace(record, postgresql=replace(_required(record.postgresql), process=process)))
+    return _remember(root, replace(record, postgresql=replace(record.postgresql or server, process=process)))
 
 
 def _new(folder: Path, port_uses: tuple[str, ...]) -> ServerRecord:
@@ -232,14 +232,14 @@ def _ended_before_it_answered(waiting: _Waiting) -> list[Problem]:
     return []
 
 
-def _end(root: Path, record: Record, tell: Tell) -> bool:
+def _end(root: Path, record: Record, tell: Tell, *, at_once: bool = False) -> bool:
     """End both servers, as far as they run, and forget their addresses. True if one ran."""
     node = _node(root, record.rabbitmq)
     folder = _postgresql_folder(root, record)
     cluster = _cluster(record.postgresql) or postgresql.running_cluster(folder)
     if node is not None:
         tell("Ending RabbitMQ …")
-    rabbitmq.halt(node, root)
+    rabbitmq.halt(node, root, at_once=at_once)
     if cluster is not None:
         tell("Ending PostgreSQL …")
         postgresql.halt(cluster)

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,9 @@ OWNER_VARIABLE: Final = "LIENTHONG_SERVICES_ROOT"
 
 OPEN_FILES: Final = 65_536
 """File descriptors a server may have open, if the machine allows that many."""
+
+_KILLED_WITHIN: Final = 30.0
+"""Seconds after which even a killed process that is busy in the kernel has gone."""
 
 _STATE, _START_TIME = 0, 19
 """Places in /proc/<pid>/stat, counted after the program's name."""
@@ -84,18 +87,25 @@ def stop(mark: ProcessMark, *, first: signal.Signals = signal.SIGTERM, patience:
 
     True if it went when asked, False if it had to be killed.
     """
-    for sign, seconds in ((first, patience), (signal.SIGKILL, 30.0)):
-        if not mark.alive():
-            return sign is first
-        try:
-            os.kill(mark.pid, sign)
-        except ProcessLookupError:
-            return sign is first
-        deadline = time.monotonic() + seconds
-        while mark.alive() and time.monotonic() < deadline:
-            reap(mark.pid)
-            time.sleep(0.02)
+    if _signal_and_wait(mark, first, patience):
+        return True
+    _signal_and_wait(mark, signal.SIGKILL, _KILLED_WITHIN)
     return False
+
+
+def _signal_and_wait(mark: ProcessMark, sign: signal.Signals, seconds: float) -> bool:
+    """Whether the process has gone within `seconds` of being sent `sign`."""
+    if not mark.alive():
+        return True
+    with suppress(ProcessLookupError):  # it went just now, which the loop below sees
+        os.kill(mark.pid, sign)
+    deadline = time.monotonic() + seconds
+    while mark.alive():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+        reap(mark.pid)
+    return True
 
 
 def reap(pid: int) -> None:

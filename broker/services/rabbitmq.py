@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import secrets
+import signal
 import socket
 import urllib.error
 import urllib.request
@@ -157,10 +158,13 @@ def running_node(root: Path) -> ProcessMark | None:
     return next((mark for mark, name in processes.owned_by(root) if name == "beam.smp"), None)
 
 
-def halt(node: ProcessMark | None, root: Path) -> None:
-    """End the node, if it runs, and wait for it; then the port mapper and whatever else it has started."""
+def halt(node: ProcessMark | None, root: Path, *, at_once: bool = False) -> None:
+    """End the node, if it runs, and wait for it; then the port mapper and whatever else it has started.
+
+    `at_once` saves the seconds in which it would put its data in order.
+    """
     if node is not None:
-        processes.stop(node, patience=_STOP_PATIENCE)
+        processes.stop(node, first=signal.SIGKILL if at_once else signal.SIGTERM, patience=_STOP_PATIENCE)
     for mark, name in list(processes.owned_by(root)):
         if name in _PROGRAMS:
             processes.stop(mark, patience=5.0)

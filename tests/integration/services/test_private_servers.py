@@ -15,10 +15,10 @@ import aio_pika
 import asyncpg
 import pytest
 
-from broker.services import Endpoints, down, erase, status, up
+from broker.services import Endpoints, down, erase, rabbitmq, status, up
 from broker.services.postgresql import running_cluster
 from broker.services.processes import owned_by
-from broker.services.record import FILE, read
+from broker.services.record import FILE, free_ports, read
 from schemas.problem import Problem
 
 pytestmark = pytest.mark.timeout(300)
@@ -54,47 +54,33 @@ async def test_servers_live_through_up_twice_a_kill_and_down(root: Path) -> None
     assert not down(root), "a second down has nothing to do"
 
 
-def test_two_ups_at_once_start_one_of_each(root: Path) -> None:
-    command = [sys.executable, "-m", "broker.cli", "services", "up", "--json", "--root", str(root)]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
-    answers = [json.loads(one.communicate(timeout=240)[0]) for one in both]
-    assert answers[0] == answers[1]
-    assert sum(name == "beam.smp" for _, name in owned_by(root)) == 1
-
-
-def test_a_record_of_another_boot_is_not_believed(root: Path) -> None:
-    endpoints = up(root)
-    before = pids(root)
-    down(root)
-    text = json.loads((root / FILE).read_text())
-    for server in ("rabbitmq", "postgresql"):  # an innocent process has the id now
-        text[server]["process"] = {"pid": os.getpid(), "started": 1, "boot": "another"}
-    (root / FILE).write_text(json.dumps(text))
-    assert up(root) == endpoints
-    assert not set(pids(root).values()) & {os.getpid(), *before.values()}
-
-
-def test_a_port_taken_by_somebody_else_is_left_to_him(root: Path) -> None:
-    up(root)
-    down(root)
-    taken = read(root).rabbitmq.ports["amqp"]  # type: ignore[union-attr]
+def test_two_ups_at_once_start_one_of_each_and_take_nothing_that_is_not_theirs(root: Path) -> None:
+    """The record tells of another boot: somebody else has the process id now, somebody else the port."""
+    root.mkdir()
     with socket.socket() as somebody:
-        somebody.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        somebody.bind(("127.0.0.1", taken))
+        somebody.bind(("127.0.0.1", 0))
         somebody.listen()
-        assert f":{taken}/" not in up(root).amqp_url
-        assert status(root).good
+        taken = somebody.getsockname()[1]
+        mark = {"pid": os.getpid(), "started": 1, "boot": "another"}
+        ports = free_ports(rabbitmq.PORT_USES) | {"amqp": taken}
+        old = {"ports": ports, "password": "old", "folder": str(root / "rabbitmq"), "process": mark}
+        write_json(root / FILE, {"rabbitmq": old, "postgresql": None, "endpoints": {}})
 
+        command = [sys.executable, "-m", "broker.cli", "services", "up", "--json", "--root", str(root)]
+        both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
+        answers = [json.loads(one.communicate(timeout=240)[0]) for one in both]
 
-def test_without_its_record_nothing_is_guessed_and_erase_still_ends_the_servers(root: Path) -> None:
-    up(root)
+        assert answers[0] == answers[1]
+        assert sum(name == "beam.smp" for _, name in owned_by(root)) == 1
+        assert f":{taken}/" not in answers[0]["amqp_url"]
+        assert os.getpid() not in pids(root).values()
+
     (root / FILE).unlink()
-    down(root)
     with pytest.raises(Problem, match="--erase"):
         up(root)
     erase(root)
     assert not (root / "rabbitmq").exists()
-    assert not list(owned_by(root))
+    assert not list(owned_by(root)), "erase finds what nobody remembers"
 
 
 def test_servers_in_the_environment_are_used_and_left_alone(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,6 +118,10 @@ async def find_it_again(endpoints: Endpoints) -> None:
     database = await asyncpg.connect(endpoints.database_url)
     assert await database.fetchval("SELECT word FROM kept") == "kept"
     await database.close()
+
+
+def write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value))
 
 
 def pids(root: Path) -> dict[str, int]:
