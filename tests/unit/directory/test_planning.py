@@ -111,6 +111,10 @@ def test_a_mandate_that_exists_is_not_given_again() -> None:
     assert plan("code,name,hub\nA,x,H1\n", directory).new_mandates == ()
 
 
+def _line_of(row: AgencyRow) -> int:
+    return row.line
+
+
 @given(
     rows=st.lists(
         st.builds(
@@ -125,12 +129,13 @@ def test_a_mandate_that_exists_is_not_given_again() -> None:
             valid_until=st.sampled_from([None, date(2020, 1, 1), date(2030, 1, 1)]),
         ),
         max_size=12,
-        unique_by=lambda row: row.line,
+        unique_by=_line_of,
     )
 )
 def test_every_row_is_added_or_rejected_and_what_is_added_hangs_together(rows: list[AgencyRow]) -> None:
     found = plan_import(rows, EMPTY, today=TODAY, defaults=Defaults(), update=False)
-    assert sorted(row.line for row in (*found.added, *found.rejected)) == sorted(row.line for row in rows)
+    done = [row.line for row in found.added] + [row.line for row in found.rejected]
+    assert sorted(done) == sorted(row.line for row in rows)
     open_codes = [row.code for row in found.added if row.valid_until is None or row.valid_until > TODAY]
     assert len(open_codes) == len(set(open_codes))
     assert all(row.level for row in found.added)
