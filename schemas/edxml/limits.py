@@ -1,0 +1,42 @@
+"""How much of a stranger's file is looked at before it is refused. Every bound is a named number with its reason.
+
+The bounds are checked while the file streams through, so that what exceeds one costs no more than what came before it.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """The bounds of one reading; sizes in bytes."""
+
+    # The whole file: a hundred megabytes of attachments in base64.
+    file: int = 136 * MIB
+    # Everything that is not attachment data: 5,000 recipients with all their addresses take about 5 MiB.
+    markup: int = 8 * MIB
+    # One tag, comment or attribute: expat has to hold it whole.
+    token: int = 256 * KIB
+    # Elements inside each other; the format needs ten.
+    depth: int = 32
+    # Elements and attributes: 5,000 recipients with eight fields each, and as many in the list of a change.
+    elements: int = 80_000
+    # Characters of one element's text, attachments apart.
+    text: int = 64 * KIB
+    # Files in a message: a manifest takes 100 parts, one of them the edXML file itself.
+    attachments: int = 99
+    # One unpacked file, and all of them together. The largest seen in the field has 28.7 MB.
+    unpacked: int = 100 * MIB
+    unpacked_total: int = 200 * MIB
+    # How many times larger than its packed form a file may be, once it is larger than `ratio_from`.
+    ratio: int = 200
+    ratio_from: int = MIB
+    # Faults that are told; a file with more is not worth more words.
+    faults: int = 200
+
+
+LIMITS: Final = Limits()
+"""The bounds that are used unless a caller brings others."""

@@ -1,0 +1,147 @@
+"""What has to hold between the elements of a message, beyond the tables: addressees, links, dates, what a change needs.
+
+Only the message itself is known here: no directory, no database, and the date of today only if it is passed in.
+"""
+
+from collections.abc import Callable
+from datetime import date
+from typing import Final
+
+from schemas.edxml.faults import NOTHING, Faults, Kind, Place, Text, quoted, same
+from schemas.edxml.records import BusinessType, Document, Record, Status, bare_id
+from schemas.states import StatusCode
+
+_NO_AGENCY: Final = "null"
+"""What a relay writes when it does not know itself."""
+
+_WITH_REASON: Final = (StatusCode.REFUSED, StatusCode.TAKE_BACK, StatusCode.CHANGE_REFUSED)
+
+
+def place_of(record: Record | None) -> Place:
+    """Where a record was read; the file as a whole if it was not."""
+    return record.source.place if record is not None and record.source is not None else Place(1, 1, "file")
+
+
+def place_in(record: Record | None, *elements: str) -> Place:
+    """Where an element inside a record was read, or would have to stand."""
+    place = place_of(record)
+    element = record.source if record is not None else None
+    for name in elements:
+        inner = element.child(name) if element is not None else None
+        place = inner.place if inner is not None else place._replace(element=f"{place.element}/{name}")
+        element = inner
+    return place
+
+
+def check_document(message: Document, faults: Faults, *, today: date | None) -> None:
+    """The rules of a document."""
+    for rule in _DOCUMENT_RULES:
+        rule(message, faults)
+    promulgation = message.header.promulgation
+    issued = promulgation.issued_on if promulgation else None
+    if today is not None and issued is not None and issued > today:
+        expected = Text(f"no later than today, {today:%Y/%m/%d}", f"không muộn hơn hôm nay, {today:%Y/%m/%d}")
+        faults.error(
+            Kind.VALUE,
+            place_in(promulgation, "PromulgationDate"),
+            found=quoted(f"{issued:%Y/%m/%d}"),
+            expected=expected,
+        )
+
+
+def check_status(message: Status, faults: Faults) -> None:
+    """The rules of a status."""
+    header = message.header
+    _agency(header.from_.organ_id if header.from_ else None, place_in(header.from_, "OrganId"), faults)
+    if (about := header.response_for) is not None:
+        if not about.organ_id:
+            faults.error(Kind.MISSING, place_in(about, "OrganId"), found=NOTHING, expected=same("<OrganId>"))
+        if not about.code and not about.document_id:
+            expected = Text("<DocumentId> or <Code>: which document", "<DocumentId> hoặc <Code>: văn bản nào")
+            faults.error(Kind.MISSING, place_in(about, "DocumentId"), found=NOTHING, expected=expected)
+        elif not about.code or not about.document_id:
+            name = "DocumentId" if about.code else "Code"
+            expected = Text(f"<{name}> too: some receivers demand it", f"có cả <{name}>: một số nơi nhận bắt buộc")
+            faults.remark(Kind.MISSING, place_in(about, name), found=NOTHING, expected=expected)
+    if header.status_code in _WITH_REASON and not (header.description or "").strip():
+        expected = Text(f"the reason of {header.status_code}", f"lý do của trạng thái {header.status_code}")
+        faults.remark(Kind.MISSING, place_in(header, "Description"), found=NOTHING, expected=expected)
+
+
+def _addressees(message: Document, faults: Faults) -> None:
+    header = message.header
+    _agency(header.from_.organ_id if header.from_ else None, place_in(header.from_, "OrganId"), faults)
+    seen = set()
+    for to in header.to:
+        _agency(to.organ_id, place_in(to, "OrganId"), faults)
+        if to.organ_id in seen:
+            expected = Text("every recipient once", "mỗi nơi nhận một lần")
+            faults.error(Kind.DUPLICATE, place_in(to, "OrganId"), found=quoted(to.organ_id or ""), expected=expected)
+        elif to.organ_id is not None:
+            seen.add(to.organ_id)
+
+
+def _agency(code: str | None, place: Place, faults: Faults) -> None:
+    if code is not None and code.lower() == _NO_AGENCY:
+        faults.error(Kind.VALUE, place, found=quoted(code), expected=Text("an agency code", "mã định danh cơ quan"))
+
+
+def _way(message: Document, faults: Faults) -> None:
+    trace = message.trace
+    if trace is None:
+        expected = Text("<TraceHeaderList>; taken as a new document", "<TraceHeaderList>; được coi là văn bản mới")
+        faults.remark(Kind.MISSING, place_of(message.header), found=NOTHING, expected=expected)
+        return
+    if trace.business is None:
+        expected = Text("<Bussiness>; taken as a new document", "<Bussiness>; được coi là văn bản mới")
+        faults.remark(Kind.MISSING, place_in(trace, "Bussiness"), found=NOTHING, expected=expected)
+    for hop in trace.hops:
+        if hop.organ_id is None or hop.organ_id.lower() == _NO_AGENCY:
+            found = quoted(hop.organ_id) if hop.organ_id else NOTHING
+            expected = Text("the code of the system that passed it on", "mã của hệ thống đã chuyển tiếp")
+            faults.remark(Kind.VALUE, place_in(hop, "OrganId"), found=found, expected=expected)
+
+
+def _change(message: Document, faults: Faults) -> None:
+    business = message.trace.business if message.trace else None
+    if business is None or business.type is None:
+        return
+    if message.business_type is BusinessType.REPLACE and not business.replacements:
+        expected = Text("the documents that are replaced", "các văn bản bị thay thế")
+        faults.error(Kind.MISSING, place_in(business, "ReplacementInfoList"), found=NOTHING, expected=expected)
+    if message.business_type is BusinessType.UPDATE and business.changes is None:
+        expected = Text("what the update changes", "nội dung được cập nhật")
+        faults.remark(Kind.MISSING, place_in(business, "BussinessDocumentInfo"), found=NOTHING, expected=expected)
+    if message.business_type in (BusinessType.RECALL, BusinessType.REPLACE) and not (business.reason or "").strip():
+        expected = Text("the reason", "lý do")
+        faults.remark(Kind.MISSING, place_in(business, "BussinessDocReason"), found=NOTHING, expected=expected)
+
+
+def _links(message: Document, faults: Faults) -> None:
+    """References and attachments belong together by content id, compared without `cid:`."""
+    listed = {bare_id(reference.content_id): reference for reference in message.references}
+    present: set[str] = set()
+    for attachment in message.attachments:
+        key, place = bare_id(attachment.content_id), place_in(attachment, "ContentId")
+        if key in present:
+            expected = Text("every content id once", "mỗi ContentId một lần")
+            faults.error(Kind.DUPLICATE, place, found=quoted(attachment.content_id or ""), expected=expected)
+        present.add(key)
+        reference = listed.get(key)
+        if reference is None:
+            expected = Text("a <Reference> with this content id", "<Reference> có cùng ContentId")
+            faults.remark(Kind.LINK, place, found=quoted(attachment.content_id or ""), expected=expected)
+        elif (attachment.content_id or "") != (reference.content_id or ""):
+            expected = quoted(reference.content_id or "")
+            faults.remark(Kind.LINK, place, found=quoted(attachment.content_id or ""), expected=expected)
+        if not (attachment.name or "").strip() and not (reference and (reference.name or "").strip()):
+            expected = Text("the name of the file", "tên tệp")
+            faults.remark(Kind.MISSING, place_in(attachment, "AttachmentName"), found=NOTHING, expected=expected)
+    for key, reference in listed.items():
+        if key not in present:
+            expected = Text("an <Attachment> with this content id", "<Attachment> có cùng ContentId")
+            place = place_in(reference, "ContentId")
+            faults.error(Kind.LINK, place, found=quoted(reference.content_id or ""), expected=expected)
+
+
+_DOCUMENT_RULES: Final[tuple[Callable[[Document, Faults], None], ...]] = (_addressees, _way, _change, _links)

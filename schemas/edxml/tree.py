@@ -1,0 +1,355 @@
+"""From bytes to a small tree of elements, under bounds, with the line and column of everything.
+
+Built on expat without its namespace mode: prefixes are resolved here, so that an undeclared one is a fault with a place
+among the others and not the end of the reading. There are no entities and no DTD: the first sign of one ends it.
+Attachment data never enters the tree; it streams into a `Sink` on its way past.
+
+lxml was not taken: with its bounds on (`huge_tree=False`) it refuses texts above 10 MB, which attachments are, and with
+them off it has none.
+"""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
+from xml.parsers import expat
+
+from schemas.edxml.content import Encoded, Sink
+from schemas.edxml.faults import EdxmlFault, Faults, Kind, Place, Stop, Text, quoted, same
+from schemas.edxml.limits import Limits
+
+NAMESPACE: Final = "http://www.mic.gov.vn/TBT/QCVN_102_2016"
+"""The namespace of the format."""
+
+USUAL_PREFIX: Final = "edxml"
+"""In small letters. Undeclared, it is a fault, and what was meant is plain."""
+
+DATA_ELEMENT: Final = "ContentTransferEncoded"
+"""The element with an attachment's base64."""
+
+CARRIED: Final = "lienthong"
+"""Target of the one processing instruction that is kept: what was written behind the message by this exchange."""
+
+PREFIXES: Final = 64
+"""Namespace prefixes that may be in scope at once."""
+
+_NO_ATTRIBUTES: Final[Mapping[str, str]] = MappingProxyType({})
+_XML: Final = "http://www.w3.org/XML/1998/namespace"
+_CHUNK: Final = 64 * 1024
+_UTF_8: Final = ("utf-8", "utf8", "us-ascii", "ascii")
+_UTF_16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff", b"<\x00", b"\x00<")
+
+_WELL_FORMED: Final = Text("well-formed XML", "XML đúng cú pháp")
+_SYNTAX: Final[dict[int, Text]] = {
+    2: Text("a syntax error", "lỗi cú pháp"),
+    3: Text("no element at all, or a file that breaks off", "không có phần tử nào hoặc tệp bị cụt"),
+    4: Text("a character that XML does not allow here", "ký tự mà XML không cho phép ở vị trí này"),
+    5: Text("a tag that is never closed", "thẻ không được đóng"),
+    6: Text("a character cut in half", "ký tự bị cắt đôi"),
+    7: Text("an end tag that does not fit its start tag", "thẻ đóng không khớp thẻ mở"),
+    8: Text("an attribute written twice", "thuộc tính bị viết hai lần"),
+    9: Text("something after the end of the message", "nội dung thừa sau khi gói tin kết thúc"),
+    11: Text("an entity that XML does not have", "thực thể không tồn tại trong XML"),
+    14: Text("a reference to an impossible character", "tham chiếu đến ký tự không hợp lệ"),
+    17: Text("the XML declaration not at the start of the file", "khai báo XML không ở đầu tệp"),
+    20: Text("a CDATA section that is never closed", "đoạn CDATA không được đóng"),
+    30: Text("a broken XML declaration", "khai báo XML bị hỏng"),
+}
+"""What expat's error numbers mean."""
+
+
+class Element:
+    """One element: its name without prefix, its namespace, its place, what it holds."""
+
+    __slots__ = (
+        "_ordinal", "_parent", "attributes", "children", "column", "content", "line", "name", "namespace", "text",
+    )  # fmt: skip
+
+    def __init__(self, name: str, namespace: str | None, parent: "Element | None", ordinal: int) -> None:
+        self.name = name
+        self.namespace = namespace
+        self.line = 0
+        self.column = 0
+        # By name as written, without namespace declarations.
+        self.attributes: Mapping[str, str] = _NO_ATTRIBUTES
+        self.children: list[Element] | tuple[()] = ()
+        # "" if there are only blanks. Of attachment data nothing is kept here, but in `content`.
+        self.text = ""
+        self.content: Encoded | None = None
+        self._parent = parent
+        self._ordinal = ordinal
+
+    @property
+    def place(self) -> Place:
+        return Place(self.line, self.column, self.path)
+
+    @property
+    def path(self) -> str:
+        """Names from below the root; of a repeated name the second has a position: `MessageHeader/To[2]/OrganId`."""
+        steps: list[str] = []
+        element: Element | None = self
+        while element is not None:
+            steps.append(element._step())
+            element = element._parent
+        return "/".join(reversed(steps[:-1] or steps))
+
+    def _step(self) -> str:
+        return self.name if self._ordinal == 1 else f"{self.name}[{self._ordinal}]"
+
+    def children_named(self, name: str) -> Iterator["Element"]:
+        """The children of that name in the format's namespace."""
+        return (child for child in self.children if child.name == name and child.namespace == NAMESPACE)
+
+    def child(self, name: str) -> "Element | None":
+        """The first child of that name in the format's namespace."""
+        return next(self.children_named(name), None)
+
+
+class Tree:
+    """What came out: the root, if the file got that far; whether it was read to its end; what was carried behind it."""
+
+    def __init__(self) -> None:
+        self.root: Element | None = None
+        self.complete = False
+        self.carried: str | None = None
+
+
+def read_tree(data: bytes, faults: Faults, limits: Limits) -> Tree:
+    """Read `data` into a tree; everything wrong with its XML goes to `faults`. Never raises for what `data` holds."""
+    builder = _Builder(data, faults, limits)
+    try:
+        builder.run()
+    except Stop as stop:
+        faults.add(stop.fault)
+    return builder.tree
+
+
+class _Open:
+    """An element whose end tag has not come yet."""
+
+    __slots__ = ("_alike", "element", "length", "outside", "pieces")
+
+    def __init__(self, element: Element, outside: dict[str, str]) -> None:
+        self.element = element
+        # The prefixes that hold again behind it.
+        self.outside = outside
+        self.pieces: list[str] = []
+        self.length = 0
+        self._alike: dict[str, int] = {}
+
+    def add(self, child: Element) -> None:
+        child._ordinal = self._alike[child.name] = self._alike.get(child.name, 0) + 1
+        if isinstance(self.element.children, list):
+            self.element.children.append(child)
+        else:
+            self.element.children = [child]
+
+
+class _Builder:
+    """Expat's handlers and the state between them."""
+
+    def __init__(self, data: bytes, faults: Faults, limits: Limits) -> None:
+        self.tree = Tree()
+        self._data = data
+        self._faults = faults
+        self._limits = limits
+        self._open: list[_Open] = []
+        self._scope: dict[str, str] = {"xml": _XML}
+        self._names: dict[str, tuple[str, str]] = {}
+        self._undeclared: set[str] = set()
+        # Elements and attributes.
+        self._things = 0
+        self._sink: Sink | None = None
+        self._sink_start = 0
+        self._sink_element: Element | None = None
+        # Bytes of attachment data, encoded and unpacked, that have gone past.
+        self._sunk = 0
+        self._unpacked = 0
+        self._files = 0
+        self._parser = parser = expat.ParserCreate()
+        parser.buffer_text = True
+        parser.buffer_size = _CHUNK
+        parser.XmlDeclHandler = self._declaration
+        parser.StartDoctypeDeclHandler = self._doctype
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._text
+        parser.ProcessingInstructionHandler = self._instruction
+
+    def run(self) -> None:
+        size = len(self._data)
+        if size > self._limits.file:
+            raise Stop(_too_large(Place(1, 1, "file"), size, self._limits.file))
+        if self._data.startswith(_UTF_16_MARKS):
+            raise Stop(_encoding("UTF-16"))
+        view = memoryview(self._data)
+        try:
+            for at in range(0, size, _CHUNK):
+                self._parser.Parse(view[at : at + _CHUNK], False)
+                self._check_bounds(min(at + _CHUNK, size))
+            self._parser.Parse(b"", True)
+        except expat.ExpatError as error:
+            raise Stop(self._syntax(error)) from error
+        self.tree.complete = True
+
+    def _check_bounds(self, fed: int) -> None:
+        begun = self._parser.CurrentByteIndex
+        if fed - begun > self._limits.token:
+            raise Stop(_too_large(self._here("a tag, comment or attribute"), fed - begun, self._limits.token))
+        inside = self._sunk + (begun - self._sink_start if self._sink else 0)
+        if begun - inside > self._limits.markup:
+            raise Stop(_too_large(self._here("everything but attachments"), begun - inside, self._limits.markup))
+
+    def _declaration(self, version: str, encoding: str | None, standalone: int) -> None:
+        if encoding is not None and encoding.lower() not in _UTF_8:
+            raise Stop(_encoding(encoding))
+
+    def _doctype(self, name: str, *rest: object) -> None:
+        raise Stop(
+            EdxmlFault(
+                kind=Kind.FORBIDDEN,
+                place=self._here("DOCTYPE"),
+                found=quoted(f"<!DOCTYPE {name}"),
+                expected=Text("no document type declaration and no entities", "không có DOCTYPE, không có thực thể"),
+            )
+        )
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        line, column = self._parser.CurrentLineNumber, self._parser.CurrentColumnNumber + 1
+        self._things += 1 + len(attributes)
+        if self._things > self._limits.elements:
+            raise Stop(_too_many(Place(line, column, name), self._limits.elements))
+        if len(self._open) >= self._limits.depth:
+            raise Stop(_too_deep(Place(line, column, name), self._limits.depth))
+        outside = self._scope
+        plain = self._declare(attributes, Place(line, column, name))
+        # Names repeat: one string for all of them.
+        prefix, local = self._names.setdefault(name, (name.rpartition(":")[0], name.rpartition(":")[2]))
+        around = self._open[-1] if self._open else None
+        namespace = self._scope.get(prefix) or (NAMESPACE if prefix.lower() == USUAL_PREFIX else None)
+        element = Element(local, namespace, around.element if around else None, 1)
+        element.line, element.column = line, column
+        if plain:
+            element.attributes = plain
+        if around is None:
+            self.tree.root = element
+        else:
+            around.add(element)
+        for used in (name, *plain):
+            used_prefix = used.rpartition(":")[0]
+            if used_prefix and used_prefix not in self._scope and used_prefix not in self._undeclared:
+                self._tell_undeclared(element, used, used_prefix)
+        self._open.append(_Open(element, outside))
+        if local == DATA_ELEMENT and self._sink is None:
+            self._files += 1
+            if self._files > self._limits.attachments:
+                raise Stop(_too_many(element.place, self._limits.attachments))
+            self._sink, self._sink_element = Sink(self._limits), element
+            self._sink_start = self._parser.CurrentByteIndex
+
+    def _declare(self, attributes: dict[str, str], place: Place) -> dict[str, str]:
+        """Put the prefixes that an element declares into scope; returns its other attributes."""
+        declared = {
+            name[6:]: value for name, value in attributes.items() if name == "xmlns" or name.startswith("xmlns:")
+        }
+        if not declared:
+            return attributes
+        self._scope = self._scope | declared
+        if len(self._scope) > PREFIXES:
+            raise Stop(_too_many(place, PREFIXES))
+        return {name: value for name, value in attributes.items() if name != "xmlns" and not name.startswith("xmlns:")}
+
+    def _tell_undeclared(self, element: Element, name: str, prefix: str) -> None:
+        """Once for each prefix: what follows from it is no news."""
+        self._undeclared.add(prefix)
+        self._faults.error(
+            Kind.PREFIX,
+            element.place,
+            found=quoted(name),
+            expected=Text(f'a declaration xmlns:{prefix}="…"', f'khai báo xmlns:{prefix}="…"'),
+        )
+
+    def _end(self, name: str) -> None:
+        closed = self._open.pop()
+        self._scope = closed.outside
+        element = closed.element
+        element.text = "".join(closed.pieces)
+        if self._sink is not None and element is self._sink_element:
+            end = self._parser.CurrentByteIndex
+            element.content = self._sink.finish(self._data, self._sink_start, end)
+            if (wrong := self._sink.wrong) is not None:
+                self._faults.error(wrong.kind, element.place, found=wrong.found, expected=wrong.expected)
+            self._unpacked += self._sink.size
+            self._sunk += end - self._sink_start
+            self._sink = self._sink_element = None
+            if self._unpacked > self._limits.unpacked_total:
+                raise Stop(_too_large(element.place, self._unpacked, self._limits.unpacked_total))
+
+    def _text(self, text: str) -> None:
+        if self._sink is not None:
+            self._sink.feed(text)
+            return
+        if text.isspace():
+            # Indentation. Expat hands over an element's text in one piece, unless it is long.
+            return
+        inside = self._open[-1]
+        inside.pieces.append(text)
+        inside.length += len(text)
+        if inside.length > self._limits.text:
+            raise Stop(_too_large(inside.element.place, inside.length, self._limits.text))
+
+    def _instruction(self, target: str, data: str) -> None:
+        if target == CARRIED and not self._open and self.tree.root is not None:
+            self.tree.carried = data
+
+    def _here(self, what: str) -> Place:
+        return Place(
+            self._parser.CurrentLineNumber,
+            self._parser.CurrentColumnNumber + 1,
+            self._open[-1].element.path if self._open else what,
+        )
+
+    def _syntax(self, error: expat.ExpatError) -> EdxmlFault:
+        words = expat.errors.messages.get(error.code, f"error {error.code}")
+        inside = self._open[-1].element.path if self._open else "file"
+        return EdxmlFault(
+            kind=Kind.NOT_WELL_FORMED,
+            place=Place(error.lineno, error.offset + 1, inside),
+            found=_SYNTAX.get(error.code, same(words)),
+            expected=_WELL_FORMED,
+        )
+
+
+def _too_large(place: Place, size: int, limit: int) -> EdxmlFault:
+    return EdxmlFault(
+        kind=Kind.TOO_LARGE,
+        place=place,
+        found=Text(f"{size} bytes or more", f"từ {size} byte trở lên"),
+        expected=Text(f"at most {limit} bytes", f"tối đa {limit} byte"),
+    )
+
+
+def _too_many(place: Place, limit: int) -> EdxmlFault:
+    return EdxmlFault(
+        kind=Kind.TOO_LARGE,
+        place=place,
+        found=Text(f"more than {limit}", f"nhiều hơn {limit}"),
+        expected=Text(f"at most {limit} of them", f"tối đa {limit}"),
+    )
+
+
+def _too_deep(place: Place, limit: int) -> EdxmlFault:
+    return EdxmlFault(
+        kind=Kind.TOO_DEEP,
+        place=place,
+        found=Text(f"more than {limit} levels", f"hơn {limit} cấp"),
+        expected=Text(f"at most {limit} levels", f"tối đa {limit} cấp"),
+    )
+
+
+def _encoding(name: str) -> EdxmlFault:
+    return EdxmlFault(
+        kind=Kind.ENCODING,
+        place=Place(1, 1, "file"),
+        found=quoted(name),
+        expected=Text("UTF-8, in the declaration and in the bytes", "UTF-8, cả trong khai báo lẫn dữ liệu"),
+    )
