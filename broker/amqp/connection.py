@@ -70,19 +70,27 @@ class ConnectionLost(ConnectionError):
 
 
 @contextmanager
-def lost_instead_of_cancelled() -> Iterator[None]:
-    """Turn the library's own cancellation into `ConnectionLost`.
+def honest_cancellation() -> Iterator[None]:
+    """Around calls of the library: `CancelledError` leaves this block exactly if this task has been cancelled.
 
     When a connection dies of silence the library rejects the calls on it with `CancelledError`, which would end a task
-    that nobody has cancelled.
+    that nobody has cancelled: that becomes `ConnectionLost`. And a call that is cancelled while its connection is being
+    lost may raise for the loss, so that the task would go on: that becomes `CancelledError`.
     """
+    task = asyncio.current_task()
+    assert task is not None
     try:
         yield
     except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
+        if task.cancelling():
             raise
         raise ConnectionLost("the connection was given up") from None
+    except LOST as error:
+        if task.cancelling():
+            raise asyncio.CancelledError from error
+        raise
+    if task.cancelling():
+        raise asyncio.CancelledError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +147,7 @@ class Session:
 
         Raises one of `LOST` if the connection is gone or does not answer within `CHANNEL_TIMEOUT`.
         """
-        with lost_instead_of_cancelled():
+        with honest_cancellation():
             async with asyncio.timeout(CHANNEL_TIMEOUT):
                 channel = await self._connection.channel(
                     publisher_confirms=confirms, on_return_raises=True, frame_buffer_size=FRAME_BUFFER
@@ -265,7 +273,7 @@ class Link:
     async def _connect(self) -> tuple[AbstractConnection, _Transport]:
         transport = _Transport()
         try:
-            with lost_instead_of_cancelled():
+            with honest_cancellation():
                 async with asyncio.timeout(CONNECT_TIMEOUT):
                     connection = await aiormq.connect(self._url, transport_factory=transport)
                     await connection.ready()

@@ -6,6 +6,7 @@ arguments and leave only as salted hashes; none is logged or put into an error. 
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -60,11 +61,15 @@ class Management:
         self.vhost = vhost
         self.place = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
         self._base = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
-        self._auth = aiohttp.BasicAuth(unquote(parts.username or ""), unquote(parts.password or ""), encoding="utf-8")
+        self._user = unquote(parts.username or "")
+        login = base64.b64encode(f"{self._user}:{unquote(parts.password or '')}".encode()).decode()
+        self._headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(auth=self._auth, timeout=aiohttp.ClientTimeout(total=ANSWER_TIMEOUT))
+        self._session = aiohttp.ClientSession(
+            headers=self._headers, timeout=aiohttp.ClientTimeout(total=ANSWER_TIMEOUT)
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -87,7 +92,7 @@ class Management:
         """Create this client's virtual host, if it is not there, with all rights on it for this client's user."""
         await self._call("PUT", f"/api/vhosts/{self._vhost}", {})
         everything = {"configure": ".*", "write": ".*", "read": ".*"}
-        await self._call("PUT", f"/api/permissions/{self._vhost}/{_part(self._auth.login)}", everything)
+        await self._call("PUT", f"/api/permissions/{self._vhost}/{_part(self._user)}", everything)
 
     async def delete_virtual_host(self) -> None:
         """Delete this client's virtual host and everything in it."""
@@ -178,9 +183,7 @@ class Management:
             raise RuntimeError("use the management client in an `async with` block")
         data = None if body is None else json.dumps(body).encode()
         try:
-            async with self._session.request(
-                method, self._base + path, data=data, headers={"Content-Type": "application/json"}
-            ) as response:
+            async with self._session.request(method, self._base + path, data=data) as response:
                 answer = await response.read()
         except (aiohttp.ClientError, OSError) as error:
             raise Problem(

@@ -26,7 +26,7 @@ from aiormq.channel import Channel
 from aiormq.exceptions import DeliveryError, PublishError
 
 from broker.amqp import frames
-from broker.amqp.connection import CHANNEL_TIMEOUT, LOST, Backoff, Link, LinkClosed, Session, lost_instead_of_cancelled
+from broker.amqp.connection import CHANNEL_TIMEOUT, LOST, Backoff, Link, LinkClosed, Session, honest_cancellation
 from broker.amqp.messages import CONFIRMED, Fate, Outcome, OutgoingMessage
 
 __all__ = ["CONFIRMED", "Fate", "Outcome", "OutgoingMessage", "Publisher"]
@@ -231,12 +231,11 @@ class _Lane:
             reason = _ending(closing if closing.done() else pump)
         finally:
             pump.cancel()
-            await asyncio.wait({pump})
-            lost = Outcome(Fate.FAILED, f"lost before its confirmation: {reason}")
-            flying, self._flying = self._flying, {}
-            for parcel in flying.values():
-                parcel.flight.settle(parcel.index, lost)
-            with suppress(*LOST), lost_instead_of_cancelled():
+            try:
+                await asyncio.wait({pump})
+            finally:
+                self._fail(f"lost before its confirmation: {reason}")
+            with suppress(*LOST), honest_cancellation():
                 async with asyncio.timeout(CHANNEL_TIMEOUT):
                     await channel.close(ConnectionError("channel given up"))
         return reason
@@ -309,6 +308,12 @@ class _Lane:
         parcel.flight.settle(parcel.index, _outcome(answer))
         if self._pause is not None and not self._pause.done() and len(self._flying) <= self._window - self._reopen:
             self._pause.set_result(None)
+
+    def _fail(self, reason: str) -> None:
+        """Settle everything that is still flying: nothing can confirm it any more."""
+        flying, self._flying = self._flying, {}
+        for parcel in flying.values():
+            parcel.flight.settle(parcel.index, Outcome(Fate.FAILED, reason))
 
     async def _idle(self, seconds: float | None) -> bool:
         """Wait to be roused; False if that did not happen within `seconds`."""

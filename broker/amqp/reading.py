@@ -30,7 +30,7 @@ from broker.amqp.connection import (
     ConnectionLost,
     Link,
     Session,
-    lost_instead_of_cancelled,
+    honest_cancellation,
 )
 from broker.amqp.messages import DeliveryTag, Incoming
 from broker.amqp.watermark import Stretch, Watermark
@@ -211,7 +211,7 @@ class BatchReader:
                 source.alive = False
                 source.settled.set()
             if channel is not None:
-                with suppress(*LOST), lost_instead_of_cancelled():
+                with suppress(*LOST), honest_cancellation():
                     async with asyncio.timeout(CHANNEL_TIMEOUT):
                         await channel.close(ConnectionLost("reading ended"))
         return ReaderState.CONNECTING
@@ -267,7 +267,7 @@ class _Consumption:
         """Start consuming. Raises one of `LOST`; ChannelNotFoundEntity if there is no such queue."""
         self._channel.on_consumer_cancel_callbacks.add(self._cancelled)
         self._channel.closing.add_done_callback(self._closed)
-        with lost_instead_of_cancelled():
+        with honest_cancellation():
             async with asyncio.timeout(CHANNEL_TIMEOUT):
                 await self._channel.basic_qos(prefetch_count=prefetch)
                 begun = await self._channel.basic_consume(queue, self._take)
@@ -309,7 +309,7 @@ class _Consumption:
 
     async def wind_down(self, grace: float) -> None:
         """Cancel the consumer, give back what nobody has, wait for the rest."""
-        with suppress(*LOST), lost_instead_of_cancelled():
+        with suppress(*LOST), honest_cancellation():
             async with asyncio.timeout(CHANNEL_TIMEOUT):
                 await self._channel.basic_cancel(self._tag)
         while self.pending:

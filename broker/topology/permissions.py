@@ -1,7 +1,8 @@
 """What an agency's AMQP user may do: write to `lt.submit` under its own code, read its own mailbox, nothing else.
 
 Contract §3. Codes have dots, which in a pattern stand for any character: unescaped, `H53` of one agency could be
-another's `HX53`, so everything but letters and digits is escaped, and every pattern is anchored at both ends.
+another's `HX53`, so everything but letters and digits is escaped. Every pattern is anchored at both ends, with `\\z`:
+`$` would also let a line break pass at the end.
 """
 
 from __future__ import annotations
@@ -47,16 +48,16 @@ def rights_of(code: str) -> Rights:
     own = _escaped(code)
     return Rights(
         configure=NOTHING,
-        write=f"^{_escaped(wire.SUBMIT)}$",
-        read=f"^{_escaped(wire.mailbox(code))}$",
-        topic_write=rf"^(document\.(urgent|normal)|status|request)\.{own}$",
+        write=rf"^{_escaped(wire.SUBMIT)}\z",
+        read=rf"^{_escaped(wire.mailbox(code))}\z",
+        topic_write=rf"^(document\.(urgent|normal)|status|request)\.{own}\z",
         topic_read=NOTHING,
     )
 
 
 def is_agency_pattern(read: str) -> bool:
     """Whether a read pattern has the form that `rights_of` gives, so that the user is some agency's."""
-    return read.startswith(f"^{_escaped(wire.MAILBOX_PREFIX)}") and read.endswith("$")
+    return read.startswith(f"^{_escaped(wire.MAILBOX_PREFIX)}") and read.endswith((r"\z", "$"))
 
 
 def permission_entries(vhost: str, code: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import aiormq
 import pytest
@@ -28,7 +28,9 @@ class Server:
         self.channel = channel
 
     async def declare(self, name: str = QUEUE, **arguments: str | int) -> None:
-        named = {key.replace("_", "-"): value for key, value in ({"x_queue_type": "quorum"} | arguments).items()}
+        named: dict[str, Any] = {
+            key.replace("_", "-"): value for key, value in ({"x_queue_type": "quorum"} | arguments).items()
+        }
         await self.channel.queue_declare(name, durable=True, arguments=named)
 
     async def delete(self, name: str = QUEUE) -> None:

@@ -38,10 +38,10 @@ async def test_a_link_waits_out_a_server_that_is_away(proxy: Proxy) -> None:
         await session.lost.wait()
         while states.count(LinkState.WAITING) < 3:
             await asyncio.sleep(0.01)
-        assert link.state in (LinkState.WAITING, LinkState.CONNECTING)
+        assert link.state != LinkState.UP.value
         proxy.admit()
         assert (await link.session()).generation > session.generation
-        assert link.state is LinkState.UP
+        assert link.state == LinkState.UP.value
     assert states[-1] is LinkState.CLOSED
 
 

@@ -236,7 +236,7 @@ async def test_a_blocked_connection_is_shown_and_waited_for(link: Link, server: 
     async with asyncio.timeout(30), Publisher(link) as publisher:
         assert (await publisher.publish(letter(b"before"))).confirmed
         proxy.say(marshal(Connection.Blocked("low on disk"), 0))
-        while link.state is not LinkState.BLOCKED:
+        while link.state != LinkState.BLOCKED.value:
             await asyncio.sleep(0.005)
         publishing = asyncio.create_task(publisher.publish(letter(b"during")))
         done, _ = await asyncio.wait({publishing}, timeout=0.2)
@@ -244,14 +244,14 @@ async def test_a_blocked_connection_is_shown_and_waited_for(link: Link, server: 
         assert await server.ready() == 1
         proxy.say(marshal(Connection.Unblocked(), 0))
         assert (await publishing).confirmed
-        assert link.state is LinkState.UP
+        assert link.state == LinkState.UP.value
 
 
 async def test_losing_a_blocked_connection_frees_those_who_wait(link: Link, server: Server, proxy: Proxy) -> None:
     async with asyncio.timeout(30), Publisher(link) as publisher:
         assert (await publisher.publish(letter(b"before"))).confirmed
         proxy.say(marshal(Connection.Blocked("low on disk"), 0))
-        while link.state is not LinkState.BLOCKED:
+        while link.state != LinkState.BLOCKED.value:
             await asyncio.sleep(0.005)
         publishing = asyncio.create_task(publisher.publish(letter(b"during")))
         await asyncio.sleep(0.05)

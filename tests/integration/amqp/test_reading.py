@@ -258,7 +258,7 @@ async def test_a_queue_that_was_deleted_is_read_again_once_it_is_back(link: Link
     batch = await anext(aiter(reader))
     coming = asyncio.create_task(anext(aiter(reader)))
     await server.delete()
-    while reader.state is not ReaderState.QUEUE_MISSING:
+    while reader.state != ReaderState.QUEUE_MISSING.value:
         await asyncio.sleep(0.01)
     assert batch.lost
     assert not await batch.ack()
@@ -266,7 +266,7 @@ async def test_a_queue_that_was_deleted_is_read_again_once_it_is_back(link: Link
     await server.put([b"after"])
     again = await coming
     assert bodies(again) == [b"after"]
-    assert reader.state is ReaderState.READING
+    assert reader.state == ReaderState.READING.value
     assert await again.ack()
     await reader.stop()
 
@@ -274,7 +274,7 @@ async def test_a_queue_that_was_deleted_is_read_again_once_it_is_back(link: Link
 async def test_a_reader_may_be_started_before_its_queue_exists(link: Link, server: Server) -> None:
     reader = BatchReader(link, "later")
     coming = asyncio.create_task(anext(aiter(reader)))
-    while reader.state is not ReaderState.QUEUE_MISSING:
+    while reader.state != ReaderState.QUEUE_MISSING.value:
         await asyncio.sleep(0.01)
     await server.declare("later")
     await server.put([b"x"], "later")

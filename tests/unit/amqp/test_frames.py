@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,8 +20,8 @@ header_values = st.one_of(
 )
 
 
-def decoded(data: bytes) -> list[tuple[int, object]]:
-    found = []
+def decoded(data: bytes) -> list[tuple[int, Any]]:
+    found: list[tuple[int, Any]] = []
     while data:
         length, channel, frame = unmarshal(data)
         found.append((channel, frame))
@@ -42,7 +44,7 @@ def test_what_is_encoded_is_what_is_read(
     channel: int,
     exchange: str,
     routing_key: str,
-    headers: dict[str, object],
+    headers: dict[str, Any],
     priority: int,
     message_id: str,
     type_: str,
@@ -101,7 +103,7 @@ def test_properties_larger_than_a_frame_are_refused() -> None:
         frames.publish(**ORDINARY | {"headers": {"BCC": ["k" * 200] * 30}, "max_payload": 4088})
 
 
-ORDINARY: dict[str, object] = {
+ORDINARY: dict[str, Any] = {
     "channel": 1,
     "max_payload": 4088,
     "exchange": "lt.deliver",
