@@ -9,9 +9,9 @@ ORDER BY k.ordinality;
 -- name: insert_outgoing
 -- What must leave because of this transaction; ids come back in the order of the arguments.
 INSERT INTO outgoing (kind, document_id, notice, owner_ids, recipient_ids, created_at)
-SELECT k.kind, k.document_id, k.notice, k.owner_ids::bigint[], k.recipient_ids::bigint[], $6
-FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::text[], $5::text[])
-     WITH ORDINALITY AS k (kind, document_id, notice, owner_ids, recipient_ids, ordinality)
+SELECT k.kind, k.document_id, k.notice, k.owner_ids::bigint[], k.recipient_ids::bigint[], k.created_at
+FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::text[], $5::text[], $6::timestamptz[])
+     WITH ORDINALITY AS k (kind, document_id, notice, owner_ids, recipient_ids, created_at, ordinality)
 ORDER BY k.ordinality
 RETURNING outgoing_id;
 

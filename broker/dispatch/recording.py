@@ -99,9 +99,12 @@ async def insert_events(connection: Connection, events: Sequence[tuple[Event, in
 
 
 async def insert_outgoing_documents(
-    connection: Connection, publishes: Sequence[tuple[int, PlannedPublish]], at: datetime
+    connection: Connection, publishes: Sequence[tuple[int, PlannedPublish]], at: datetime | Sequence[datetime]
 ) -> list[int]:
-    """Put planned publishes of documents into `outgoing`; their ids, in order."""
+    """Put planned publishes of documents into `outgoing`; their ids, in order.
+
+    `at` is when each was decided; a later time keeps it back until then.
+    """
     if not publishes:
         return []
     rows = await connection.fetch(
@@ -111,7 +114,7 @@ async def insert_outgoing_documents(
         [None] * len(publishes),
         [array_text(publish.owner_ids) for _, publish in publishes],
         [array_text([r.agency.id for r in publish.recipients]) if publish.named else None for _, publish in publishes],
-        at,
+        [at] * len(publishes) if isinstance(at, datetime) else at,
     )
     return [row["outgoing_id"] for row in rows]
 
@@ -129,7 +132,7 @@ async def insert_outgoing_notices(
         [signed for _, signed in notices],
         [array_text([owner_id]) for owner_id, _ in notices],
         [None] * len(notices),
-        at,
+        [at] * len(notices),
     )
     return [row["outgoing_id"] for row in rows]
 

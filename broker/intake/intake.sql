@@ -143,3 +143,24 @@ WHERE v.document_id = $1 AND v.recipient_id = ANY ($2::bigint[]) AND v.dispatche
 -- Documents that got further recipients.
 UPDATE document d SET recipients = (SELECT count(*) FROM delivery v WHERE v.document_id = d.document_id)
 WHERE d.document_id = ANY ($1::bigint[]);
+
+-- name: remember_pending
+-- A change waits for its document.
+INSERT INTO pending_change (asked_by, position, sender_id, action, concerned_id, natural_key, since, until)
+SELECT $1, k.position, $2, $3, k.concerned_id, k.natural_key, $6, $7
+FROM unnest($4::uuid[], $5::bytea[]) WITH ORDINALITY AS k (concerned_id, natural_key, position)
+ON CONFLICT (asked_by, position) DO NOTHING;
+
+-- name: pending_recalls
+-- Recalls by these senders of documents that had not come.
+SELECT sender_id, concerned_id, natural_key, until FROM pending_change
+WHERE sender_id = ANY ($1::bigint[]) AND until > $2 AND action = 'recall';
+
+-- name: forget_pending
+-- These changes are decided: what they had kept back may go now, if nobody has recalled it.
+WITH decided AS (
+    DELETE FROM pending_change WHERE asked_by = ANY ($1::bytea[]) RETURNING sender_id, concerned_id, natural_key
+)
+UPDATE outgoing o SET created_at = $2
+FROM decided p JOIN document d ON d.sender_id = p.sender_id AND (d.id = p.concerned_id OR d.natural_key = p.natural_key)
+WHERE o.document_id = d.document_id AND o.published_at IS NULL AND o.created_at > $2;

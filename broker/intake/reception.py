@@ -32,6 +32,7 @@ from broker.intake.aside import Aside
 from broker.intake.changes import CHANGES, ChangePlan, ConcernsUnknown, EarlierDocuments, judge_change
 from broker.intake.checks import claims_of, open_submission
 from broker.intake.parts import KnownContent, check_inline, check_outside, outside
+from broker.intake.pending import wait_at_most
 from broker.intake.recipients import resolve
 from broker.intake.records import (
     Key,
@@ -94,7 +95,7 @@ class _Decided:
     refused: list[Refused] = field(default_factory=list)
     again: list[Entry] = field(default_factory=list)
     """To be looked at once more when the others are written: the same (sender, id) is among those."""
-    waiting: list[Entry] = field(default_factory=list)
+    waiting: list[Authentic[DocumentManifest]] = field(default_factory=list)
     """Changes of a document that has not come yet."""
 
 
@@ -193,6 +194,8 @@ class Reception:
                     repeated=decided.repeated,
                     notices=notices,
                     now=now,
+                    waiting=decided.waiting,
+                    longest_wait=wait_at_most(self._rules.max_attempts),
                 )
             unfinished = await self._unfinished(connection, entries, decided.repeated, now)
         by_submission = {id(entry.submission): entry for entry in entries}
@@ -200,7 +203,7 @@ class Reception:
         return _Outcome(
             jobs=(*written.jobs, *unfinished),
             again=(*decided.again, *beaten),
-            waiting=tuple(decided.waiting),
+            waiting=tuple(by_submission[id(one.opened.submission)] for one in decided.waiting),
             nobodys=tuple((by_submission[id(r.submission)], r) for r in decided.refused if r.submitter is None),
             tally=Tally(
                 accepted=written.accepted,
@@ -276,15 +279,14 @@ class Reception:
         with_key = dict(facts.natural_keys)
         for one in authentic:
             key = (one.opened.sender.id, one.opened.manifest.id)
-            entry = by_submission[id(one.opened.submission)]
             if key in taken:
-                decided.again.append(entry)
+                decided.again.append(by_submission[id(one.opened.submission)])
                 continue
             try:
                 acceptance = await self._judge(one, facts, with_key, known.get(key), directory, now)
             except ConcernsUnknown as unknown:
-                if entry.submission.attempt < self._rules.max_attempts:
-                    decided.waiting.append(entry)
+                if one.opened.submission.attempt < self._rules.max_attempts:
+                    decided.waiting.append(one)
                 else:
                     decided.refused.append(_refused(one, unknown, now))
             except _Conflict as conflict:

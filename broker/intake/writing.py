@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import orjson
 
@@ -20,8 +20,9 @@ from broker.dispatch.recording import insert_events, insert_outgoing_documents, 
 from broker.intake.acceptance import Acceptance
 from broker.intake.changing import write_change
 from broker.intake.parts import KeptPart
+from broker.intake.pending import forget, kept_back, remember
 from broker.intake.records import SQL, KnownDocument, recipients_of
-from broker.intake.submission import Opened, Refused
+from broker.intake.submission import Authentic, Opened, Refused
 from broker.store.pool import Connection
 from schemas.events import Event, rejected
 from schemas.manifest import DocumentManifest
@@ -55,8 +56,13 @@ async def write(
     repeated: Sequence[Repeated],
     notices: NoticeBuilder,
     now: datetime,
+    waiting: Sequence[Authentic[DocumentManifest]] = (),
+    longest_wait: timedelta = timedelta(0),
 ) -> Written:
-    """Write everything that was decided about the messages of a batch; at most one acceptance for a (sender, id)."""
+    """Write everything that was decided about the messages of a batch; at most one acceptance for a (sender, id).
+
+    `waiting` are changes of documents that have not come; they wait for `longest_wait` at most.
+    """
     ids = await _insert_documents(connection, sorted(acceptances, key=lambda a: a.key), now)
     new = [(ids[a.key], a) for a in acceptances if a.key in ids]
     await _insert_content(connection, new, now)
@@ -64,6 +70,7 @@ async def write(
     events: list[tuple[Event, int | None]] = [(event, document_id) for document_id, a in new for event in a.events]
     planned: list[tuple[int, Acceptance, PlannedPublish]] = []
     jobs: list[OutgoingJob] = []
+    back = await kept_back(connection, (acceptance for _, acceptance in new), now=now)
     for document_id, acceptance in new:
         to_send: Iterable[PlannedPublish] = plan(acceptance.resolution.recipients)
         if acceptance.change is not None:
@@ -73,12 +80,15 @@ async def write(
         planned += ((document_id, acceptance, publish) for publish in to_send)
         _tell(notices, acceptance.authentic.opened, _accepted(acceptance))
     outgoing = await insert_outgoing_documents(
-        connection, [(document, publish) for document, _, publish in planned], now
+        connection, [(row[0], row[2]) for row in planned], [back.get(row[1].key, now) for row in planned]
     )
     jobs += (
         _job(outgoing_id, document_id, acceptance, publish)
         for outgoing_id, (document_id, acceptance, publish) in zip(outgoing, planned, strict=True)
+        if acceptance.key not in back
     )
+    await remember(connection, waiting, now=now, longest=longest_wait)
+    await forget(connection, (acceptance for _, acceptance in new), refused, now=now)
     await _answer_again(connection, repeated, notices, now)
     events += await _record_refused(connection, refused, notices)
     if events:

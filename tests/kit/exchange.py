@@ -288,10 +288,15 @@ class Exchange:
         return encode_message(signed, content={hashlib.sha256(data).hexdigest(): data for data in content})
 
     def letter(self, sender: End, to: Sequence[End | str], *, by: End | None = None, **fields: Any) -> Letter:
-        """A signed document with its own small part, ready to be submitted."""
+        """A signed document with its own small part (or without, if `parts` is None), ready to be submitted."""
         data = b"%PDF-1.7 " + secrets.token_bytes(12)
-        manifest = self.manifest(sender, to, parts={"công văn.pdf": data}, **fields)
-        body = self.body(manifest, by or sender, content=[data])
+        if fields.get("parts", ...) is None:
+            del fields["parts"]
+            files = {}
+        else:
+            files = {"công văn.pdf": data}
+        manifest = self.manifest(sender, to, parts=files, **fields)
+        body = self.body(manifest, by or sender, content=files.values())
         return Letter(manifest=manifest, body=body, digest=digest_of(body))
 
     @staticmethod
@@ -419,6 +424,13 @@ class Exchange:
         _, channel = await self._own_channel()
         declared = await channel.declare_queue(queue, passive=True)
         return declared.declaration_result.message_count or 0
+
+    async def until_depth(self, queue: str, expected: int, seconds: float = PATIENCE) -> None:
+        """Wait until a queue holds so many messages that nobody has taken."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while (found := await self.depth(queue)) != expected:
+            assert asyncio.get_running_loop().time() < deadline, f"{queue} holds {found}, not {expected}"
+            await asyncio.sleep(0.02)
 
     async def raw(self, queue: str, seconds: float = PATIENCE) -> AbstractIncomingMessage:
         """Take the first message out of any queue, as the broker's user; waits until there is one."""
