@@ -86,9 +86,9 @@ class Settings(BaseSettings):
     keeper_standby_seconds: Annotated[float, Field(gt=0)] = 2.0
     """How often a standby asks for the lease."""
     keeper_unfinished_seconds: Annotated[float, Field(gt=0)] = 2.0
-    keeper_mailboxes_seconds: Annotated[float, Field(gt=0)] = 5.0
+    keeper_mailboxes_seconds: Annotated[float, Field(gt=0)] = 10.0
     keeper_replay_seconds: Annotated[float, Field(gt=0)] = 2.0
-    keeper_arrivals_seconds: Annotated[float, Field(gt=0)] = 30.0
+    keeper_arrivals_seconds: Annotated[float, Field(gt=0)] = 60.0
     keeper_partitions_seconds: Annotated[float, Field(gt=0)] = 3600.0
     """Seconds between two rounds of each of the keeper's duties."""
     event_months_ahead: Positive = 2
@@ -104,8 +104,14 @@ class Settings(BaseSettings):
             "management_url": ("http", "https"),
             "database_url": ("postgresql", "postgres"),
         }[info.field_name]
-        if value and (urlsplit(value).scheme not in schemes or not urlsplit(value).hostname):
-            raise ValueError(f"not an address of the form {schemes[0]}://user:password@host:port/name")
+        form = f"not an address of the form {schemes[0]}://user:password@host:port/name"
+        parts = urlsplit(value)
+        if value and (parts.scheme not in schemes or not parts.hostname):
+            raise ValueError(form)
+        try:
+            _ = parts.port
+        except ValueError:
+            raise ValueError(form) from None
         return value
 
     @field_validator("mailbox_type_by_level")

@@ -78,7 +78,7 @@ async def _keep_running(one: Part, stopping: asyncio.Event, tell: Callable[[str]
         process = await asyncio.create_subprocess_exec(
             *one.command,
             stdin=asyncio.subprocess.DEVNULL,
-            process_group=0,  # Ctrl-C reaches us only: the parts are ended in order
+            start_new_session=True,  # Ctrl-C reaches us only: the parts are ended in order
             preexec_fn=_end_with_parent,
         )
         tell(f"{one.name} started (process {process.pid})")

@@ -10,19 +10,23 @@ import typer
 from broker.cli.output import run, say
 from broker.settings import load_settings
 from broker.supervisor import Part, part, supervise
-from schemas.problem import Problem
+from schemas.problem import BAD_INPUT, GOOD, NOT_GOOD, Problem
 
-PREPARATIONS = (("db", "migrate"), ("topology", "apply"))
-"""What must have been done before the first part starts; each changes nothing if it has been."""
+PREPARATIONS = (("db", "migrate"), ("pki", "init"), ("topology", "apply"))
+"""What must have been done before the first part starts; each changes nothing if it has been.
+
+The second makes keys for development, and only where the exchange has none.
+"""
 
 
 def command(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes to run.")] = 1,
 ) -> None:
     """Bring database and topology up to date, then run workers and keeper, and start again what ends."""
-    load_settings()
+    settings = load_settings()
     for arguments in PREPARATIONS:
-        prepare(arguments)
+        if arguments != ("pki", "init") or not settings.key_file.exists():
+            prepare(arguments)
     run(supervise(parts(workers), tell=say))
 
 
@@ -33,12 +37,15 @@ def parts(workers: int) -> tuple[Part, ...]:
 
 
 def prepare(arguments: tuple[str, ...]) -> None:
-    """Run one preparing command to its end. Raises `Problem` with its exit code if it fails."""
-    done = subprocess.run(part("", *arguments).command, check=False)
-    if done.returncode != 0:
+    """Run one preparing command to its end. Raises `Problem` with its exit code if it fails.
+
+    One that leaves something for an operator has said so, and is no reason not to start.
+    """
+    done = subprocess.run(part("", *arguments).command, stdout=subprocess.DEVNULL, check=False)
+    if done.returncode not in (GOOD, NOT_GOOD):
         raise Problem(
             f"`lienthong {' '.join(arguments)}` ended with code {done.returncode} and said why above",
-            "a database and a topology that can be brought up to date",
+            "keys, a database and a topology that can be brought up to date",
             "Put right what it named, then run this again",
-            exit_code=done.returncode if done.returncode > 0 else 1,
+            exit_code=done.returncode if done.returncode > 0 else BAD_INPUT,
         )

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from broker.doctor.finding import Finding
+from broker.doctor.finding import Finding, Verdict
 from broker.doctor.keys import check_keys
 from broker.doctor.machine import check_disk, check_programs, check_python
-from broker.doctor.servers import check_postgresql, check_rabbitmq
+from broker.doctor.servers import check_postgresql, check_rabbitmq, check_topology
 from broker.settings import load_settings
 from schemas.problem import Problem
 
@@ -24,6 +24,9 @@ async def examine(config: Path | None, now: datetime) -> Sequence[Finding]:
     findings.append(Finding.good("settings", f"exchange {settings.broker_code}, home {settings.home}"))
     findings += check_disk(settings.home)
     findings += check_keys(settings, now)
-    findings += [finding async for finding in check_rabbitmq(settings)]
-    findings += [finding async for finding in check_postgresql(settings)]
+    servers = [finding async for finding in check_rabbitmq(settings)]
+    servers += [finding async for finding in check_postgresql(settings)]
+    findings += servers
+    if all(finding.verdict is not Verdict.BAD for finding in servers):
+        findings += [finding async for finding in check_topology(settings)]
     return findings

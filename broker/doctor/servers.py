@@ -11,10 +11,15 @@ import aio_pika
 import aiohttp
 import asyncpg
 
+from broker.amqp.management import Management, virtual_host_of
 from broker.doctor.finding import Finding
 from broker.settings import Settings, without_credentials
 from broker.store import migrations
 from broker.store.pool import connect
+from broker.topology.actual import read_actual
+from broker.topology.mailboxes import load_mailbox_owners
+from broker.topology.model import desired
+from broker.topology.plan import plan
 from schemas.problem import Problem
 
 OLDEST_RABBITMQ: Final = (3, 10)
@@ -60,6 +65,31 @@ async def check_postgresql(settings: Settings) -> AsyncIterator[Finding]:
         yield Finding.of_problem("PostgreSQL", problem)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         yield Finding.bad("PostgreSQL", f"a question failed: {_brief(error)}", "Look at the server's log.")
+
+
+async def check_topology(settings: Settings) -> AsyncIterator[Finding]:
+    """Whether exchanges, queues and rights are what the directory asks for. Ask only when both servers are good."""
+    try:
+        async with connect(settings) as connection:
+            wanted = desired(await load_mailbox_owners(connection), settings)
+        async with Management(settings.management_url, vhost=virtual_host_of(settings.amqp_url)) as management:
+            found = plan(wanted, await read_actual(management))
+    except Problem as problem:
+        yield Finding.of_problem("topology", problem)
+        return
+    except (OSError, TimeoutError, asyncpg.PostgresError, aiohttp.ClientError) as error:
+        yield Finding.bad("topology", f"a question failed: {_brief(error)}", "Look at `lienthong topology plan`.")
+        return
+    if found.to_do:
+        yield Finding.bad(
+            "topology", f"{len(found.to_do)} things missing or different", "Run `lienthong topology apply`."
+        )
+    if found.for_operator:
+        yield Finding.warning(
+            "topology", f"{len(found.for_operator)} things for a person to decide", "Look at `lienthong topology plan`."
+        )
+    if found.good:
+        yield Finding.good("topology", f"as the directory asks for: {found.mailboxes} mailboxes")
 
 
 async def _management(settings: Settings) -> AsyncIterator[Finding]:

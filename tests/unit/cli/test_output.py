@@ -1,0 +1,128 @@
+"""Errors become a sentence and an exit code; results become text or JSON. No traceback reaches a user."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from uuid import UUID
+
+import aiohttp
+import aiormq.exceptions
+import asyncpg
+import pytest
+
+from broker.cli.output import emit, exit_code_of, progress, run
+from schemas.errors import Refusal
+from schemas.problem import Problem
+
+
+def raising(error: BaseException) -> Callable[[], None]:
+    def command() -> None:
+        raise error
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (Problem("a cat", "a dog", "Call one"), 3, "Found: a cat. Expected: a dog. Call one."),
+        (Problem("x", "y", "z", exit_code=4), 4, "Found: x."),
+        (Refusal(code="LT-SHAPE", field="payload", found="nothing"), 3, "LT-SHAPE"),
+        (KeyboardInterrupt(), 130, "Interrupted"),
+        (asyncio.CancelledError(), 130, "Interrupted"),
+        (ConnectionRefusedError(111, "Connection refused"), 4, "lienthong doctor"),
+        (TimeoutError(), 4, "cannot be used"),
+        (aiormq.exceptions.AMQPConnectionError("no"), 4, "RabbitMQ cannot be used"),
+        (aiohttp.ClientConnectionError("no"), 4, "management API cannot be used"),
+        (asyncpg.CannotConnectNowError("starting up"), 4, "PostgreSQL cannot be used: starting up"),
+        (asyncpg.InvalidPasswordError("wrong"), 4, "PostgreSQL cannot be used"),
+        (PermissionError(13, "Permission denied", "/x"), 3, "/x"),
+        (ZeroDivisionError("division by zero"), 70, "fault of the program: ZeroDivisionError"),
+        (ExceptionGroup("several", [ValueError("v"), Problem("p", "q", "r")]), 3, "Found: p."),
+        (ExceptionGroup("one", [ExceptionGroup("inner", [ConnectionResetError("gone")])]), 4, "gone"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
+)
+def test_every_error_is_one_sentence_and_a_code(
+    error: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code_of(raising(error)) == code
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert "Traceback" not in printed.err
+    assert printed.out == ""
+
+
+def test_who_wants_the_traceback_gets_it(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIENTHONG_DEBUG", "1")
+    assert exit_code_of(raising(ZeroDivisionError())) == 70
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_command_that_exits_by_itself_keeps_its_code() -> None:
+    assert exit_code_of(raising(SystemExit(1))) == 1
+    assert exit_code_of(raising(SystemExit(None))) == 0
+    assert exit_code_of(lambda: None) == 0
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thing:
+    at: datetime
+    id: UUID
+    digest: bytes
+    colour: Colour
+    codes: frozenset[str]
+
+
+def test_results_are_json_that_a_program_can_read(capsys: pytest.CaptureFixture[str]) -> None:
+    thing = Thing(
+        at=datetime(2026, 1, 2, 3, 4, 5, 600, UTC),
+        id=UUID(int=1),
+        digest=b"\x00\xff",
+        colour=Colour.RED,
+        codes=frozenset({"b", "a"}),
+    )
+    emit((thing, "Tây Ninh"), as_json=True, render=str)
+    text = capsys.readouterr().out
+    assert json.loads(text) == [
+        {
+            "at": "2026-01-02T03:04:05.000600Z",
+            "id": "00000000-0000-0000-0000-000000000001",
+            "digest": "00ff",
+            "colour": "red",
+            "codes": ["a", "b"],
+        },
+        "Tây Ninh",
+    ]
+    assert "Tây Ninh" in text
+
+
+def test_a_long_line_is_not_broken_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    emit("x" * 300, as_json=False, render=lambda value: value)
+    assert capsys.readouterr().out == "x" * 300 + "\n"
+
+
+def test_progress_goes_beside_the_result(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("Counting", total=3) as step:
+        for _ in range(3):
+            step(1)
+    printed = capsys.readouterr()
+    assert "Counting: 3 of 3" in printed.err
+    assert printed.out == ""
+
+
+def test_a_coroutine_runs_to_its_end() -> None:
+    async def answer() -> int:
+        await asyncio.sleep(0)
+        return 42
+
+    assert run(answer()) == 42
