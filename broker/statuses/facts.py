@@ -121,20 +121,29 @@ async def lock_deliveries(
 ) -> Facts:
     """Lock the named deliveries (document, recipient's code) in a fixed order and read all their history."""
     wanted = sorted(set(named))
-    if not wanted:
+    codes = {
+        (DocumentId(row["document_id"]), AgencyId(row["recipient_id"])): row["recipient_code"]
+        for row in (
+            await connection.fetch(SQL["places"], [pair[0] for pair in wanted], [pair[1] for pair in wanted])
+            if wanted
+            else ()
+        )
+    }
+    if not codes:
         return Facts(known=Known(documents=known_documents), deliveries={})
-    rows = await connection.fetch(SQL["lock_deliveries"], [pair[0] for pair in wanted], [pair[1] for pair in wanted])
+    rows = await connection.fetch(SQL["lock_deliveries"], [place[0] for place in codes], [place[1] for place in codes])
     deliveries: dict[Place, DeliveryFacts] = {}
     for row in rows:
+        place = DocumentId(row["document_id"]), AgencyId(row["recipient_id"])
         known = KnownDelivery(
-            document_id=DocumentId(row["document_id"]),
-            recipient_id=AgencyId(row["recipient_id"]),
-            recipient_code=row["recipient_code"],
+            document_id=place[0],
+            recipient_id=place[1],
+            recipient_code=codes[place],
             owner_id=AgencyId(row["owner_id"]),
             processing=Processing(row["processing"]),
             recalled=row["recalled"],
         )
-        deliveries[known.document_id, known.recipient_id] = DeliveryFacts(
+        deliveries[place] = DeliveryFacts(
             known=known,
             anomalous=row["anomalous"],
             dispatched=row["dispatched"],

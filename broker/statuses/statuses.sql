@@ -1,37 +1,50 @@
 -- Status messages: what is known of the documents they mention, and what they change. Everything is one statement for
--- a whole batch, and every lock is taken in the order of (document, recipient).
+-- a whole batch, and every lock is taken in the order of (document, recipient). Lookups join through LATERAL … OFFSET 0:
+-- one index probe for each key, whatever the planner believes about a table that was empty when it made its plan.
 
 -- name: earlier_messages
 -- Messages already recorded under these senders and ids, with the digest that was accepted.
 SELECT m.status_message_id, m.sender_id, m.id, m.digest
   FROM unnest($1::bigint[], $2::uuid[]) AS w(sender_id, id)
-  JOIN status_message m USING (sender_id, id);
+ CROSS JOIN LATERAL (
+    SELECT * FROM status_message WHERE sender_id = w.sender_id AND id = w.id OFFSET 0) AS m;
 
 -- name: documents
 -- Accepted documents by the code of their sender and their id.
 SELECT w.code, w.id, d.document_id, d.sender_id, d.digest
   FROM unnest($1::text[], $2::uuid[]) AS w(code, id)
-  JOIN agency a ON a.code = w.code
+ CROSS JOIN LATERAL (SELECT agency_id FROM agency WHERE code = w.code OFFSET 0) AS a
  CROSS JOIN LATERAL (SELECT * FROM document WHERE sender_id = a.agency_id AND id = w.id OFFSET 0) AS d;
 
+-- name: places
+-- The deliveries of documents to recipients with these codes.
+SELECT d.document_id, d.recipient_id, w.code AS recipient_code
+  FROM unnest($1::bigint[], $2::text[]) AS w(document_id, code)
+ CROSS JOIN LATERAL (SELECT agency_id FROM agency WHERE code = w.code OFFSET 0) AS a
+ CROSS JOIN LATERAL (
+    SELECT document_id, recipient_id FROM delivery
+     WHERE document_id = w.document_id AND recipient_id = a.agency_id OFFSET 0) AS d;
+
 -- name: lock_deliveries
--- The named deliveries, locked in a fixed order until the transaction ends.
-SELECT d.document_id, d.recipient_id, a.code AS recipient_code, d.owner_id, d.processing, d.recalled, d.anomalous,
+-- These deliveries, locked one after the other in a fixed order until the transaction ends.
+SELECT d.document_id, d.recipient_id, d.owner_id, d.processing, d.recalled, d.anomalous,
        d.dispatched_at IS NOT NULL AS dispatched, d.dispatched_at IS NULL AND h.held_at IS NOT NULL AS kept_back,
        d.arrived_at, d.closed_at
-  FROM unnest($1::bigint[], $2::text[]) AS w(document_id, code)
-  JOIN agency a ON a.code = w.code
-  JOIN delivery d ON d.document_id = w.document_id AND d.recipient_id = a.agency_id
-  JOIN document h ON h.document_id = d.document_id
- ORDER BY d.document_id, d.recipient_id
-   FOR NO KEY UPDATE OF d;
+  FROM (SELECT document_id, recipient_id
+          FROM unnest($1::bigint[], $2::bigint[]) AS k(document_id, recipient_id)
+         ORDER BY document_id, recipient_id OFFSET 0) AS w
+ CROSS JOIN LATERAL (
+    SELECT * FROM delivery WHERE document_id = w.document_id AND recipient_id = w.recipient_id
+    OFFSET 0 FOR NO KEY UPDATE) AS d
+ CROSS JOIN LATERAL (SELECT held_at FROM document WHERE document_id = w.document_id OFFSET 0) AS h;
 
 -- name: changes
 -- Every change that was asked of these deliveries, with the reference of the asking message.
 SELECT c.document_id, c.recipient_id, c.asked_by, c.kind, c.state, c.answered_at,
        a.code AS sender_code, coalesce(ad.id, m.id) AS message_id
   FROM unnest($1::bigint[], $2::bigint[]) AS w(document_id, recipient_id)
-  JOIN change_request c USING (document_id, recipient_id)
+ CROSS JOIN LATERAL (
+    SELECT * FROM change_request WHERE document_id = w.document_id AND recipient_id = w.recipient_id OFFSET 0) AS c
   LEFT JOIN document ad ON ad.document_id = c.asking_document_id
   LEFT JOIN status_message m ON m.status_message_id = c.asking_status_id
   JOIN agency a ON a.agency_id = coalesce(ad.sender_id, m.sender_id)
@@ -42,7 +55,8 @@ SELECT c.document_id, c.recipient_id, c.asked_by, c.kind, c.state, c.answered_at
 SELECT e.document_id, e.recipient_id, e.code, e.at, e.by_id, e.digest, e.answers, e.anomalous, e.status_message_id,
        e.item
   FROM unnest($1::bigint[], $2::bigint[]) AS w(document_id, recipient_id)
-  JOIN status_entry e USING (document_id, recipient_id);
+ CROSS JOIN LATERAL (
+    SELECT * FROM status_entry WHERE document_id = w.document_id AND recipient_id = w.recipient_id OFFSET 0) AS e;
 
 -- name: insert_messages
 -- Record status messages; a row for each that is new under its sender and id.
@@ -115,7 +129,8 @@ RETURNING id;
 -- Requests already recorded under these senders and ids.
 SELECT r.sender_id, r.id, r.digest
   FROM unnest($1::bigint[], $2::uuid[]) AS w(sender_id, id)
-  JOIN request_message r USING (sender_id, id);
+ CROSS JOIN LATERAL (
+    SELECT * FROM request_message WHERE sender_id = w.sender_id AND id = w.id OFFSET 0) AS r;
 
 -- name: insert_forwards
 -- Status messages that must leave as they were signed, each for up to 500 mailboxes.

@@ -41,6 +41,9 @@ SQL: Final = load_queries("broker.upkeep", "arrivals.sql")
 PAGE: Final = 500
 """Deliveries looked at together."""
 
+OUT_OF_REACH: Final = 1
+"""Whoever has no mailbox any more counts as one who does not read it: nothing is sent again, the sender is told."""
+
 LOST_EN: Final = (
     "This mailbox was found empty although documents handed to it were never confirmed by 01. They come again by "
     "themselves; ask for a replay of the rest."
@@ -132,7 +135,7 @@ class WatchArrivals:
             late = [
                 row
                 for row in rows
-                if self._step(row, messages.get(AgencyId(row["owner_id"])), now) is Step.CALL_OVERDUE
+                if self._step(row, messages.get(AgencyId(row["owner_id"]), OUT_OF_REACH), now) is Step.CALL_OVERDUE
             ]
             if late:
                 called += await self._call(lease, directory, late, now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from base64 import b64decode
 
 import orjson
@@ -187,6 +188,31 @@ async def test_a_status_message_sent_twice_has_one_effect(exchange: Exchange) ->
     assert [one.message.signed.digest for one in box.statuses()].count(spoken.digest) == 1
     assert await exchange.value("SELECT count(*) FROM status_entry") == 2
     assert await exchange.value("SELECT count(*) FROM event WHERE kind = 'status_recorded'") == 2
+
+
+async def test_workers_that_get_the_same_messages_at_once_give_them_one_effect(exchange: Exchange) -> None:
+    ministry, province = await exchange.add("G01"), await exchange.add("H53", "province")
+    for _ in range(2):
+        await exchange.start_worker()
+    communes = await communes_of(exchange, province, 20)
+    letter = exchange.letter(ministry, communes)
+    await exchange.send(letter, ministry)
+    await exchange.document_at(province, letter)
+    # Every message touches every delivery, in an order of its own, and comes three times.
+    spoken = []
+    for number, code in enumerate(("01", "03", "04", "05", "06") * 4):
+        turned = communes[number:] + communes[:number]
+        spoken.append(status(exchange, province, *(item(letter, code, number, for_=one) for one in turned)))
+    shuffled = [one for one in spoken for _ in range(3)]
+    random.Random(7).shuffle(shuffled)
+    await asyncio.gather(*(exchange.submit(one.body, province, kind="status") for one in shuffled))
+    for one in spoken:
+        await forwarded(exchange, ministry, one)
+    assert await exchange.value("SELECT count(*) FROM status_message") == 20
+    assert await exchange.value("SELECT count(*) FROM status_entry") == 20 * 20
+    rows = await exchange.pool.fetch("SELECT DISTINCT processing, arrived_at, closed_at FROM delivery")
+    assert [tuple(row) for row in rows] == [(Processing.COMPLETED, NOON, NOON.replace(minute=4))]
+    assert await exchange.value("SELECT count(*) FROM rejection") == 0
 
 
 async def test_a_repeated_status_item_is_recorded_once(exchange: Exchange) -> None:

@@ -259,6 +259,22 @@ async def test_a_recipient_that_does_not_read_is_called_overdue_and_gets_no_seco
     assert attempts(await exchange.mailbox(province), letter) == [1]
 
 
+async def test_a_recipient_whose_mailbox_was_taken_away_for_good_is_called_overdue(exchange: Exchange) -> None:
+    ministry, province = await exchange.add("G01"), await exchange.add("H53", "province")
+    letter = exchange.letter(ministry, [province])
+    await exchange.send(letter, ministry)
+    await dispatched(exchange, letter)
+    await exchange.pool.execute(
+        "UPDATE agency SET has_mailbox = false, revision = nextval('directory_revision') WHERE agency_id = $1",
+        province.id,
+    )
+    await exchange._management.delete_queue(mailbox(province.code))
+    await long_due(exchange)
+    async with keeping(exchange):
+        await exchange.notice_at(ministry, letter, "overdue")
+    assert (await delivery(exchange, letter, province))["sends"] == 1
+
+
 async def test_after_the_last_attempt_the_sender_is_told_and_no_copy_follows(exchange: Exchange) -> None:
     ministry, province = await exchange.add("G01"), await exchange.add("H53", "province")
     letter = await sent(exchange, ministry, province)  # read, acknowledged, and never confirmed by 01
