@@ -178,6 +178,7 @@ class _Lane:
         self._flying: dict[int, _Parcel] = {}
         self._pause: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._hungry = False  # waiting for parcels, and not for room in the window
         self._answered = False
 
     @property
@@ -189,7 +190,7 @@ class _Lane:
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name=f"publishing lane of {self._link.name}")
             return True
-        if self._pause is not None and not self._pause.done():
+        if self._hungry and self._pause is not None and not self._pause.done():
             self._pause.set_result(None)
             return True
         return False
@@ -205,7 +206,7 @@ class _Lane:
         backoff = Backoff(first=0.05, ceiling=5.0)
         while True:
             if not self._heap:
-                await self._idle(None)
+                await self._starve()
                 continue
             session = await self._link.session()
             try:
@@ -247,11 +248,10 @@ class _Lane:
         """
         while True:
             if not self._heap:
-                await self._idle(None)
+                await self._starve()
                 continue
             if len(self._flying) >= self._window:
-                if not await self._idle(self._patience):
-                    raise TimeoutError(f"{self._window} publishes without an answer for {self._patience:g} s")
+                await self._crowd()
                 continue
             await session.writable()
             if piece := self._load(channel):
@@ -315,17 +315,26 @@ class _Lane:
         for parcel in flying.values():
             parcel.flight.settle(parcel.index, Outcome(Fate.FAILED, reason))
 
-    async def _idle(self, seconds: float | None) -> bool:
-        """Wait to be roused; False if that did not happen within `seconds`."""
+    async def _starve(self) -> None:
+        """Wait for parcels."""
+        self._pause = asyncio.get_running_loop().create_future()
+        self._hungry = True
+        try:
+            await self._pause
+        finally:
+            self._hungry = False
+            self._pause = None
+
+    async def _crowd(self) -> None:
+        """Wait for room in the window. TimeoutError: nothing was answered for as long as anybody waits for it."""
         self._pause = asyncio.get_running_loop().create_future()
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(self._patience):
                 await self._pause
         except TimeoutError:
-            return False
+            raise TimeoutError(f"{len(self._flying)} publishes without an answer for {self._patience:g} s") from None
         finally:
             self._pause = None
-        return True
 
 
 def _outcome(answer: asyncio.Future[Any]) -> Outcome:

@@ -282,6 +282,30 @@ async def test_the_window_bounds_what_is_unconfirmed(link: Link, server: Server)
     assert 0 < highest <= 16
 
 
+async def test_a_channel_that_answers_nothing_is_given_up_however_much_is_published(
+    proxy: Proxy, server: Server
+) -> None:
+    async with (
+        asyncio.timeout(30),
+        Link(proxy.url, name="t", heartbeat=0) as link,
+        Publisher(link, lanes=1, window=4, patience=0.5) as publisher,
+    ):
+        assert (await publisher.publish(letter(b"before"))).confirmed
+        proxy.stall()
+        first = asyncio.create_task(publisher.publish_all(letters("s", 4)))
+        while publisher.unconfirmed < 4:
+            await asyncio.sleep(0.01)
+        others: list[asyncio.Task[Outcome]] = []
+        while publisher.unconfirmed:
+            others.append(asyncio.create_task(publisher.publish(letter(b"more"))))
+            await asyncio.sleep(0.05)
+        assert set(fates(await first)) == {Fate.FAILED}
+        proxy.resume()
+        while not (await publisher.publish(letter(b"after"))).confirmed:
+            pass
+        await asyncio.wait(others)
+
+
 async def test_the_library_still_has_what_the_fast_path_relies_on(vhost: HasAddress) -> None:
     connection = await aiormq.connect(vhost.amqp_url)
     channel = await connection.channel()
