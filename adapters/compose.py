@@ -15,9 +15,8 @@ from typing import Any
 from adapters.identity import Signer
 from adapters.letter import Letter, NaturalRef, Ref
 from schemas import wire
-from schemas.jws import MAX_MESSAGE, Signed, encode_message
+from schemas.jws import Signed, encode_message
 from schemas.manifest import parse_manifest
-from schemas.problem import Problem
 from schemas.times import rfc3339
 
 SPEC = "lienthong/1"
@@ -98,7 +97,7 @@ def document(
     now: datetime,
     change: ChangeOf | None = None,
 ) -> Outgoing:
-    """A signed document. Raises Refusal if it breaks the contract, Problem if it is too large for one message."""
+    """A signed document. Raises Refusal if it breaks the contract, or is too large for one message."""
     payload = _encode(document_manifest(letter, parts, speaker=speaker, id=id, now=now, change=change))
     parse_manifest(payload)
     signed = signer.sign(payload)
@@ -205,14 +204,8 @@ def outgoing(
     urgent: bool,
     content: Mapping[str, bytes] | None = None,
 ) -> Outgoing:
-    """Wrap signed bytes for the outbox. Raises Problem if the message is larger than the contract allows."""
+    """Wrap signed bytes for the outbox. Raises Refusal LT-SIZE if the message is larger than the contract allows."""
     body = encode_message(signed, content=content or {})
-    if len(body) > MAX_MESSAGE:
-        raise Problem(
-            found=f"a message of {len(body)} bytes",
-            expected=f"at most {MAX_MESSAGE} bytes",
-            remedy="Send to a group instead of thousands of single codes, or shorten the summary.",
-        )
     return Outgoing(kind=kind, speaker=speaker, id=id, digest=signed.digest, urgent=urgent, body=body)
 
 

@@ -10,6 +10,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from types import TracebackType
 from typing import Protocol
 
@@ -126,9 +127,7 @@ class Delivery:
 
 def letter_of(taken: Taken, fetch: Callable[[str], Awaitable[bytes]]) -> IncomingLetter:
     """The row as a letter; `fetch` reads a part's bytes by digest."""
-    manifest = parse_manifest(parse_stored(taken.jws).payload)
-    if not isinstance(manifest, DocumentManifest):
-        raise AssertionError("the inbox holds documents only")
+    manifest = _manifest(taken.jws)
     return IncomingLetter(
         ref=taken.ref,
         recipient=taken.recipient,
@@ -144,3 +143,12 @@ def letter_of(taken: Taken, fetch: Callable[[str], Awaitable[bytes]]) -> Incomin
         changed_by=taken.changed_by,
         concerns=taken.concerns,
     )
+
+
+@lru_cache(maxsize=8)
+def _manifest(jws: bytes) -> DocumentManifest:
+    """A hub is handed the same document once for each of its agencies: it is read once."""
+    manifest = parse_manifest(parse_stored(jws).payload)
+    if not isinstance(manifest, DocumentManifest):
+        raise AssertionError("the inbox holds documents only")
+    return manifest

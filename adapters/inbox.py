@@ -231,13 +231,14 @@ def _came_again(
     office: Office,
     arrivals: _Arrivals,
 ) -> None:
-    """Not stored twice, but answered again: with the same signed bytes while they are young enough."""
-    inbox_no, arrival_no, created_at = connection.execute(
+    """Not stored twice, but answered again: with the same signed bytes, unless they are old or were refused."""
+    inbox_no, arrival_no, usable = connection.execute(
         "UPDATE inbox SET copies = copies + 1 WHERE sender = ? AND id = ? AND recipient = ?"
-        " RETURNING no, arrival_no, (SELECT created_at FROM outbox WHERE outbox.no = arrival_no)",
-        (ref.sender, ref.id, recipient),
+        " RETURNING no, arrival_no,"
+        " (SELECT created_at > ? AND state <> 'rejected' FROM outbox WHERE outbox.no = arrival_no)",
+        (ref.sender, ref.id, recipient, office.seconds - RESIGN_AFTER.total_seconds()),
     ).fetchone()
-    if arrival_no is not None and created_at > office.seconds - RESIGN_AFTER.total_seconds():
+    if usable:
         arrivals.resend.add(arrival_no)
     else:
         arrivals.add(key, _arrived(ref, recipient, office), inbox_no)
@@ -448,7 +449,7 @@ def take(connection: sqlite3.Connection, *, now: float, limit: int) -> list[Take
         (now, limit),
     ).fetchall()
     connection.executemany("UPDATE inbox SET state = 'taken', attempts = attempts + 1 WHERE no = ?", rows)
-    return [read_row(connection, no) for (no,) in rows]
+    return read_rows(connection, [no for (no,) in rows])
 
 
 def next_take_at(connection: sqlite3.Connection) -> float | None:
@@ -457,25 +458,64 @@ def next_take_at(connection: sqlite3.Connection) -> float | None:
     return None if moment is None else float(moment)
 
 
-def read_row(connection: sqlite3.Connection, no: int) -> Taken:
-    """One row of the inbox with its document."""
-    document_no, sender, id, digest, recipient, addressed_as, attempts, jws, accepted_at, verdict, key = (
-        connection.execute(
-            "SELECT d.no, d.sender, d.id, d.digest, i.recipient, i.addressed_as, i.attempts, d.jws, d.accepted_at,"
-            " d.verdict, d.natural_key FROM inbox i JOIN document d ON d.no = i.document_no WHERE i.no = ?",
-            (no,),
+def rows_with_id(connection: sqlite3.Connection, id: str) -> list[Taken]:
+    """The rows of the inbox about a document with this id, one for each recipient."""
+    numbers = connection.execute("SELECT no FROM inbox WHERE id = ? ORDER BY no", (id,)).fetchall()
+    return read_rows(connection, [no for (no,) in numbers])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Document:
+    """What the rows of a document share; a hub has a hundred rows of one."""
+
+    ref: Ref
+    jws: bytes
+    accepted_at: str
+    verdict: Mapping[str, Mapping[str, str]]
+    parts: tuple[tuple[str, str, str, int, str], ...]
+    changed_by: tuple[Ref, ...]
+    concerns: tuple[Ref, ...]
+
+
+def read_rows(connection: sqlite3.Connection, numbers: Sequence[int]) -> list[Taken]:
+    """Rows of the inbox with their documents, in the order of `numbers`."""
+    documents: dict[int, _Document] = {}
+    found: list[Taken] = []
+    for no in numbers:
+        document_no, recipient, addressed_as, attempts = connection.execute(
+            "SELECT document_no, recipient, addressed_as, attempts FROM inbox WHERE no = ?", (no,)
         ).fetchone()
-    )
+        if document_no not in documents:
+            documents[document_no] = _read_document(connection, document_no)
+        document = documents[document_no]
+        found.append(
+            Taken(
+                no=no,
+                ref=document.ref,
+                recipient=recipient,
+                addressed_as=addressed_as,
+                earlier_attempts=max(attempts - 1, 0),
+                jws=document.jws,
+                accepted_at=document.accepted_at,
+                verdict=document.verdict,
+                parts=document.parts,
+                changed_by=document.changed_by,
+                concerns=document.concerns,
+            )
+        )
+    return found
+
+
+def _read_document(connection: sqlite3.Connection, document_no: int) -> _Document:
+    sender, id, digest, jws, accepted_at, verdict, key = connection.execute(
+        "SELECT sender, id, digest, jws, accepted_at, verdict, natural_key FROM document WHERE no = ?", (document_no,)
+    ).fetchone()
     ref = Ref(sender, id, digest)
     parts = connection.execute(
         "SELECT name, media_type, role, size, sha256 FROM part WHERE document_no = ? ORDER BY ordinal", (document_no,)
     ).fetchall()
-    return Taken(
-        no=no,
+    return _Document(
         ref=ref,
-        recipient=recipient,
-        addressed_as=addressed_as,
-        earlier_attempts=max(attempts - 1, 0),
         jws=bytes(jws),
         accepted_at=accepted_at,
         verdict=json.loads(verdict),
@@ -483,12 +523,6 @@ def read_row(connection: sqlite3.Connection, no: int) -> Taken:
         changed_by=_changed_by(connection, ref, key),
         concerns=concerned(connection, document_no),
     )
-
-
-def rows_with_id(connection: sqlite3.Connection, id: str) -> list[Taken]:
-    """The rows of the inbox about a document with this id, one for each recipient."""
-    numbers = connection.execute("SELECT no FROM inbox WHERE id = ? ORDER BY no", (id,)).fetchall()
-    return [read_row(connection, no) for (no,) in numbers]
 
 
 def _changed_by(connection: sqlite3.Connection, ref: Ref, natural_key: bytes | None) -> tuple[Ref, ...]:

@@ -21,6 +21,13 @@ FIRST_RETRY_SECONDS = 0.5
 LAST_RETRY_SECONDS = 60.0
 LAST_RESEND_SECONDS = 3600.0
 
+# What a notice's event makes of a row: of which kind (None: any), and its new state. `accepted` is never taken back.
+_ANSWERS: Mapping[str, tuple[str | None, str]] = {
+    "accepted": ("document", "accepted"),
+    "rejected": (None, "rejected"),
+    "status-refused": ("status", "rejected"),
+}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Due:
@@ -141,15 +148,12 @@ def answered(
     no = find(connection, concerns)
     if no is None:
         return None
-    if event == "accepted":
+    kind, state = _ANSWERS.get(event, (None, None))
+    if state is not None:
         connection.execute(
-            "UPDATE outbox SET state = 'accepted', answered_at = ?, answer = ? WHERE no = ? AND kind = 'document'",
-            (now, json.dumps(item, ensure_ascii=False), no),
-        )
-    elif event == "rejected":
-        connection.execute(
-            "UPDATE outbox SET state = 'rejected', answered_at = ?, answer = ? WHERE no = ? AND state <> 'accepted'",
-            (now, json.dumps(item, ensure_ascii=False), no),
+            "UPDATE outbox SET state = ?, answered_at = ?, answer = ?, confirmed_at = coalesce(confirmed_at, ?)"
+            " WHERE no = ? AND state <> 'accepted' AND kind = coalesce(?, kind)",
+            (state, now, json.dumps(item, ensure_ascii=False), now, no, kind),
         )
     return no
 

@@ -62,6 +62,18 @@ def letter(connection: sqlite3.Connection, id: str) -> dict[str, Any]:
     }
 
 
+def aside(connection: sqlite3.Connection, *, limit: int) -> list[dict[str, Any]]:
+    """Messages that were not believed, newest first; `parked` ones are good and wait for their larger parts."""
+    kept = connection.execute("SELECT at, code, why, message_id, times FROM aside ORDER BY no DESC LIMIT ?", (limit,))
+    waiting = connection.execute(
+        "SELECT at, 'parked', why, '', attempts FROM parked ORDER BY no DESC LIMIT ?", (limit,)
+    )
+    return [
+        {"at": _time(at), "code": code, "why": why, "message_id": message_id, "times": times}
+        for at, code, why, message_id, times in (*waiting, *kept)
+    ]
+
+
 def sent(connection: sqlite3.Connection, *, limit: int) -> list[dict[str, Any]]:
     """The newest documents sent, with what recipients said."""
     found = []

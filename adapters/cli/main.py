@@ -308,6 +308,22 @@ def inbox_show_command(
     emit(found, as_json=as_json, text=_show_text)
 
 
+@inbox_app.command("aside")
+def inbox_aside_command(
+    limit: Annotated[int, typer.Option("--limit", min=1)] = 50,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """What came and was not believed, with the reason; and what waits for its larger parts."""
+    with inbox.database(load(config)) as connection:
+        rows = inbox.aside(connection, limit=limit)
+    emit(rows, as_json=as_json, text=lambda found: "\n".join(map(_aside_text, found)) or "Nothing is kept aside.")
+
+
+def _aside_text(row: dict[str, Any]) -> str:
+    return f"{row['at']} {row['code']} ({row['times']} times): {row['why']}"
+
+
 def _show_text(found: dict[str, Any]) -> str:
     about = found["manifest"]["document"]
     lines = [

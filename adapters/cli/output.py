@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
+import uvloop
 
 from adapters.letter import Rejected
 from schemas.errors import Refusal
@@ -52,7 +53,8 @@ def say(text: str) -> None:
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a command's coroutine to its end."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    return asyncio.run(coroutine)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(coroutine)
 
 
 def exit_code_of(command: Callable[[], object]) -> int:

@@ -278,14 +278,14 @@ class StandIn:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(source.read_bytes())
         if self.answering:
-            recipients = [{"code": c, "addressed_as": c, "owner": self.owners[c]} for c in manifest.to]
+            recipients = [{"code": c, "addressed_as": c, "owner": self.owners[c]} for c in manifest.to[:500]]
             await self.notice(
                 user,
                 {
                     "event": "accepted",
                     "concerns": reference,
                     "first_accepted_at": rfc3339(datetime.now(UTC)),
-                    "recipients": {"count": len(recipients), "list": recipients},
+                    "recipients": {"count": len(manifest.to), "list": recipients},
                 },
             )
         if first and self.delivering:
