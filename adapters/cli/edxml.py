@@ -94,11 +94,12 @@ def convert_command(
     """Turn an edXML file into a manifest with its parts, or these into edXML. Nothing is signed or sent."""
     known = [known_of(files.read_payload(document)) for document in documents or ()]
     if path.is_dir() or path.suffix.lower() == ".json":
-        value = _to_edxml(path, out, known, recipients or (), force=force)
+        value, text = _to_edxml(path, out, known, recipients or (), force=force)
     else:
         moment = datetime.now(UTC) if sent_at == "now" else _moment(sent_at, "--sent-at")
-        value = _to_manifest(path, out, known, moment, _moment(deliver_by, "--deliver-by"), force=force)
-    emit(value, as_json=as_json, text=_converted_text)
+        appointed = _moment(deliver_by, "--deliver-by")
+        value, text = _to_manifest(path, out, known, moment, appointed, force=force)
+    emit(value, as_json=as_json, text=lambda _: text)
     if not value["good"]:
         raise typer.Exit(NOT_GOOD)
 
@@ -111,19 +112,19 @@ def _to_manifest(
     deliver_by: datetime | None,
     *,
     force: bool,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], str]:
     with _progress("converting / đang chuyển đổi") as advance:
         reading = _read(path)
         if not reading.good:
-            return report(str(path), reading) | {"text": report_text(str(path), reading)}
+            return report(str(path), reading), report_text(str(path), reading)
         if isinstance(reading.message, Document):
             converted = document_manifest(reading, sent_at=sent_at, deliver_by=deliver_by, known=known, name=path.name)
             assert isinstance(converted.manifest, DocumentManifest)
             folder = files.new_folder(out, force=force)
             written = files.write_parts(folder, converted.manifest, converted.contents, advance)
-            return _written(folder / files.MANIFEST, converted.payload, written, advance) | {
-                "remarks": [remark._asdict() for remark in converted.remarks]
-            }
+            value = _written(folder / files.MANIFEST, converted.payload, written, advance)
+            value["remarks"] = [remark._asdict() for remark in converted.remarks]
+            return value, _converted_text(value)
         trouble: Refusal | None = None
         try:
             payload, name = status_manifest(reading, known=known, sent_at=sent_at).payload, files.MANIFEST
@@ -135,7 +136,9 @@ def _to_manifest(
         original = folder / files.PARTS / f"01-{path.name}"
         files.write(original, [reading.data], advance)
         value = _written(folder / name, payload, [original], advance)
-    return value if trouble is None else value | {"good": False, "untied": {"code": trouble.code} | trouble.detail()}
+    if trouble is not None:
+        value |= {"good": False, "untied": {"code": trouble.code} | trouble.detail()}
+    return value, _converted_text(value)
 
 
 def _written(target: Path, payload: bytes, parts: Sequence[Path], advance: files.Advance) -> dict[str, Any]:
@@ -145,7 +148,7 @@ def _written(target: Path, payload: bytes, parts: Sequence[Path], advance: files
 
 def _to_edxml(
     path: Path, out: Path, known: Sequence[Known], recipients: Sequence[str], *, force: bool
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], str]:
     payload = files.read_payload(path)
     with _progress("converting / đang chuyển đổi") as advance:
         contents = files.parts_beside(path, advance)
@@ -165,11 +168,11 @@ def _to_edxml(
                 files.write(target, write_pieces(one.message), advance)
         # Read back, so that nobody sends what receivers would refuse.
         checked = [(str(target), read(target.read_bytes())) for target in targets]
-    return {
+    value = {
         "good": all(reading.good for _, reading in checked),
         "files": [report(name, reading) for name, reading in checked],
-        "text": "\n".join(report_text(name, reading) for name, reading in checked),
     }
+    return value, "\n".join(report_text(name, reading) for name, reading in checked)
 
 
 def _targets(out: Path, count: int, *, force: bool) -> list[Path]:
@@ -186,8 +189,6 @@ def _targets(out: Path, count: int, *, force: bool) -> list[Path]:
 
 
 def _converted_text(value: dict[str, Any]) -> str:
-    if "text" in value:
-        return str(value["text"])
     lines = [f"Written / đã ghi: {value['manifest']}", *(f"Part / tệp: {part}" for part in value["parts"])]
     for remark in value["remarks"]:
         lines += [f"remark: {remark['en']}", f"lưu ý: {remark['vi']}"]
@@ -195,8 +196,8 @@ def _converted_text(value: dict[str, Any]) -> str:
         untied = value["untied"]
         candidates = f" ({', '.join(untied['candidates'])})" if "candidates" in untied else ""
         lines += [
-            f"This is a draft, not a manifest: {untied['en']}{candidates} Give the document's manifest with --document.",
-            f"Đây là bản nháp, chưa phải bản kê: {untied['vi']}{candidates} Chỉ ra văn bản bằng --document.",
+            f"A draft, not a manifest: {untied['en']}{candidates} Give the document's manifest with --document.",
+            f"Bản nháp, chưa phải bản kê: {untied['vi']}{candidates} Chỉ ra văn bản bằng --document.",
         ]
     return "\n".join(lines)
 
