@@ -1,4 +1,4 @@
-"""Offices for tests that kill: made ready in an installation, given letters to send, run by `lienthong-agency simulate`.
+"""Offices for tests that kill: made ready in an installation, given letters to send, run by the simulation.
 
 They are split into two programs, so that one half can die while the other goes on: what one half sends the other
 receives. Codes begin with letters of their own in every test, because AMQP users belong to the whole server.

@@ -12,6 +12,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
@@ -118,11 +119,11 @@ class Exchange:
         for index in range(number):
             self._run(f"keeper {index}", "keeper", self._start_keeper, ready_line="keeper.standby")
 
-    def run_offices(self) -> None:
-        """Both halves; the load begins with this call and goes on where it was after a kill."""
+    def run_offices(self, halves: Sequence[int] = (0, 1)) -> None:
+        """Start offices; the load begins with this call, and goes on where it was after a kill."""
         self._began = monotonic()
-        for half in (0, 1):
-            self._run(f"offices {half}", "offices", lambda half=half: self._start_half(half), ready_line='"ready"')
+        for half in halves:
+            self._run(f"offices {half}", "offices", partial(self._start_half, half), ready_line='"ready"')
 
     async def all_ready(self) -> None:
         for service in self.services.values():

@@ -5,8 +5,6 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-import pytest
-
 from tests.faults.offices import letters, settle
 from tests.faults.running import Exchange, kill_at_random
 from tests.kit.installation import Installation

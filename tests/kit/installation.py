@@ -98,11 +98,15 @@ class Installation:
         return json.loads(self.command(*arguments, "--json", program=program, code=code).stdout)
 
     def start(self, *arguments: str, program: str = "lienthong", name: str | None = None) -> Program:
-        """Start a program that keeps running; its output goes to a file."""
-        log = self.folder / f"{name or arguments[0]}-{len(self.programs)}.log"
+        """Start a command that keeps running; its output goes to a file."""
+        return self.run(str(BIN / program), *arguments, name=name or arguments[0])
+
+    def run(self, *command: str, name: str) -> Program:
+        """Start any program with the commands' environment; its output goes to a file that begins with `name`."""
+        log = self.folder / f"{name}-{len(self.programs)}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [str(BIN / program), *arguments],
+                command,
                 cwd=self.folder,
                 env=self.environment,
                 stdout=output,
