@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -17,13 +18,16 @@ import asyncpg
 import structlog
 
 from broker.amqp.publishing import Outcome, OutgoingMessage
-from broker.dispatch.jobs import OutgoingJob, message_of
+from broker.dispatch.jobs import OutgoingJob, message_of, messages_of
 from broker.dispatch.patience import insist
 from broker.dispatch.recording import record_sent
 from broker.identity import BrokerIdentity
 
 RETRY_WAITS: Final = (0.2, 1.0, 3.0)
 """Seconds before a failed publish is tried again within one call; then it is left to a redelivery or the keeper."""
+
+SIGNED_AT_ONCE: Final = 50
+"""Slips that one thread signs before the next piece."""
 
 log = structlog.get_logger(__name__)
 
@@ -56,12 +60,15 @@ class Dispatcher:
         pool: asyncpg.Pool[asyncpg.Record],
         identity: BrokerIdentity,
         *,
+        executor: Executor | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        """`executor` signs the slips of larger calls in its threads; without it they are signed in the event loop."""
         self._publisher = publisher
         self._pool = pool
         self._identity = identity
+        self._executor = executor
         self._clock = clock
         self._sleep = sleep
 
@@ -98,11 +105,24 @@ class Dispatcher:
         at = self._clock()
         return await insist(lambda: record_sent(self._pool, done, at=at), what="record publishes", sleep=self._sleep)
 
+    async def _messages(self, jobs: Sequence[OutgoingJob]) -> list[OutgoingMessage]:
+        """Make and sign the messages; signing lets go of the interpreter's lock, so threads are worth it."""
+        if self._executor is None or len(jobs) < SIGNED_AT_ONCE:
+            return [message_of(job, self._identity) for job in jobs]
+        loop = asyncio.get_running_loop()
+        pieces = await asyncio.gather(
+            *(
+                loop.run_in_executor(self._executor, messages_of, jobs[start : start + SIGNED_AT_ONCE], self._identity)
+                for start in range(0, len(jobs), SIGNED_AT_ONCE)
+            )
+        )
+        return [message for piece in pieces for message in piece]
+
     async def _publish(
         self, jobs: Sequence[OutgoingJob]
     ) -> tuple[list[OutgoingJob], list[OutgoingJob], list[OutgoingJob]]:
         """Publish once; the jobs that were confirmed, unroutable, and failed."""
-        outcomes = await self._publisher.publish_all([message_of(job, self._identity) for job in jobs])
+        outcomes = await self._publisher.publish_all(await self._messages(jobs))
         confirmed: list[OutgoingJob] = []
         unroutable: list[OutgoingJob] = []
         failed: list[OutgoingJob] = []

@@ -7,7 +7,7 @@ database: a worker makes jobs from what it has in hand, the keeper from rows (`b
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -84,6 +84,11 @@ def message_of(job: OutgoingJob, identity: BrokerIdentity) -> OutgoingMessage:
         headers={LT_ID: str(job.id), LT_KIND: job.kind, LT_FROM: job.from_, LT_DIGEST: job.signed.digest},
         priority=PRIORITY_URGENT if job.urgent else PRIORITY_NORMAL,
     )
+
+
+def messages_of(jobs: Sequence[OutgoingJob], identity: BrokerIdentity) -> list[OutgoingMessage]:
+    """`message_of` for several jobs; for use in a thread."""
+    return [message_of(job, identity) for job in jobs]
 
 
 @lru_cache(maxsize=4096)

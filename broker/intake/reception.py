@@ -12,7 +12,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Protocol
+from typing import Protocol, cast
 from uuid import UUID
 
 import asyncpg
@@ -430,16 +430,9 @@ def _refused(authentic: Authentic[DocumentManifest], refusal: Refusal, now: date
 
 def _document(opened: Opened[Manifest]) -> Document:
     """The opened message as a document. Raises Refusal LT-ROUTING-KEY for what belongs into another queue."""
-    manifest = opened.manifest
-    if not isinstance(manifest, DocumentManifest):
-        raise Refusal(code="LT-ROUTING-KEY", field="kind", found=manifest.kind, expected="document")
-    return Opened(
-        submission=opened.submission,
-        message=opened.message,
-        manifest=manifest,
-        submitter=opened.submitter,
-        sender=opened.sender,
-    )
+    if not isinstance(opened.manifest, DocumentManifest):
+        raise Refusal(code="LT-ROUTING-KEY", field="kind", found=opened.manifest.kind, expected="document")
+    return cast(Document, opened)
 
 
 def _natural_key(manifest: DocumentManifest) -> bytes | None:
