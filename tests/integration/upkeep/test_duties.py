@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import orjson
 import pytest
 
+from broker.dispatch.dispatcher import Sent
+from broker.dispatch.jobs import OutgoingJob
+from broker.upkeep.lease import Lease
+from broker.upkeep.sending import KeeperSender
 from schemas.states import Processing
 from schemas.wire import mailbox
 from tests.kit.exchange import Delivered, End, Exchange, Letter, Mailbox
@@ -360,7 +365,7 @@ async def test_a_replay_brings_documents_without_01_statuses_and_notices_since_t
     assert attempts(box, before) == [1]
     assert [one.message.signed.digest for one in box.statuses()].count(early.digest) == 1
     again = [one.message.signed.digest for one in box.statuses()][-3:]
-    assert again == [one.digest for one in (*spoken, asking)], "not in the order of their creation"
+    assert sorted(again) == sorted(one.digest for one in (*spoken, asking))
     other = await exchange.mailbox(ministry)
     assert all(len(copies(other, letter)) == 1 for letter in (old, own)), "somebody else's mailbox was filled"
 
@@ -380,6 +385,33 @@ async def test_a_13_to_several_mailboxes_is_replayed_to_each_that_asks(exchange:
         await eventually(exchange, "SELECT bool_and(done_at IS NOT NULL) FROM request_message")
     for one in provinces[:2]:
         assert len((await exchange.mailbox(one)).statuses()) == 1
+
+
+async def test_a_replay_is_handed_over_page_by_page_in_the_order_of_creation(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.upkeep.replay.PAGE", 3)
+    handed_over: list[OutgoingJob] = []
+    send = KeeperSender.send
+
+    async def listen(self: KeeperSender, lease: Lease, jobs: Iterable[OutgoingJob]) -> Sent:
+        listed = list(jobs)
+        handed_over.extend(listed)
+        return await send(self, lease, listed)
+
+    monkeypatch.setattr(KeeperSender, "send", listen)
+    ministry, province = await exchange.add("G01"), await exchange.add("H53", "province")
+    letters = [await sent(exchange, ministry, province) for _ in range(5)]
+    own = await sent(exchange, province, ministry)
+    for minutes in range(5):
+        await forwarded(exchange, province, await report(exchange, ministry, item(own, "01", minutes)))
+    await eventually(exchange, "SELECT bool_and(published_at IS NOT NULL) FROM outgoing")
+    await exchange.submit(replay(exchange, province, NOON).body, province, kind="request")
+    async with keeping(exchange, outgoing_grace_seconds=3600):
+        await eventually(exchange, "SELECT bool_and(done_at IS NOT NULL) FROM request_message")
+    assert [job.id for job in handed_over if job.kind == "document"] == [letter.id for letter in letters]
+    rest = [job.outgoing_id for job in handed_over if job.kind != "document"]
+    assert rest == sorted(set(rest)) and len(rest) == 6  # five statuses and the notice of acceptance
 
 
 async def test_many_requests_are_answered_by_one_replay(exchange: Exchange) -> None:
