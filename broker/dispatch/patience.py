@@ -31,6 +31,7 @@ AWAY: Final = (
     asyncpg.QueryCanceledError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
+    asyncpg.ObjectNotInPrerequisiteStateError,
 )
 """Errors that say nothing about what was asked: the same question can succeed later."""
 
