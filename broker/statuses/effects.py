@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from broker.statuses.facts import DeliveryFacts, Entered, Place
 from broker.statuses.history import Change, Projection, Recorded, Story, read, start_of
 from broker.statuses.judging import Entry, Judgement
+from broker.statuses.known import DeliveryFacts, Entered, Place
 from schemas.states import ChangeState, Fact, StatusCode
 
 

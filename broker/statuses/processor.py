@@ -31,7 +31,8 @@ from broker.intake.checks import claims_of, open_submission
 from broker.intake.submission import Authentic, Manifest, Opened, Refused, Submission
 from broker.intake.verifying import known_claims, verify_all
 from broker.intake.writing import write
-from broker.statuses.facts import SQL, Key, earlier_messages, earlier_requests
+from broker.statuses.facts import SQL, earlier_messages, earlier_requests
+from broker.statuses.known import Key
 from broker.statuses.writing import RacedError, write_requests, write_statuses
 from broker.store.pool import Connection
 from schemas.errors import Refusal

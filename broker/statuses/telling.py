@@ -11,8 +11,8 @@ from broker.directory.records import Agency, AgencyId
 from broker.directory.snapshot import Directory
 from broker.intake.submission import Authentic
 from broker.statuses.effects import NewEntry
-from broker.statuses.facts import Facts, Place
 from broker.statuses.judging import DocumentId, Judgement
+from broker.statuses.known import Facts, Place
 from schemas.events import Event, RecordedStatus, status_recorded
 from schemas.manifest import StatusItem, StatusManifest
 from schemas.states import StatusCode

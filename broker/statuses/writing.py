@@ -24,8 +24,9 @@ from broker.dispatch.recording import array_text, insert_events
 from broker.intake.records import SQL as INTAKE_SQL
 from broker.intake.submission import Authentic
 from broker.statuses.effects import Effects, NewEntry, effects
-from broker.statuses.facts import SQL, Facts, Key, documents, earlier_messages, lock_deliveries
+from broker.statuses.facts import SQL, documents, earlier_messages, lock_deliveries
 from broker.statuses.judging import DocumentId, Judgement, judge, recipients_named
+from broker.statuses.known import Facts, Key
 from broker.statuses.telling import Forward, forwards, recorded_events
 from broker.store.pool import Connection
 from schemas.events import Event, rejected
