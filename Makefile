@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo run test test-faults bench lint types format services-up services-down constraints clean
@@ -32,8 +33,8 @@ test: lint types ## Everything that must hold: lint, types, import rules, genera
 test-faults: install ## The long tests: everything is killed at random, under load
 	@VENV=$(VENV) deploy/with-services $(BIN)/python -m pytest -q -m long --timeout=3600 $(PYTEST_ARGS)
 
-bench: install ## Measure this machine
-	@VENV=$(VENV) deploy/with-services $(BIN)/lienthong bench
+bench: install ## The worker beside RabbitMQ's ceiling and a FastStream application, on this machine
+	@VENV=$(VENV) deploy/with-services $(BIN)/python -m tests.bench.pipeline $(BENCH_ARGS)
 
 lint: install ## Style and import rules
 	@$(BIN)/ruff check --quiet .

@@ -32,7 +32,6 @@ GROUPS: dict[str, str] = {
     "document": "What happened to one document.",
     "dead": "Messages that could not be processed.",
     "audit": "Search and report.",
-    "bench": "Measure this installation.",
 }
 """Every group, in the order of the help text, with its line there."""
 
