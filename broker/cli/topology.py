@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +12,7 @@ import typer
 from rich.console import Group
 from rich.table import Table
 
+from broker.amqp.connection import Link
 from broker.amqp.management import Management, virtual_host_of
 from broker.cli.output import JsonOption, emit, progress, run
 from broker.settings import Settings, load_settings
@@ -93,8 +95,11 @@ async def _apply(settings: Settings, prune: bool) -> Applied:
     async with connect(settings) as connection, _management(settings) as management:
         wanted = desired(await load_mailbox_owners(connection), settings)
         planned = plan(wanted, await read_actual(management), prune=prune)
-        with progress("applying the topology", total=len(planned.to_do)) as tell:
-            return await apply(wanted, planned, management, connection=connection, prune=prune, tell=tell)
+        async with AsyncExitStack() as stack:
+            # Only pruning speaks AMQP: everything else goes through the management API.
+            link = await stack.enter_async_context(Link(settings.amqp_url, name="topology")) if prune else None
+            tell = stack.enter_context(progress("applying the topology", total=len(planned.to_do)))
+            return await apply(wanted, planned, management, connection=connection, link=link, prune=prune, tell=tell)
 
 
 def _cells(one: Finding) -> tuple[str, str, str, str, str]:

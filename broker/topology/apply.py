@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from broker.amqp.management import Management
+from broker.amqp.connection import Link
+from broker.amqp.depth import depth
+from broker.amqp.management import Management, ManagementError
 from broker.store.pool import Connection
 from broker.topology.actual import read_actual
 from broker.topology.mailboxes import note_mailboxes_made, note_mailboxes_seen
@@ -25,8 +27,8 @@ Item = TypeVar("Item")
 CHUNK = 250
 """Queues in one import: enough to keep the server busy, few enough to show progress."""
 
-STATISTICS_AGE = 6.0
-"""Seconds to wait until the server's message counts surely tell of now."""
+ON_ITS_WAY = 2.0
+"""Seconds within which a message that was routed to a queue before it was cut off has surely arrived there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +58,15 @@ async def apply(
     management: Management,
     *,
     connection: Connection | None = None,
+    link: Link | None = None,
     prune: bool = False,
     tell: Callable[[int], None] = lambda _: None,
 ) -> Applied:
     """Carry out `planned`, which must come from `desired`.
 
     With `connection`, mailboxes that are created are recorded in table `mailbox`, so that the keeper can send again
-    what a lost one held. `tell` is called with the number of findings done since the last call.
+    what a lost one held. A plan that prunes needs `link`, to ask queues whether they are empty. `tell` is called with
+    the number of findings done since the last call.
     Raises ManagementError if the server refuses something; what was done until then stays done.
     """
     made = tuple(
@@ -82,7 +86,11 @@ async def apply(
     if corrections:
         await _correct(management, corrections)
         tell(len(corrections))
-    kept = await _remove(management, removals) if removals else ()
+    kept: tuple[Kept, ...] = ()
+    if removals:
+        if link is None:
+            raise ValueError("pruning needs a link, to ask queues whether they are empty")
+        kept = await _remove(management, link, removals)
     tell(len(removals))
     return Applied(
         created=len(creations),
@@ -136,56 +144,74 @@ async def _correct(management: Management, corrections: Sequence[Finding]) -> No
     )
 
 
-async def _remove(management: Management, removals: Sequence[Finding]) -> tuple[Kept, ...]:
+async def _remove(management: Management, link: Link, removals: Sequence[Finding]) -> tuple[Kept, ...]:
     """Remove bindings and rights, then queues that are empty, then exchanges."""
     for one in removals:
         if one.kind is Kind.BINDING:
             await management.unbind(one.exchange, one.name, one.key)
         elif one.kind is Kind.RIGHTS:
             await management.revoke_permissions(one.name)
-    kept = await _remove_queues(management, [one.name for one in removals if one.kind is Kind.QUEUE])
+    kept = await _remove_queues(management, link, [one.name for one in removals if one.kind is Kind.QUEUE])
     for one in removals:
         if one.kind is Kind.EXCHANGE:
             await management.delete_exchange(one.name)
     return kept
 
 
-async def _remove_queues(management: Management, names: Sequence[str]) -> tuple[Kept, ...]:
+async def _remove_queues(management: Management, link: Link, names: Sequence[str]) -> tuple[Kept, ...]:
     """Remove those queues that are empty and unread.
 
-    A queue that looks empty is cut off from `lt.deliver` first and looked at again when the counts surely tell of the
-    time after that; only then nothing can have come in between. One that is not empty then is bound again.
+    A queue that looks empty is cut off from `lt.deliver` first and looked at again when whatever was on its way has
+    arrived; one that is not empty then is bound again.
     """
     kept: list[Kept] = []
     cut_off: list[str] = []
     for name in names:
-        if why := await _in_use(management, name):
+        if why := await _in_use(management, link, name):
             kept.append(Kept(queue=name, why=why))
         else:
             await management.unbind(wire.DELIVER, name, name.removeprefix(wire.MAILBOX_PREFIX))
             cut_off.append(name)
     if cut_off:
-        await asyncio.sleep(STATISTICS_AGE)
+        await asyncio.sleep(ON_ITS_WAY)
     for name in cut_off:
-        if why := await _in_use(management, name):
+        why = await _in_use(management, link, name) or await _delete(management, name)
+        if why:
             kept.append(Kept(queue=name, why=why))
             if name.startswith(wire.MAILBOX_PREFIX):
                 key = name.removeprefix(wire.MAILBOX_PREFIX)
                 bound = Binding(exchange=wire.DELIVER, queue=name, key=key)
                 again = Topology(exchanges={}, queues={}, bindings=frozenset({bound}))
                 await management.import_definitions(definitions(again))
-        else:
-            await management.delete_queue(name)
     return tuple(kept)
 
 
-async def _in_use(management: Management, name: str) -> str:
-    """Why a queue may not be deleted; empty if it may."""
-    info = await management.queue(name)
-    if info is None:
+async def _in_use(management: Management, link: Link, name: str) -> str:
+    """Why a queue may not be deleted; empty if it may.
+
+    The management API's statistics lag behind by more than any fixed time, so the queue itself is asked. It does not
+    count what somebody has taken out without a consumer and not acknowledged, hence the look at who is connected.
+    """
+    found = await depth(link, name)
+    if found is None:
         return ""
-    if info.messages:
-        return f"holds {info.messages} messages"
-    if info.consumers:
-        return f"has {info.consumers} readers"
+    if found.messages:
+        return f"holds {found.messages} messages"
+    if found.readers:
+        return f"has {found.readers} readers"
+    if name.removeprefix(wire.MAILBOX_PREFIX) in await management.connected_users():
+        return "belongs to an agency that is connected"
+    return ""
+
+
+async def _delete(management: Management, name: str) -> str:
+    """Delete a queue that was found empty; returns why not, if the server still refuses."""
+    info = await management.queue(name)
+    if info is not None:
+        try:
+            await management.delete_queue(name, only_if_unused_and_empty=info.type == "classic")
+        except ManagementError as error:
+            if error.status != 400:
+                raise
+            return f"is in use: {error.reason}"
     return ""

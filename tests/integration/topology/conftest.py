@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 from aiormq.abc import AbstractChannel
 
+from broker.amqp.connection import Link
 from broker.amqp.management import Management
 from broker.topology.actual import read_actual
 from broker.topology.apply import Applied, apply
@@ -46,6 +47,12 @@ async def management(vhost: HasVhost) -> AsyncIterator[Management]:
 
 
 @pytest.fixture
+async def pruning(vhost: HasVhost) -> AsyncIterator[Link]:
+    async with Link(vhost.amqp_url, name="pruning") as link:
+        yield link
+
+
+@pytest.fixture
 async def channel(vhost: HasVhost) -> AsyncIterator[AbstractChannel]:
     connection = await aiormq.connect(vhost.amqp_url)
     yield await connection.channel()
@@ -71,9 +78,10 @@ async def make_it_so(
     management: Management,
     wanted: Topology = WANTED,
     *,
-    prune: bool = False,
+    prune: Link | None = None,
     connection: asyncpg.Connection[asyncpg.Record] | None = None,
 ) -> Applied:
-    """Plan and apply in one go."""
-    planned = plan(wanted, await read_actual(management), prune=prune)
-    return await apply(wanted, planned, management, prune=prune, connection=connection)
+    """Plan and apply in one go; prune over the link that is given for it."""
+    pruning = prune is not None
+    planned = plan(wanted, await read_actual(management), prune=pruning)
+    return await apply(wanted, planned, management, prune=pruning, link=prune, connection=connection)
