@@ -23,7 +23,7 @@ from schemas.times import new_id, rfc3339
 ITEMS_PER_NOTICE: Final = 500
 LISTED_RECIPIENTS: Final = 500
 """Recipients that an acceptance lists by name; the count tells of the others (contract §2.5)."""
-NOTICE_BYTES: Final = 256 * 1024
+NOTICE_BYTES: Final = 360 * 1024
 """Bytes of the items of one notice, so that the signed message stays below the 512 KiB of contract §1."""
 
 
