@@ -39,6 +39,11 @@ async def waiting(exchange: Exchange, end: End, count: int) -> None:
             await asyncio.sleep(0.05)
 
 
+async def lose(exchange: Exchange, end: End) -> None:
+    """Take a mailbox away with everything in it."""
+    await exchange._management.delete_queue(mailbox(end.code), only_if_unused_and_empty=False)
+
+
 async def long_due(exchange: Exchange) -> None:
     """Let every deadline have passed, and every pause since the last copy."""
     await exchange.pool.execute(
@@ -103,7 +108,7 @@ async def test_a_backlog_for_a_missing_mailbox_does_not_keep_the_others_waiting(
     monkeypatch.setattr("broker.upkeep.unfinished.PAGE", 2)
     ministry, province = await exchange.add("G01"), await exchange.add("H53", "province")
     gone = await exchange.add("H54", "province")
-    await exchange._management.delete_queue(mailbox(gone.code))
+    await lose(exchange, gone)
     await exchange.pool.execute("UPDATE agency SET has_mailbox = false WHERE agency_id = $1", gone.id)
     letters = [await sent(exchange, ministry, province) for _ in range(2)]
     stuck = exchange.letter(ministry, [province])
@@ -155,7 +160,7 @@ async def test_a_mailbox_deleted_under_load_comes_back_whole_statuses_included(e
             if number % 10 == 3:
                 statuses.append(await report(exchange, ministry, item(own, "01", number)))
             if number == 20:
-                await exchange._management.delete_queue(mailbox(province.code))
+                await lose(exchange, province)
         await eventually(
             exchange, "SELECT reset_at IS NULL AND generation = 2 FROM mailbox WHERE owner_id = $1", province.id
         )
@@ -187,7 +192,7 @@ async def test_what_has_its_01_is_not_sent_again_to_a_mailbox_made_anew(exchange
         exchange._mailboxes.pop(province.code)
         connection, _ = exchange._connections.pop(province.code)
         await connection.close()
-        await exchange._management.delete_queue(mailbox(province.code))
+        await lose(exchange, province)
         await keeper.until_done("mailboxes")
         await exchange.document_at(province, silent)
         box = await exchange.mailbox(province)
@@ -212,7 +217,7 @@ async def test_a_mailbox_that_an_operator_made_anew_is_filled_too(exchange: Exch
 
 async def test_the_mailbox_of_a_new_agency_is_made_without_a_reset(exchange: Exchange) -> None:
     ministry, province = await exchange.add("G01"), await exchange.add("H53", "province")
-    await exchange._management.delete_queue(mailbox(province.code))
+    await lose(exchange, province)
     async with keeping(exchange) as keeper:
         await keeper.whole_rounds("mailboxes", 2)
         await sent(exchange, ministry, province)
@@ -273,7 +278,7 @@ async def test_a_recipient_whose_mailbox_was_taken_away_for_good_is_called_overd
         "UPDATE agency SET has_mailbox = false, revision = nextval('directory_revision') WHERE agency_id = $1",
         province.id,
     )
-    await exchange._management.delete_queue(mailbox(province.code))
+    await lose(exchange, province)
     await long_due(exchange)
     async with keeping(exchange):
         await exchange.notice_at(ministry, letter, "overdue")
