@@ -22,7 +22,7 @@ from tests.faults.offices import Offices, Sending, deliveries
 from tests.kit.installation import Installation, Program
 
 HASTE: Final = {
-    "LIENTHONG_OUTGOING_GRACE_SECONDS": "2",
+    "LIENTHONG_OUTGOING_GRACE_SECONDS": "4",
     "LIENTHONG_KEEPER_LEASE_SECONDS": "3",
     "LIENTHONG_KEEPER_STANDBY_SECONDS": "0.3",
     "LIENTHONG_KEEPER_UNFINISHED_SECONDS": "0.5",
@@ -159,19 +159,19 @@ class Exchange:
 
     # ── The end ──────────────────────────────────────────────────────────────────────────────────
     async def come_to_rest(self, seconds: float = REST_WITHIN) -> None:
-        """Let everything be finished, by programs that are left alone; offices end when nothing happens any more."""
+        """Let everything be finished by programs that are left alone; then end the offices."""
         deadline = monotonic() + seconds
+        while left := await open_work(self.record, self.offices, self.sent):
+            assert monotonic() < deadline, f"not at rest after {seconds:.0f} s: {'; '.join(left)}"
+            await asyncio.sleep(0.3)
         for half in (0, 1):
-            program = self.services.pop(f"offices {half}").program
-            await asyncio.to_thread(program.stop)
-        while True:
-            programs = [self._start_half(half, quiet_seconds=QUIET) for half in (0, 1)]
-            for program in programs:
+            await asyncio.to_thread(self.services.pop(f"offices {half}").program.stop)
+        # A clerk may have said one more word between the last look and the end.
+        while left := await open_work(self.record, self.offices, self.sent):
+            assert monotonic() < deadline, f"not at rest after {seconds:.0f} s: {'; '.join(left)}"
+            for program in [self._start_half(half, quiet_seconds=QUIET) for half in (0, 1)]:
                 code = await asyncio.to_thread(program.process.wait, PATIENCE + seconds)
                 assert code == 0, f"the offices have failed:\n{tail(program.log)}"
-            if not (left := await open_work(self.record, self.offices, self.sent)):
-                break
-            assert monotonic() < deadline, f"not at rest after {seconds:.0f} s: {'; '.join(left)}"
         self.figures.seconds = monotonic() - self._began
 
     async def check(self) -> None:

@@ -220,6 +220,7 @@ async def _delivered(exchange: Exchange, sender: End, recipients: list[End]) -> 
 
 
 # ── Recipients ───────────────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("point", list(dying_offices.Point))
 async def test_a_document_is_stored_once_although_its_recipient_died_while_storing(
     installation: Installation, point: dying_offices.Point
@@ -247,6 +248,7 @@ async def test_a_document_is_stored_once_although_its_recipient_died_while_stori
         else:
             assert before.inbox and before.reported, "the signed 01 is stored with its document"
 
+        programs.run_keepers(1)
         programs.run_offices([1])
         await programs.come_to_rest()
         await programs.check()

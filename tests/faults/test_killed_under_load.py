@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections import Counter
 
+import pytest
+
 from tests.faults.offices import letters, settle
 from tests.faults.running import Exchange, kill_at_random
 from tests.kit.installation import Installation
@@ -20,6 +22,7 @@ def shuffled(kills: dict[str, int], seed: int) -> list[str]:
     return schedule
 
 
+@pytest.mark.timeout(600)
 async def test_workers_keepers_and_offices_killed_under_load_lose_nothing_and_double_nothing(
     installation: Installation,
 ) -> None:
