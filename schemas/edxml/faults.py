@@ -170,9 +170,9 @@ class Faults:
 
 
 def quoted(value: str) -> Text:
-    """A found value, cut, the same in both languages."""
+    """A found value, cut, the same in both languages, without anything that could act on a terminal."""
     short = value if len(value) <= SHOWN else f"{value[: SHOWN - 1]}…"
-    return same(f'"{" ".join(short.split())}"')
+    return same('"' + "".join(sign if sign.isprintable() else "·" for sign in " ".join(short.split())) + '"')
 
 
 def same(words: str) -> Text:

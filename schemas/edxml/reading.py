@@ -237,7 +237,7 @@ class _Reader:
             self._known(child, ())
         text = element.text if value.verbatim else element.text.strip()
         if not text:
-            if slot.required:
+            if slot.required and self._complete:
                 self._faults.error(Kind.MISSING, element.place, found=EMPTY, expected=value.expected)
             return None
         if slot.limit is not None and len(text) > slot.limit:

@@ -105,11 +105,14 @@ class Element:
 
 
 class Tree:
-    """What came out: the root, if the file got that far; whether it was read to its end; what was carried behind it."""
+    """What came out."""
 
     def __init__(self) -> None:
+        # None if the file did not get that far, or was refused for its size or for what it tries.
         self.root: Element | None = None
+        # Whether it was read to its end.
         self.complete = False
+        # What was carried behind it.
         self.carried: str | None = None
 
 
@@ -120,6 +123,8 @@ def read_tree(data: bytes, faults: Faults, limits: Limits) -> Tree:
         builder.run()
     except Stop as stop:
         faults.add(stop.fault)
+        if stop.fault.kind is not Kind.NOT_WELL_FORMED:
+            builder.tree.root = None
     return builder.tree
 
 
@@ -281,12 +286,17 @@ class _Builder:
             self._unpacked += self._sink.size
             self._sunk += end - self._sink_start
             self._sink = self._sink_element = None
+            self._parser.CharacterDataHandler = self._text
             if self._unpacked > self._limits.unpacked_total:
                 raise Stop(_too_large(element.place, self._unpacked, self._limits.unpacked_total))
 
     def _text(self, text: str) -> None:
         if self._sink is not None:
-            self._sink.feed(text)
+            if self._sink.wrong is None:
+                self._sink.feed(text)
+                if self._sink.wrong is not None:
+                    # The rest of the data is let pass, at expat's own speed.
+                    self._parser.CharacterDataHandler = None
             return
         if text.isspace():
             # Indentation. Expat hands over an element's text in one piece, unless it is long.

@@ -141,8 +141,9 @@ class OneEntry:
                 piece = self._inflate.decompress(data, PIECE)
             except zlib.error as broken:
                 raise BadZip(Text("broken packed data", "dữ liệu nén bị hỏng"), _WHOLE) from broken
-            data = self._inflate.unconsumed_tail
-            self._packed += before - len(data) - len(self._inflate.unused_data)
+            # At the end zlib may leave the same rest in both.
+            data = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
+            self._packed += before - len(data)
             self._count(piece)
             if piece:
                 yield piece
