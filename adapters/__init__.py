@@ -12,7 +12,7 @@ async with Agency.open("agency.toml") as me:
         await me.report(letter, "03")
 """
 
-from adapters.agency import Agency, Sent
+from adapters.agency import Agency
 from adapters.delivery import Delivery
 from adapters.letter import (
     Accepted,
@@ -28,6 +28,7 @@ from adapters.letter import (
     Status,
     TakeBack,
 )
+from adapters.sent import Sent
 
 __all__ = [
     "Accepted",

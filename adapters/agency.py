@@ -12,37 +12,38 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from adapters import compose, heard, inbox, outbox
-from adapters.compose import ChangeOf, Outgoing, PreparedPart
-from adapters.content import ContentMissing, ContentStore, LocalFolder, PartFiles, measure
+from adapters import compose, handing, heard, inbox, outbox, reports
+from adapters.compose import ChangeOf, Outgoing
+from adapters.content import ContentStore, LocalFolder, PartFiles
 from adapters.delivery import LAST_AGAIN_SECONDS, Delivery, letter_of
 from adapters.identity import Keyring, Signer, load_keyring
 from adapters.inbox import TakenIn
 from adapters.judge import Trust, load_trust
 from adapters.letter import (
-    Accepted,
     IncomingLetter,
     Letter,
     NaturalRef,
     Notice,
-    Part,
     Ref,
     Status,
     TakeBack,
 )
-from adapters.pump import Pace, Pump, Signal, Signals
+from adapters.mailbox import Mailbox
+from adapters.pace import Pace, Signals
+from adapters.packing import pack
+from adapters.pump import Pump
+from adapters.sent import CONFIRM_WITHIN_SECONDS, Sent
 from adapters.settings import AgencySettings, load
 from adapters.store import Store
-from schemas.jws import MAX_INLINE
+from adapters.waiting import Deadline, Waiter
 from schemas.problem import UNREACHABLE, Problem
 from schemas.states import StatusCode
 from schemas.times import new_id
@@ -53,55 +54,8 @@ T = TypeVar("T")
 
 # The file in the data folder that holds inbox and outbox.
 DATABASE = "agency.sqlite3"
-# How long `send` waits for the exchange's confirm before it leaves the letter to the pump.
-CONFIRM_WITHIN_SECONDS = 30.0
 # What recipients report; 01 goes out by itself, 13 is `take_back`, 15 and 16 are `agree` and `decline`.
 REPORTED = ("02", "03", "04", "05", "06")
-
-
-class Sent:
-    """A letter that is safe in the outbox, and what became of it."""
-
-    def __init__(self, agency: Agency, no: int, document: Ref) -> None:
-        self._agency = agency
-        self._no = no
-        self.document = document
-
-    @property
-    def id(self) -> str:
-        return self.document.id
-
-    async def confirmed(self, timeout: float | None = CONFIRM_WITHIN_SECONDS) -> bool:
-        """Wait until the exchange has confirmed that it holds the bytes; False if it has not within `timeout`."""
-        try:
-            await self._agency._until(self._entry_if(lambda entry: entry.confirmed_at is not None), timeout)
-        except TimeoutError:
-            return False
-        return True
-
-    async def accepted(self, timeout: float | None = None) -> Accepted:
-        """Wait for the exchange's notice. Raises Rejected; TimeoutError after `timeout` seconds."""
-        entry = await self._agency._until(self._entry_if(lambda one: one.state in ("accepted", "rejected")), timeout)
-        answer = entry.answer or {}
-        if entry.state == "rejected":
-            raise heard.rejected(entry.ref, answer)
-        return heard.accepted(entry.ref, answer)
-
-    async def state(self) -> outbox.Entry:
-        """How far it is just now."""
-        return await self._agency.store.run(lambda connection: outbox.entry(connection, self._no))
-
-    async def resend(self) -> None:
-        """The same signed bytes once more; the exchange takes them as the same document."""
-        await self._agency.store.run(lambda connection: outbox.make_due(connection, [self._no]))
-        self._agency._pump.wake(documents=True)
-
-    def _entry_if(self, wanted: Callable[[outbox.Entry], bool]) -> Callable[[sqlite3.Connection], outbox.Entry | None]:
-        def look(connection: sqlite3.Connection) -> outbox.Entry | None:
-            entry = outbox.entry(connection, self._no)
-            return entry if wanted(entry) else None
-
-        return look
 
 
 class Agency:
@@ -128,6 +82,8 @@ class Agency:
         self._outcomes: dict[tuple[Ref, str], bool] = {}
         self.store: Store
         self._pump: Pump
+        self._mailbox: Mailbox
+        self._waiter: Waiter
         self._signals: Signals
         self._keyring: Keyring
         self._content: ContentStore | None
@@ -158,7 +114,7 @@ class Agency:
             self.store = await Store.open(settings.data_dir / DATABASE, self._executor)
             stack.push_async_callback(self.store.close)
             self._signals = Signals()
-            self._pump = Pump(
+            self._mailbox = Mailbox(
                 settings=settings,
                 store=self.store,
                 keyring=self._keyring,
@@ -170,7 +126,17 @@ class Agency:
                 signals=self._signals,
                 on_taken_in=self.on_taken_in,
             )
+            self._pump = Pump(
+                settings=settings,
+                store=self.store,
+                keyring=self._keyring,
+                mailbox=self._mailbox,
+                pace=self._pace,
+                signals=self._signals,
+            )
             self._pumping = asyncio.create_task(self._pump_when_free())
+            self._waiter = Waiter(self.store, self._signals, poll_seconds=self._pace.poll_seconds)
+            self._waiter.watch(self._pumping)
             stack.push_async_callback(self._stop)
             self._resources = stack.pop_all()
         return self
@@ -201,12 +167,12 @@ class Agency:
 
     async def _begin(self) -> None:
         """What the one pumping process does first: recover what a crash left, ask again if the memory is empty."""
-        office = self._pump.office()
+        office = self._mailbox.office()
 
         def begin(connection: sqlite3.Connection) -> int:
-            if self.store.is_new and self.settings.has_mailbox:
-                inbox.request_replay(connection, inbox.replay_from(inbox.last_seen(connection)), office)
-            return inbox.recover(connection, self.again_after, now=time.time())
+            if self.settings.has_mailbox:
+                inbox.request_first_replay(connection, office)
+            return handing.recover(connection, self.again_after, now=time.time())
 
         recovered = await self.store.run(begin)
         if recovered:
@@ -221,7 +187,7 @@ class Agency:
         """Wait for the connection. Raises Problem that says why there is none."""
         deadline = time.monotonic() + timeout
         while not self._pump.connected:
-            self._raise_if_ended()
+            self._waiter.raise_if_ended()
             seen = self._signals.connection.version
             if isinstance(self._pump.trouble, Problem):
                 raise self._pump.trouble
@@ -321,7 +287,7 @@ class Agency:
                 expected=f"{self.settings.code} or one of its [[served]] agencies",
                 remedy="Add [[served]] with this code to agency.toml; the operator gives the mandate.",
             )
-        parts = await self._in_thread(lambda: self._prepare(letter.parts))
+        parts = await self._in_thread(lambda: pack(letter.parts, self._content))
         now = datetime.now(UTC)
         return await self._in_thread(
             lambda: compose.document(
@@ -339,53 +305,21 @@ class Agency:
         """Put signed bytes into the outbox; durable when this returns."""
         no = await self.store.run(lambda connection: outbox.put(connection, message, now=time.time()))
         self._pump.wake(documents=True)
-        return Sent(self, no, message.ref)
+        return self._sent(no, message.ref)
+
+    def _sent(self, no: int, document: Ref) -> Sent:
+        return Sent(
+            store=self.store,
+            waiter=self._waiter,
+            wake=lambda: self._pump.wake(documents=True),
+            no=no,
+            document=document,
+        )
 
     async def sent(self, id: str) -> Sent | None:
         """A document that this agency has put into its outbox earlier, by its id."""
         found = await self.store.run(lambda connection: outbox.sent_document(connection, id))
-        return None if found is None else Sent(self, *found)
-
-    def _prepare(self, parts: Iterable[Part]) -> list[PreparedPart]:
-        """Measure; the smallest travel inline while they fit, the others go to the content store."""
-        measured = [(position, part, *measure(part.source)) for position, part in enumerate(parts)]
-        room = MAX_INLINE
-        inline: dict[str, bytes] = {}
-        for _, part, sha256, size in sorted(measured, key=lambda one: one[3]):
-            if sha256 in inline:
-                continue
-            if size <= room:
-                inline[sha256] = part.source if isinstance(part.source, bytes) else part.source.read_bytes()
-                room -= size
-            else:
-                self._store_part(part, sha256)
-        return [
-            PreparedPart(
-                name=part.name,
-                media_type=part.declared_media_type,
-                role=part.role or ("attachment" if position else "document"),
-                size=size,
-                sha256=sha256,
-                inline=inline.get(sha256),
-            )
-            for position, part, sha256, size in measured
-        ]
-
-    def _store_part(self, part: Part, sha256: str) -> None:
-        if self._content is None:
-            raise Problem(
-                found=f"{part.name} is too large to travel in the message",
-                expected="content_dir in agency.toml",
-                remedy="Ask the operator where the content store is and set content_dir.",
-            )
-        try:
-            self._content.put(part.source, sha256)
-        except ContentMissing as why:
-            raise Problem(
-                found=f"{part.name} changed while it was being sent: {why}",
-                expected="a file that nobody writes to",
-                remedy="Send it again when it is complete.",
-            ) from why
+        return None if found is None else self._sent(*found)
 
     # ── Receiving ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -396,31 +330,23 @@ class Agency:
         else it comes again after the next start. `ahead` are marked as handed over in one transaction; with more than
         one, a crash may flag some as `again` that the code has not seen.
         """
-        deadline = None if idle is None else time.monotonic() + idle
+        deadline = Deadline(idle)
         while True:
             seen = self._signals.inbox.version
             taken, next_at = await self.store.run(
                 lambda connection: (
-                    inbox.take(connection, now=time.time(), limit=ahead),
-                    inbox.next_take_at(connection),
+                    handing.take(connection, now=time.time(), limit=ahead),
+                    handing.next_take_at(connection),
                 )
             )
             if taken:
                 async for delivery in self._hand_over(taken):
                     yield delivery
-                deadline = None if idle is None else time.monotonic() + idle
-                continue
-            waits = [self._pace.poll_seconds]
-            if next_at is not None:
-                waits.append(max(next_at - time.time(), 0.0))
-            if deadline is not None:
-                if time.monotonic() >= deadline:
-                    return
-                waits.append(max(deadline - time.monotonic(), 0.0))
-            self._raise_if_ended()
-            await self._signals.inbox.wait(seen, min(waits))
+                deadline.renew()
+            elif not await self._waiter.for_inbox(seen, deadline, next_at):
+                return
 
-    async def _hand_over(self, taken: Sequence[inbox.Taken]) -> AsyncIterator[Delivery]:
+    async def _hand_over(self, taken: Sequence[handing.Taken]) -> AsyncIterator[Delivery]:
         unseen = [one.no for one in taken]
         try:
             for one in taken:
@@ -430,11 +356,11 @@ class Agency:
                 yield Delivery(one, letter, self)
         finally:
             if unseen:
-                await self.store.run(lambda connection: inbox.untouched(connection, unseen))
+                await self.store.run(lambda connection: handing.untouched(connection, unseen))
 
     async def letters(self, id: str) -> list[IncomingLetter]:
         """Everything in the inbox with this document id, one letter for each recipient, whatever its state."""
-        rows = await self.store.run(lambda connection: inbox.rows_with_id(connection, id))
+        rows = await self.store.run(lambda connection: handing.rows_with_id(connection, id))
         return [letter_of(row, self.read_part) for row in rows]
 
     async def read_part(self, sha256: str) -> bytes:
@@ -454,40 +380,18 @@ class Agency:
 
     async def statuses(self, *, idle: float | None = None) -> AsyncIterator[Status]:
         """What recipients said about our documents, each once; handed over again if the loop's body did not finish."""
-        async for row in self._rows(heard.next_status, heard.status_handed, idle):
+        async for row in self._waiter.rows(heard.next_status, heard.status_handed, idle):
             yield heard.status(row)
 
     async def take_backs(self, *, idle: float | None = None) -> AsyncIterator[TakeBack]:
         """Requests of senders to give documents back (13); answer with `agree` or `decline`."""
-        async for row in self._rows(heard.next_take_back, heard.status_handed, idle):
+        async for row in self._waiter.rows(heard.next_take_back, heard.status_handed, idle):
             yield heard.take_back(row, self.settings.codes)
 
     async def notices(self, *, idle: float | None = None) -> AsyncIterator[Notice]:
         """What the exchange said about messages of ours; about strangers' messages nothing is handed over."""
-        async for row in self._rows(heard.next_notice, heard.notice_handed, idle):
+        async for row in self._waiter.rows(heard.next_notice, heard.notice_handed, idle):
             yield heard.notice(row)
-
-    async def _rows(
-        self,
-        following: Callable[[sqlite3.Connection], heard.Row | None],
-        handed: Callable[..., None],
-        idle: float | None,
-    ) -> AsyncIterator[heard.Row]:
-        deadline = None if idle is None else time.monotonic() + idle
-        while True:
-            seen = self._signals.inbox.version
-            row = await self.store.run(following)
-            if row is not None:
-                no = row.no
-                yield row
-                await self.store.run(partial(handed, no=no))
-                deadline = None if idle is None else time.monotonic() + idle
-                continue
-            if deadline is not None and time.monotonic() >= deadline:
-                return
-            left = self._pace.poll_seconds if deadline is None else max(deadline - time.monotonic(), 0.0)
-            self._raise_if_ended()
-            await self._signals.inbox.wait(seen, min(left, self._pace.poll_seconds))
 
     # ── Reporting ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -559,14 +463,14 @@ class Agency:
 
         def report(connection: sqlite3.Connection) -> None:
             for item in items:
-                inbox.report(connection, item, speaker=speaker, test=test)
+                reports.report(connection, item, speaker=speaker, test=test)
 
         await self.store.run(report)
         self.reported()
 
     async def replay(self, since: datetime | None = None) -> None:
         """Ask the exchange for everything again since then; by default since what was last seen, less a margin."""
-        office = self._pump.office()
+        office = self._mailbox.office()
 
         def ask(connection: sqlite3.Connection) -> None:
             start = since or inbox.replay_from(inbox.last_seen(connection))
@@ -577,7 +481,7 @@ class Agency:
 
     async def flushed(self, timeout: float | None = None) -> None:
         """Wait until the exchange has confirmed everything that was sent and reported. Raises TimeoutError."""
-        await self._until(lambda connection: heard.nothing_to_send(connection) or None, timeout)
+        await self._waiter.for_outbox(lambda connection: heard.nothing_to_send(connection) or None, timeout)
 
     # ── What deliveries need ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -609,7 +513,7 @@ class Agency:
             staff=staff,
         )
         speaker, test = self.settings.code, letter.manifest.test
-        return lambda connection: inbox.report(connection, item, speaker=speaker, test=test)
+        return lambda connection: reports.report(connection, item, speaker=speaker, test=test)
 
     def reported(self) -> None:
         """A status waits to be signed and sent."""
@@ -617,27 +521,6 @@ class Agency:
 
     def _for(self, recipient: str) -> str | None:
         return None if recipient == self.settings.code else recipient
-
-    # ── Waiting ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def _until(self, look: Callable[[sqlite3.Connection], T | None], timeout: float | None) -> T:
-        """Look after every change of the outbox until there is something. Raises TimeoutError."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        signal: Signal = self._signals.outbox
-        while True:
-            seen = signal.version
-            found = await self.store.run(look)
-            if found is not None:
-                return found
-            self._raise_if_ended()
-            left = self._pace.poll_seconds if deadline is None else deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError
-            await signal.wait(seen, min(left, self._pace.poll_seconds))
-
-    def _raise_if_ended(self) -> None:
-        if self._pumping.done() and not self._pumping.cancelled():
-            self._pumping.result()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)

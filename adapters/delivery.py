@@ -14,8 +14,8 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Protocol
 
-from adapters import inbox
-from adapters.inbox import Taken
+from adapters import handing
+from adapters.handing import Taken
 from adapters.letter import IncomingLetter, IncomingPart, Refuse
 from adapters.store import Store
 from schemas.jws import parse_stored
@@ -75,7 +75,7 @@ class Delivery:
     async def later(self) -> None:
         """Without a block: put it back into the inbox, as if it had not been looked at."""
         no = self._taken.no
-        await self._desk.store.run(lambda connection: inbox.untouched(connection, [no]))
+        await self._desk.store.run(lambda connection: handing.untouched(connection, [no]))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, why: BaseException | None, trace: TracebackType | None
@@ -96,14 +96,14 @@ class Delivery:
 
     async def _finish(self, state: str) -> None:
         no = self._taken.no
-        await self._desk.store.run(lambda connection: inbox.finish(connection, no, state, now=time.time()))
+        await self._desk.store.run(lambda connection: handing.finish(connection, no, state, now=time.time()))
 
     async def _refuse(self, why: Refuse) -> None:
         no = self._taken.no
         answer = self._desk.status_of(self.letter, "02", reason=why.reason, staff=why.staff or None)
 
         def refuse(connection: sqlite3.Connection) -> None:
-            inbox.finish(connection, no, "refused", now=time.time())
+            handing.finish(connection, no, "refused", now=time.time())
             answer(connection)
 
         await self._desk.store.run(refuse)
@@ -121,7 +121,7 @@ class Delivery:
         )
         no, text = self._taken.no, f"{type(why).__name__}: {why}"
         await self._desk.store.run(
-            lambda connection: inbox.hand_back(connection, no, why=text, next_try_at=time.time() + wait)
+            lambda connection: handing.hand_back(connection, no, why=text, next_try_at=time.time() + wait)
         )
 
 

@@ -20,6 +20,8 @@ from schemas.problem import Problem
 FIRST_RETRY_SECONDS = 0.5
 LAST_RETRY_SECONDS = 60.0
 LAST_RESEND_SECONDS = 3600.0
+# Bodies held in memory at a time, unless one alone is larger.
+BATCH_BYTES = 8 * 1024 * 1024
 
 # What a notice's event makes of a row: of which kind (None: any), and its new state. `accepted` is never taken back.
 _ANSWERS: Mapping[str, tuple[str | None, str]] = {
@@ -97,15 +99,19 @@ def make_due(connection: sqlite3.Connection, numbers: Iterable[int]) -> None:
 
 def due(connection: sqlite3.Connection, *, now: float, limit: int) -> list[Due]:
     """What is to be published now, urgent documents first; also what was confirmed but never answered."""
-    rows = connection.execute(
+    found: list[Due] = []
+    size = 0
+    for no, kind, urgent, body, attempts in connection.execute(
         "SELECT no, kind, urgent, body, attempts FROM outbox"
         " WHERE state IN ('due', 'sent') AND next_try_at <= ? ORDER BY urgent DESC, no LIMIT ?",
         (now, limit),
-    ).fetchall()
-    found = [
-        Due(no=no, kind=kind, urgent=bool(urgent), body=body, attempts=attempts, message_id=new_message_id())
-        for no, kind, urgent, body, attempts in rows
-    ]
+    ):
+        size += len(body)
+        if found and size > BATCH_BYTES:
+            break
+        found.append(
+            Due(no=no, kind=kind, urgent=bool(urgent), body=body, attempts=attempts, message_id=new_message_id())
+        )
     connection.executemany("UPDATE outbox SET message_id = ? WHERE no = ?", [(one.message_id, one.no) for one in found])
     return found
 

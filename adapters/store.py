@@ -206,22 +206,20 @@ class _Waiting:
 class Store:
     """One agency's database, used from one event loop; jobs run one group at a time in the executor's threads."""
 
-    def __init__(self, connection: sqlite3.Connection, executor: Executor, *, path: Path, is_new: bool) -> None:
+    def __init__(self, connection: sqlite3.Connection, executor: Executor, *, path: Path) -> None:
         self._connection = connection
         self._executor = executor
         self._waiting: deque[_Waiting] = deque()
         self._runner: asyncio.Task[None] | None = None
         self._closed = False
         self.path = path
-        # True if the file had not existed: an empty memory asks the exchange for everything again.
-        self.is_new = is_new
 
     @classmethod
     async def open(cls, path: Path, executor: Executor) -> Store:
         """Open or make the database and bring it to the newest version. Raises Problem for a newer or foreign file."""
         loop = asyncio.get_running_loop()
-        connection, is_new = await loop.run_in_executor(executor, _open_or_make, path)
-        return cls(connection, executor, path=path, is_new=is_new)
+        connection = await loop.run_in_executor(executor, open_database, path)
+        return cls(connection, executor, path=path)
 
     async def run(self, job: Job[T]) -> T:
         """Run `job(connection)` inside a transaction; returns after its commit is on the disk.
@@ -271,11 +269,6 @@ class Store:
 @dataclass(frozen=True, slots=True)
 class _Failed:
     why: Exception
-
-
-def _open_or_make(path: Path) -> tuple[sqlite3.Connection, bool]:
-    is_new = not path.exists()
-    return open_database(path), is_new
 
 
 def open_database(path: Path) -> sqlite3.Connection:

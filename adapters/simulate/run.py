@@ -21,7 +21,7 @@ import orjson
 from adapters.agency import DATABASE, Agency
 from adapters.identity import Signer, load_signer
 from adapters.judge import Trust, load_trust
-from adapters.pump import Pace
+from adapters.pace import Pace
 from adapters.settings import AgencySettings
 from adapters.simulate.office import Office
 from adapters.simulate.plan import Plan

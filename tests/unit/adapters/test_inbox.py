@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters import inbox, outbox
+from adapters import handing, inbox, outbox
 from adapters.identity import Signer
 from adapters.inbox import Incoming, Office, take_in
 from adapters.judge import Trust, judge
@@ -175,18 +175,18 @@ def test_a_replay_asks_for_a_little_more_than_what_is_missing() -> None:
 def test_what_is_taken_and_not_finished_waits_again_after_a_crash(connection: sqlite3.Connection) -> None:
     take_in(connection, [arrived(document(1))], office())
     now = NOW.timestamp() + 1
-    (taken,) = inbox.take(connection, now=now, limit=5)
-    assert taken.earlier_attempts == 0 and inbox.take(connection, now=now, limit=5) == []
-    assert inbox.recover(connection, lambda attempts: 10.0 * attempts, now=now) == 1
-    assert inbox.take(connection, now=now + 9, limit=5) == []
-    (again,) = inbox.take(connection, now=now + 11, limit=5)
+    (taken,) = handing.take(connection, now=now, limit=5)
+    assert taken.earlier_attempts == 0 and handing.take(connection, now=now, limit=5) == []
+    assert handing.recover(connection, lambda attempts: 10.0 * attempts, now=now) == 1
+    assert handing.take(connection, now=now + 9, limit=5) == []
+    (again,) = handing.take(connection, now=now + 11, limit=5)
     assert again.earlier_attempts == 1
 
 
 def test_urgent_documents_are_handed_over_first(connection: sqlite3.Connection) -> None:
     urgent = _urgent(2)
     take_in(connection, [arrived(document(1)), arrived(urgent)], office())
-    taken = inbox.take(connection, now=NOW.timestamp() + 1, limit=5)
+    taken = handing.take(connection, now=NOW.timestamp() + 1, limit=5)
     assert [one.ref.digest for one in taken] == [urgent.digest, document(1).digest]
 
 

@@ -19,7 +19,7 @@ from adapters.compose import PreparedPart, document, document_manifest
 from adapters.content import ContentMissing, LocalFolder, PartFiles, measure, write_verified
 from adapters.identity import Signer
 from adapters.letter import Ref
-from adapters.pump import Signal
+from adapters.pace import Signal
 from adapters.settings import from_table, load
 from adapters.simulate.office import altered
 from adapters.simulate.plan import load_plan
