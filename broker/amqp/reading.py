@@ -333,31 +333,10 @@ class _Consumption:
 
     async def _take(self, message: DeliveredMessage) -> None:
         """Runs for each delivery, so it only appends."""
-        delivery = message.delivery
-        assert isinstance(delivery, Basic.Deliver)
-        properties = message.header.properties
-        body = message.body
-        size = len(body)
-        if self._limit is not None and size > self._limit:
-            body = body[: self._limit + 1]
-        self.pending.append(
-            Incoming(
-                body=body,
-                size=size,
-                exchange=delivery.exchange or "",
-                routing_key=delivery.routing_key or "",
-                user_id=properties.user_id,
-                message_id=properties.message_id,
-                type=properties.message_type,
-                content_type=properties.content_type,
-                headers=properties.headers or {},
-                priority=properties.priority or 0,
-                redelivered=bool(delivery.redelivered),
-                delivery_tag=DeliveryTag(delivery.delivery_tag or 0),
-            )
-        )
+        taken = incoming_of(message, body_limit=self._limit)
+        self.pending.append(taken)
         self.arrivals.append(self._clock())
-        self.bytes += len(body)
+        self.bytes += len(taken.body)
         self._reader.arrived(self)
 
     def _cancelled(self, _: Any) -> None:
@@ -369,3 +348,28 @@ class _Consumption:
     def _closed(self, _: Any) -> None:
         self.alive = False
         self.ended.set()
+
+
+def incoming_of(message: DeliveredMessage, *, body_limit: int | None = None) -> Incoming:
+    """A delivered message, consumed or got, as the rest of the exchange knows it; a longer body is cut."""
+    delivery = message.delivery
+    assert isinstance(delivery, Basic.Deliver | Basic.GetOk)
+    properties = message.header.properties
+    body = message.body
+    size = len(body)
+    if body_limit is not None and size > body_limit:
+        body = body[: body_limit + 1]
+    return Incoming(
+        body=body,
+        size=size,
+        exchange=delivery.exchange or "",
+        routing_key=delivery.routing_key or "",
+        user_id=properties.user_id,
+        message_id=properties.message_id,
+        type=properties.message_type,
+        content_type=properties.content_type,
+        headers=properties.headers or {},
+        priority=properties.priority or 0,
+        redelivered=bool(delivery.redelivered),
+        delivery_tag=DeliveryTag(delivery.delivery_tag or 0),
+    )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from typing import NoReturn
 
 import typer
@@ -48,8 +47,6 @@ def build(wanted: str | None) -> typer.Typer:
     )
     root.callback()(_nothing_before_the_group)
     for name, line in GROUPS.items():
-        if find_spec(f"broker.cli.{name}") is None:
-            continue
         if name == wanted:
             add_group(root, name)
         else:
