@@ -12,6 +12,7 @@ import os
 import secrets
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -50,14 +51,34 @@ def _only_the_servers_come_from_the_environment() -> None:
 @pytest.fixture
 def vhost(servers: Endpoints) -> Iterator[Vhost]:
     """A fresh virtual host, deleted afterwards."""
+    with fresh_vhost(servers) as made:
+        yield made
+
+
+@contextmanager
+def fresh_vhost(servers: Endpoints) -> Iterator[Vhost]:
+    """A virtual host of its own until the end of the block; for fixtures that live longer than one test."""
     name = f"test-{secrets.token_hex(6)}"
     user = unquote(urlsplit(servers.amqp_url).username or "guest")
     manage(servers.management_url, "PUT", f"/api/vhosts/{name}")
     everything = {"configure": ".*", "write": ".*", "read": ".*"}
     manage(servers.management_url, "PUT", f"/api/permissions/{name}/{quote(user, safe='')}", everything)
     amqp_url = urlunsplit(urlsplit(servers.amqp_url)._replace(path=f"/{name}"))
-    yield Vhost(name=name, amqp_url=amqp_url, management_url=servers.management_url)
-    manage(servers.management_url, "DELETE", f"/api/vhosts/{name}")
+    try:
+        yield Vhost(name=name, amqp_url=amqp_url, management_url=servers.management_url)
+    finally:
+        manage(servers.management_url, "DELETE", f"/api/vhosts/{name}")
+
+
+@contextmanager
+def fresh_database(servers: Endpoints) -> Iterator[str]:
+    """The address of an empty database until the end of the block; for fixtures that live longer than one test."""
+    name = f"test_{secrets.token_hex(6)}"
+    asyncio.run(_execute(servers.database_url, f'CREATE DATABASE "{name}"'))
+    try:
+        yield with_database(servers.database_url, name)
+    finally:
+        asyncio.run(_execute(servers.database_url, f'DROP DATABASE "{name}" WITH (FORCE)'))
 
 
 @pytest.fixture
