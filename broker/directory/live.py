@@ -101,14 +101,18 @@ class LiveDirectory:
 
     async def refresh(self) -> Directory:
         """Load what is newer, now; returns the current directory. Raises what the database raises."""
-        async with self._refreshing, self._pool.acquire() as connection:
-            fresh = await load_directory(connection, self._directory)
-            self._checked_at = time.monotonic()
-            if fresh is not self._directory:
-                self._directory = fresh
-                async with self._changed:
-                    self._changed.notify_all()
-        return self._directory
+        async with self._pool.acquire() as connection:
+            return await self._load(connection)
+
+    async def newest(self, connection: Connection) -> Directory:
+        """The directory as it is committed at this moment; costs one index probe when nothing has changed.
+
+        Whoever decides about documents takes this one, so that what an operator has added or revoked counts for the
+        next message and not for the one after the next poll. `connection` must not be in a transaction.
+        Raises what the database raises.
+        """
+        revision: int = await connection.fetchval(_SQL["newest_revision"])
+        return self._directory if revision == self._directory.revision else await self._load(connection)
 
     async def reached(self, revision: int) -> Directory:
         """Wait until the directory contains ``revision``, without asking the database any sooner."""
@@ -121,6 +125,16 @@ class LiveDirectory:
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
+
+    async def _load(self, connection: Connection) -> Directory:
+        async with self._refreshing:
+            fresh = await load_directory(connection, self._directory)
+            self._checked_at = time.monotonic()
+            if fresh is not self._directory:
+                self._directory = fresh
+                async with self._changed:
+                    self._changed.notify_all()
+        return self._directory
 
     async def _keep_current(self) -> None:
         failing = False

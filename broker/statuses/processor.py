@@ -47,8 +47,7 @@ M = TypeVar("M", StatusManifest, RequestManifest)
 class CurrentDirectory(Protocol):
     """The part of `broker.directory.live.LiveDirectory` that is used here."""
 
-    @property
-    def current(self) -> Directory: ...
+    async def newest(self, connection: Connection) -> Directory: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,10 +176,10 @@ class StatusProcessor:
 
     async def _pass(self, entries: Sequence[Entry]) -> _Outcome:
         """Look at every message once, and write what that decides. Committed when it returns."""
-        directory = self._directory.current
         now = self._clock()
         notices = NoticeBuilder(self._identity)
         async with self._pool.acquire() as connection:
+            directory = await self._directory.newest(connection)
             decided = await self._decide(entries, connection, directory, now)
             async with connection.transaction():
                 written = await write_statuses(
