@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -108,6 +109,7 @@ class Exchange:
         self.record = Record(installation.database_url)
         self.services: dict[str, Service] = {}
         self.figures = Figures(seed=seed, documents=len(sent), deliveries=deliveries(sent))
+        self.moments = random.Random(seed)
         self._began = monotonic()
 
     # ── Programs ─────────────────────────────────────────────────────────────────────────────────
@@ -156,6 +158,12 @@ class Exchange:
             "SELECT EXISTS (SELECT FROM outgoing WHERE published_at IS NULL)"
         )
         service.program = service.start()
+
+    async def interrupt(self, what: str, end: Callable[[signal.Signals], None], sign: signal.Signals) -> None:
+        """End a server while there is something to be done, and start it again; counted as `what`."""
+        await self.record.until("SELECT EXISTS (SELECT FROM outgoing WHERE published_at IS NULL)")
+        await asyncio.to_thread(end, sign)
+        self.figures.kills[what] += 1
 
     # ── The end ──────────────────────────────────────────────────────────────────────────────────
     async def come_to_rest(self, seconds: float = REST_WITHIN) -> None:
@@ -212,7 +220,7 @@ class Exchange:
 
 async def kill_at_random(exchange: Exchange, schedule: Sequence[str]) -> None:
     """Kill the named programs one after the other; the moments follow from the run's seed."""
-    moments = random.Random(exchange.figures.seed)
+    moments = exchange.moments
     for name in schedule:
         # Half of the kills come while something is on its way, the others at any moment of the half second after.
         await exchange.kill(name, after=moments.choice((0.0, moments.uniform(0.05, 0.5))))
