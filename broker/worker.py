@@ -42,6 +42,9 @@ CONCURRENCY: Final = 3
 """Batches in progress in each of the two big lanes: one checked, one stored, one waiting for its confirms."""
 URGENT_CONCURRENCY: Final = 2
 """Batches in progress in the urgent lane."""
+PLANNER: Final = {"enable_hashjoin": "off", "enable_mergejoin": "off", "enable_seqscan": "off"}
+"""A worker only ever asks for rows by their keys. Its statements are planned once, often while tables are still small,
+and must not go on reading whole tables when those have grown."""
 COLLECTOR_THRESHOLDS: Final = (50_000, 20, 20)
 """How many more objects than before must exist until the garbage collector looks at the youngest, and so on."""
 STOP_GRACE: Final = 30.0
@@ -236,7 +239,7 @@ def _calm_the_collector() -> None:
 
 
 async def _pool(stack: AsyncExitStack, settings: Settings, *, size: int) -> asyncpg.Pool[asyncpg.Record]:
-    pool = await open_pool(settings, size=size)
+    pool = await open_pool(settings, size=size, session=PLANNER)
     stack.push_async_callback(pool.close)
     return pool
 

@@ -16,8 +16,8 @@ ORDER BY k.ordinality
 RETURNING outgoing_id;
 
 -- name: mark_published
--- These publishes were confirmed.
-UPDATE outgoing SET published_at = $2 WHERE outgoing_id = ANY ($1::bigint[]) AND published_at IS NULL;
+-- These publishes were confirmed. By primary key: the index of unpublished rows is mostly dead entries.
+UPDATE outgoing SET published_at = coalesce(published_at, $2) WHERE outgoing_id = ANY ($1::bigint[]);
 
 -- name: record_dispatched
 -- Deliveries handed to RabbitMQ; what comes back had been recalled in the meantime, although it was on its way.

@@ -6,7 +6,7 @@ Opens pools and single connections and says in a sentence why a server could not
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Protocol, TypeAlias
 from urllib.parse import urlsplit
@@ -38,8 +38,10 @@ def dsn_of(database: str | HasDatabaseUrl) -> str:
     return database if isinstance(database, str) else database.database_url
 
 
-async def open_pool(database: str | HasDatabaseUrl, *, size: int) -> asyncpg.Pool[asyncpg.Record]:
-    """Open a pool of at most ``size`` connections, the first of them at once.
+async def open_pool(
+    database: str | HasDatabaseUrl, *, size: int, session: Mapping[str, str] | None = None
+) -> asyncpg.Pool[asyncpg.Record]:
+    """Open a pool of at most ``size`` connections, the first of them at once; ``session`` are server settings for each.
 
     Raises Problem (exit code 4) when the server cannot be reached or refuses the login.
     """
@@ -51,7 +53,7 @@ async def open_pool(database: str | HasDatabaseUrl, *, size: int) -> asyncpg.Poo
             max_size=size,
             timeout=CONNECT_TIMEOUT,
             command_timeout=COMMAND_TIMEOUT,
-            server_settings={"application_name": APPLICATION_NAME},
+            server_settings={"application_name": APPLICATION_NAME, **(session or {})},
         )
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise unreachable(dsn, error) from error
