@@ -278,7 +278,7 @@ BAD: dict[str, Bend] = {
     "a naive time": _manifest(sent_at="2026-03-12T08:00:00", code="LT-SCHEMA"),
     "no recipients": _manifest(to=[], code="LT-SCHEMA"),
     "a field that must be understood": _manifest(must_understand=["sealed"], sealed=True, code="LT-MUST-UNDERSTAND"),
-    "sent long ago": _manifest(sent_at=_ago(days=31), code="LT-TIME"),
+    "signed before its certificate was valid": _manifest(sent_at=_ago(days=31), code="LT-SIGNER-EXPIRED"),
     "sent in the future": _manifest(sent_at=_ago(minutes=-30), code="LT-TIME"),
     "the wrong lane": _wrong_lane,
     "another agency's name": _another_agency,
