@@ -18,6 +18,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
+from schemas.problem import UNREACHABLE
 from tests.faults.ends import Record, disagreements, memory, open_work
 from tests.faults.offices import Offices, Sending, deliveries
 from tests.kit.installation import Installation, Program
@@ -53,9 +54,14 @@ class Service:
     program: Program
 
     async def ready(self) -> None:
-        """Wait until the present program has begun to work."""
+        """Wait until the present program has begun to work.
+
+        One that was started while a server was away says so and ends; it is started again, as services are.
+        """
         deadline = monotonic() + PATIENCE
         while self.ready_line not in self.program.log.read_text(encoding="utf-8", errors="replace"):
+            if self.program.process.poll() == UNREACHABLE:
+                self.program = self.start()
             assert self.program.running, f"{self.name} has ended by itself:\n{tail(self.program.log)}"
             assert monotonic() < deadline, f"{self.name} is not ready after {PATIENCE:.0f} s:\n{tail(self.program.log)}"
             await asyncio.sleep(0.05)
@@ -168,6 +174,7 @@ class Exchange:
     # ── The end ──────────────────────────────────────────────────────────────────────────────────
     async def come_to_rest(self, seconds: float = REST_WITHIN) -> None:
         """Let everything be finished by programs that are left alone; then end the offices."""
+        await self.all_ready()
         deadline = monotonic() + seconds
         while left := await open_work(self.record, self.offices, self.sent):
             assert monotonic() < deadline, f"not at rest after {seconds:.0f} s: {'; '.join(left)}"

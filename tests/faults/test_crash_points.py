@@ -7,9 +7,10 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -31,12 +32,15 @@ DYING_WORKER = Path(__file__).with_name("dying_worker.py")
 DYING_OFFICES = Path(__file__).with_name("dying_offices.py")
 PATIENCE = 60.0
 
-FINISHERS = [
-    pytest.param(point, by, id=f"{point.value}-finished-by-{by}")
-    for point in Point
-    for by in ("worker", "keeper")
-    if (point, by) != (Point.BEFORE_COMMIT, "keeper")  # nothing was decided yet, so a keeper knows of nothing
-]
+
+def finishers(*, of_keeper: Sequence[pytest.MarkDecorator] = ()) -> list[Any]:
+    """Every point with everybody who may find it; before the commit nothing was decided that a keeper could know of."""
+    return [
+        pytest.param(point, by, id=f"{point.value}-finished-by-{by}", marks=of_keeper if by == "keeper" else ())
+        for point in Point
+        for by in ("worker", "keeper")
+        if (point, by) != (Point.BEFORE_COMMIT, "keeper")
+    ]
 
 
 @pytest.fixture
@@ -133,7 +137,7 @@ PUBLISHES = 2 * DOCUMENTS + 1
 COMMITTED = {"documents": DOCUMENTS, "deliveries": 3 * DOCUMENTS, "acceptances": DOCUMENTS}
 
 
-@pytest.mark.parametrize(("point", "by"), FINISHERS)
+@pytest.mark.parametrize(("point", "by"), finishers())
 async def test_a_document_has_one_effect_wherever_its_worker_died(exchange: Exchange, point: Point, by: str) -> None:
     sender, plain = await exchange.add("G01"), await exchange.add("H01", "province")
     hub = await exchange.add("W00", "hub")
@@ -179,7 +183,7 @@ async def test_a_document_has_one_effect_wherever_its_worker_died(exchange: Exch
 SPEAKERS = 2
 
 
-@pytest.mark.parametrize(("point", "by"), FINISHERS)
+@pytest.mark.parametrize(("point", "by"), finishers(of_keeper=[pytest.mark.long]))
 async def test_a_status_has_one_effect_wherever_its_worker_died(exchange: Exchange, point: Point, by: str) -> None:
     sender = await exchange.add("G01")
     speakers = [await exchange.add(f"H0{n}", "province") for n in range(SPEAKERS)]
