@@ -256,14 +256,14 @@ class Sink:
         self._decoder = Base64()
         self._unpacker = Unpacker(limits)
 
-    def feed(self, text: str) -> None:
-        """The next characters of the element. After a fault the rest is let pass."""
-        if self.wrong is None:
-            try:
-                for piece in self._unpacker.feed(self._decoder.feed(text.encode())):
-                    self.size += len(piece)
-            except BadContent as bad:
-                self.wrong = bad
+    def feed(self, text: str) -> bool:
+        """The next characters of the element; says whether they are good. After what is wrong nothing more is fed."""
+        try:
+            for piece in self._unpacker.feed(self._decoder.feed(text.encode())):
+                self.size += len(piece)
+        except BadContent as bad:
+            self.wrong = bad
+        return self.wrong is None
 
     def finish(self, message: bytes, start: int, end: int) -> Encoded | None:
         """The content that stands at that place of the message; None if it is `wrong`."""

@@ -23,7 +23,7 @@ from schemas.edxml.converted import (
     reference_json,
 )
 from schemas.edxml.faults import EdxmlFault, Kind, Place, Text, quoted, refusal
-from schemas.edxml.kept import DOCUMENT_FIELDS, FIELD, Json, document_json, without
+from schemas.edxml.kept import DOCUMENT_FIELDS, FIELD, Json, absences, document_json, overlaid, without
 from schemas.edxml.naming import file_name, key_in, media_type, natural_key
 from schemas.edxml.reading import Reading
 from schemas.edxml.records import Business, BusinessType, Document, MessageHeader, Replacement, bare_id
@@ -90,7 +90,7 @@ def document_manifest(
         "reason": maker.reason(),
         "parts": parts,
         "via": {"protocol": PROTOCOL},
-        FIELD: _extension(document_json(message), maker),
+        FIELD: _extension(message, maker),
     }
     payload = encoded({key: value for key, value in manifest.items() if value})
     parsed = parse_manifest(payload)
@@ -262,12 +262,11 @@ def _part(name: str, type: str, content: Content, role: Role) -> Json:
     return {"name": name, "media_type": type, "size": content.size, "sha256": content.sha256, "role": role.value}
 
 
-def _extension(said: Json, maker: _Maker) -> Json | None:
+def _extension(message: Document, maker: _Maker) -> Json | None:
     """What the manifest has no field for. The addresses of thousands of recipients stay in the edXML part."""
-    rest: Json = without(said, DOCUMENT_FIELDS) or {}
-    if maker.remarks:
-        # What is said otherwise than it stands in the file is kept as it stands there.
-        rest = without(said, _without_altered(DOCUMENT_FIELDS)) or {}
+    # What is said otherwise than it stands in the file is kept as it stands there.
+    fields = _without_altered(DOCUMENT_FIELDS) if maker.remarks else DOCUMENT_FIELDS
+    rest: Json = overlaid(without(document_json(message), fields) or {}, absences(message))
     header = rest.get("MessageHeader", {})
     if len(encoded(rest)) > EXTENSION_LIMIT and "To" in header:
         del header["To"]

@@ -184,6 +184,19 @@ def without(found: Any, fields: Mapping[str, Any] | bool) -> Any:
     return {name: value for name, value in kept.items() if value is not None} or None
 
 
+def absences(message: Document) -> Json:
+    """What is not in a document and a manifest always says: no urgency is 0, no business is a new document."""
+    other, trace = message.header.other, message.trace
+    absent: Json = {}
+    if other is None or other.priority is None:
+        absent["MessageHeader"] = {"OtherInfo": None if other is None else {"Priority": None}}
+    if trace is None:
+        absent["TraceHeaderList"] = None
+    elif trace.business is None:
+        absent["TraceHeaderList"] = {"Bussiness": None}
+    return absent
+
+
 def only(found: Any, fields: Mapping[str, Any] | bool) -> Any:
     """The leaves of `found` that `fields` names: the other half of `without`."""
     if fields is True:
@@ -197,10 +210,20 @@ def only(found: Any, fields: Mapping[str, Any] | bool) -> Any:
 
 
 def together(one: Any, other: Any) -> Any:
-    """Two halves as one again. Where both say something, `other` is right."""
+    """Two halves as one again. Where both say something, `other` is right; null in `other` is: not there."""
+    return _there(overlaid(one, other))
+
+
+def overlaid(one: Any, other: Any) -> Any:
+    """`one` with everything that `other` says, its nulls included."""
     if isinstance(one, dict) and isinstance(other, dict):
-        both = {name: together(one[name], other[name]) if name in one else other[name] for name in other}
-        return one | both
+        return one | {name: overlaid(one[name], value) if name in one else value for name, value in other.items()}
     if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        return [together(mine, theirs) for mine, theirs in zip(one, other, strict=True)]
-    return one if other is None else other
+        return [overlaid(mine, theirs) for mine, theirs in zip(one, other, strict=True)]
+    return other
+
+
+def _there(found: Any) -> Any:
+    if isinstance(found, dict):
+        return {name: _there(value) for name, value in found.items() if value is not None}
+    return [_there(one) for one in found] if isinstance(found, list) else found

@@ -228,7 +228,8 @@ class _Reader:
             for child in element.children:
                 self._faults.error(Kind.STRAY, child.place, found=quoted(child.name), expected=_ONLY_DATA)
             return element.content
-        if not slot.required and _blank(element):
+        known = slot.shape.by_element
+        if not slot.required and _blank(element) and all(child.name in known for child in element.children):
             return None
         return self.record(element, slot.shape)
 
@@ -255,8 +256,8 @@ class _Reader:
 
 
 def _blank(element: Element) -> bool:
-    """Whether there is no text in it and in nothing below it."""
-    return not element.text and all(_blank(child) for child in element.children)
+    """Whether there is no text and no attribute in it and in nothing below it."""
+    return not element.text and not element.attributes and all(_blank(child) for child in element.children)
 
 
 def _further(element: Element) -> Further:

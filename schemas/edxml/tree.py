@@ -170,6 +170,7 @@ class _Builder:
         self._sunk = 0
         self._unpacked = 0
         self._files = 0
+        self._lines = 0
         self._parser = parser = expat.ParserCreate()
         parser.buffer_text = True
         parser.buffer_size = _CHUNK
@@ -189,6 +190,9 @@ class _Builder:
         view = memoryview(self._data)
         try:
             for at in range(0, size, _CHUNK):
+                self._lines += sum(self._data.count(end, at, at + _CHUNK) for end in (b"\n", b"\r"))
+                if self._lines > self._limits.lines:
+                    raise Stop(_too_many(self._here("lines"), self._limits.lines))
                 self._parser.Parse(view[at : at + _CHUNK], False)
                 self._check_bounds(min(at + _CHUNK, size))
             self._parser.Parse(b"", True)
@@ -292,11 +296,9 @@ class _Builder:
 
     def _text(self, text: str) -> None:
         if self._sink is not None:
-            if self._sink.wrong is None:
-                self._sink.feed(text)
-                if self._sink.wrong is not None:
-                    # The rest of the data is let pass, at expat's own speed.
-                    self._parser.CharacterDataHandler = None
+            if self._sink.wrong is None and not self._sink.feed(text):
+                # The rest of the data is let pass, at expat's own speed.
+                self._parser.CharacterDataHandler = None
             return
         if text.isspace():
             # Indentation. Expat hands over an element's text in one piece, unless it is long.
