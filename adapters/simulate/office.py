@@ -57,7 +57,8 @@ class Office:
         mind = random.Random(f"{self._seed}:{ref.id}:{recipient}")  # noqa: S311
         reason = mind.choice(REASONS) if mind.random() < self._answers.refuse else None
         async with delivery as letter:
-            await letter.parts[0].read() if letter.parts else None
+            for part in letter.parts[:1]:
+                await part.read()
             await asyncio.sleep(pace.uniform(*self._answers.clerk_seconds))
             if reason is not None:
                 raise Refuse(reason)

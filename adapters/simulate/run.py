@@ -25,6 +25,7 @@ from adapters.pace import Pace
 from adapters.settings import AgencySettings
 from adapters.simulate.office import Office
 from adapters.simulate.plan import Plan
+from schemas.problem import Problem
 from schemas.times import rfc3339
 
 log = logging.getLogger("lienthong.adapters")
@@ -171,6 +172,12 @@ def _signers(plan: Plan) -> dict[str, Signer]:
         for served in settings.served:
             if served.code in wanted and served.key_file is not None and served.certificate_file is not None:
                 found[served.code] = load_signer(served.code, served.key_file, served.certificate_file)
+    if unknown := sorted(wanted - found.keys()):
+        raise Problem(
+            found=f"a submission signed by {', '.join(unknown)}",
+            expected="an office of the plan, or one that an office serves with a key",
+            remedy="Add it to the plan's offices, or name another signer.",
+        )
     return found
 
 

@@ -124,6 +124,7 @@ async def die_at_every(exchange: StandIn, folder: Path, step: int) -> None:
             assert code == 0
         run.check()
         die_at += step
+    print(f"{crossings} boundaries")
     assert crossings > 20, "the program crosses more boundaries than that: are they still watched?"
 
 
