@@ -53,7 +53,7 @@ class Slot:
     limit: int | None = None
     # The element around all of them: Appendixes around every Appendix.
     inside: str | None = None
-    # A wrong value is only remarked: relays write it, not the sender.
+    # A wrong value is only remarked, and taken for none.
     lenient: bool = False
 
 
@@ -167,7 +167,8 @@ MESSAGE_HEADER: Final = Shape(
         _text("Subject", "subject", 500, required=True),
         _text("Content", "content", 500),
         _record("SignerInfo", "signer", SIGNER),
-        _value("DueDate", "due_date", DATE),
+        # Builders write 0001/01/01 for a deadline that nobody has set.
+        Slot(element="DueDate", field="due_date", value=DATE, lenient=True),
         _record("OtherInfo", "other", OTHER_INFO),
         Slot(element="ResponseFor", field="response_for", shape=RESPONSE_FOR, many=True),
         _value("SteeringType", "steering", number(0, 3)),

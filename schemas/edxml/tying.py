@@ -53,8 +53,8 @@ class Known:
         return mine and document_id == self.document_id
 
     def is_about(self, other: "Known") -> bool:
-        """Whether this asks for a change of `other`."""
-        return any(
+        """Whether this asks for a change of `other`. Never of itself, though a recall has the key of its document."""
+        return self.reference != other.reference and any(
             one.id == other.reference.id
             if isinstance(one, Reference)
             else other.key is not None and one.key_digest() == other.key.key_digest()

@@ -14,6 +14,9 @@ from schemas.edxml.faults import Text, same
 VIET_NAM: Final = timezone(timedelta(hours=7), "+07:00")
 """Asia/Ho_Chi_Minh."""
 
+YEARS: Final = range(2, 9999)
+"""A little less than Python has, so that every moment has its time in UTC too."""
+
 _DATE: Final = re.compile(r"(\d{4})/(\d{1,2})/(\d{1,2})", re.ASCII)
 _OTHER_DATES: Final = (
     re.compile(r"(?P<y>\d{4})/(?P<m>\d{1,2})/(?P<d>\d{1,2})[ T]\d{1,2}:\d{2}:\d{2}(?:\.\d+)?", re.ASCII),
@@ -53,6 +56,8 @@ def _read_date(text: str) -> Read | None:
 
 
 def _date(year: int, month: int, day: int, *, regular: bool) -> Read | None:
+    if year not in YEARS:
+        return None
     try:
         return Read(date(year, month, day), regular)
     except ValueError:
@@ -73,6 +78,11 @@ def _read_moment(text: str) -> Read | None:
     return Read(aware(read), False)
 
 
+def _read_moment_in_range(text: str) -> Read | None:
+    read = _read_moment(text)
+    return read if read is not None and read.value.year in YEARS else None
+
+
 def aware(moment: datetime) -> datetime:
     """A time of the format as an aware one: what has no zone is Vietnamese."""
     return moment.replace(tzinfo=VIET_NAM) if moment.tzinfo is None else moment
@@ -82,8 +92,8 @@ def naive(moment: datetime) -> datetime:
     """An aware time as the format has it: Vietnamese, whole seconds, no zone. Raises ValueError for a naive one."""
     if moment.tzinfo is None:
         raise ValueError("a time without an offset cannot be written: it would mean a different moment elsewhere")
-    in_range = min(max(moment, datetime(1, 1, 2, tzinfo=UTC)), datetime(9999, 12, 30, tzinfo=UTC))
-    return in_range.astimezone(VIET_NAM).replace(microsecond=0, tzinfo=None)
+    within = min(max(moment, datetime(YEARS.start, 1, 2, tzinfo=UTC)), datetime(YEARS.stop - 1, 12, 30, tzinfo=UTC))
+    return within.astimezone(VIET_NAM).replace(microsecond=0, tzinfo=None)
 
 
 def _write_date(value: date) -> str:
@@ -117,6 +127,6 @@ _BITS: Final = {"1": Read(True), "0": Read(False), "true": Read(True, False), "f
 TEXT: Final = Value(Text("a text", "văn bản"), Read, str, verbatim=True)
 TOKEN: Final = Value(Text("a value", "giá trị"), Read, str)
 DATE: Final = Value(same("yyyy/MM/dd"), _read_date, _write_date)
-MOMENT: Final = Value(same("yyyy/MM/dd HH:mm:ss"), _read_moment, _write_moment)
+MOMENT: Final = Value(same("yyyy/MM/dd HH:mm:ss"), _read_moment_in_range, _write_moment)
 FLAG: Final = Value(same("true / false"), lambda text: _FLAGS.get(text.lower()), lambda value: str(value).lower())
 BIT: Final = Value(same("0 / 1"), lambda text: _BITS.get(text.lower()), lambda value: str(int(value)))

@@ -28,8 +28,8 @@ CHARACTERS: Final = st.characters(
 TEXT: Final = st.text(CHARACTERS, max_size=12).map(lambda text: f"{text}." if text.isspace() or not text else text)
 TOKEN: Final = TEXT.map(lambda text: text.strip() or ".")
 NAME: Final = st.sampled_from(["Own", "Extra", "Xy"])
-DATE: Final = st.dates(date(1000, 1, 1), date(9999, 12, 30))
-MOMENT: Final = st.datetimes(datetime(1000, 1, 1), datetime(9999, 12, 30)).map(
+DATE: Final = st.dates(date(1000, 1, 1), date(9998, 12, 30))
+MOMENT: Final = st.datetimes(datetime(1000, 1, 1), datetime(9998, 12, 30)).map(
     lambda moment: moment.replace(microsecond=0, tzinfo=values.VIET_NAM)
 )
 

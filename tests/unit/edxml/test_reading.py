@@ -280,3 +280,17 @@ def test_a_status_that_names_no_document_is_refused() -> None:
 def test_a_status_is_told_from_a_document() -> None:
     assert isinstance(reading(status()).message, Status)
     assert isinstance(reading(document()).message, Document)
+
+
+def test_a_deadline_that_nobody_has_set_is_no_deadline() -> None:
+    xml = with_child(
+        document(), "<edXML:SteeringType>1</edXML:SteeringType>", "<edXML:DueDate>0001/01/01</edXML:DueDate>"
+    )
+    found = reading(xml)
+    assert found.good and [fault.kind for fault in found.faults] == [Kind.VALUE]
+    assert isinstance(found.message, Document) and found.message.header.due_date is None
+
+
+@pytest.mark.parametrize("moment", ["0001/01/01 00:00:00", "9999/12/31 23:59:59", "2026/03/02 25:00:00", "hôm nay"])
+def test_a_time_that_cannot_be_one_everywhere_is_refused(moment: str) -> None:
+    assert kinds(reading(changed(status(), "2026/03/02 16:00:00", moment))) == [Kind.VALUE]
