@@ -164,7 +164,6 @@ async def _refuse(
         | {
             "item": item.item,
             "concerns": reference(item.concerns.from_, item.concerns.id, item.concerns.digest),
-            "status": reference(status.opened.sender.code, status.opened.manifest.id, status.opened.digest),
         }
         for status, item in refused
     ]
@@ -187,8 +186,9 @@ async def _refuse(
     for (status, item), detail in zip(refused, details, strict=True):
         submitter = status.opened.submitter
         if submitter.has_mailbox:
-            concerns = reference(item.concerns.from_, item.concerns.id, item.concerns.digest)
-            told = notice_item("status-refused", concerns=concerns, at=now, error=item.refusal.code, detail=detail)
+            # What was sent is the status message, and notices are matched by what was sent; `detail` names the item.
+            sent = reference(status.opened.sender.code, status.opened.manifest.id, status.opened.digest)
+            told = notice_item("status-refused", concerns=sent, at=now, error=item.refusal.code, detail=detail)
             notices.add(submitter.id, submitter.code, told)
     hopeless = [(status, judgement) for status, judgement in judged if not judgement.entries]
     await insert_events(connection, [(_all_refused(status, judgement, now), None) for status, judgement in hopeless])

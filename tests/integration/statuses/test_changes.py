@@ -61,9 +61,9 @@ async def test_an_agreed_take_back_recalls_the_delivery_for_good(exchange: Excha
     row = await delivery(exchange, letter, province)
     assert (row["recalled"], row["closed_at"]) == (True, NOON.replace(minute=12))
     again = await report(exchange, ministry, item(letter, "13", 20, to=[province.code], reason="Gửi nhầm"))
-    told = await exchange.notice_about(ministry, "status-refused", digest=letter.digest)
+    told = await exchange.notice_about(ministry, "status-refused", digest=again.digest)
     assert told.error == "LT-STATUS-NOT-ALLOWED"
-    assert told.detail is not None and told.detail["status"]["digest"] == again.digest
+    assert told.detail is not None and told.detail["concerns"]["digest"] == letter.digest
 
 
 async def test_a_refused_take_back_leaves_the_document_in_force(exchange: Exchange) -> None:
@@ -83,8 +83,8 @@ async def test_a_recipient_cannot_ask_a_document_back(exchange: Exchange) -> Non
     ministry = await exchange.add("G01")
     province, other = await exchange.add("H1", "province"), await exchange.add("H2", "province")
     letter = await sent(exchange, ministry, province, other)
-    await report(exchange, province, item(letter, "13", 1, to=[other.code], reason="x"))
-    told = await exchange.notice_about(province, "status-refused", digest=letter.digest)
+    asking = await report(exchange, province, item(letter, "13", 1, to=[other.code], reason="x"))
+    told = await exchange.notice_about(province, "status-refused", digest=asking.digest)
     assert told.error == "LT-STATUS-NOT-ALLOWED"
     assert await exchange.value("SELECT count(*) FROM change_request") == 0
 
@@ -107,8 +107,8 @@ async def test_the_answer_to_a_recall_settles_it(exchange: Exchange, code: str, 
 async def test_an_answer_to_what_nobody_asked_is_refused(exchange: Exchange) -> None:
     ministry, province = await exchange.add("G01"), await exchange.add("H53", "province")
     letter = await sent(exchange, ministry, province)
-    await report(exchange, province, item(letter, "15", 5, answers=letter.reference()))
-    told = await exchange.notice_about(province, "status-refused", digest=letter.digest)
+    answer = await report(exchange, province, item(letter, "15", 5, answers=letter.reference()))
+    told = await exchange.notice_about(province, "status-refused", digest=answer.digest)
     assert told.error == "LT-STATUS-NOT-ALLOWED"
     assert not (await delivery(exchange, letter, province))["recalled"]
 

@@ -137,10 +137,13 @@ async def test_a_foreign_agencys_items_are_refused_one_by_one_and_named_to_it(ex
     )
     come = await forwarded(exchange, ministry, spoken)
     assert come.message.signed.digest == spoken.digest
-    refused = await exchange.notice_about(stranger, "status-refused", digest=for_province.digest)
-    assert (refused.error, refused.detail and refused.detail["item"]) == ("LT-STATUS-NOT-ALLOWED", 0)
-    second = await exchange.notice_about(stranger, "status-refused", digest=for_both.digest)
-    assert (second.error, second.detail and second.detail["item"]) == ("LT-STATUS-NOT-ALLOWED", 2)
+    await exchange.notice_about(stranger, "status-refused", digest=spoken.digest, count=2)
+    told = (await exchange.mailbox(stranger)).items("status-refused")
+    assert [(one.error, one.detail and one.detail["item"]) for one in told] == [
+        ("LT-STATUS-NOT-ALLOWED", 0),
+        ("LT-STATUS-NOT-ALLOWED", 2),
+    ]
+    assert [one.detail and one.detail["concerns"]["digest"] for one in told] == [for_province.digest, for_both.digest]
     assert (await delivery(exchange, for_province, province))["processing"] == Processing.DISPATCHED
     assert (await delivery(exchange, for_both, province))["processing"] == Processing.DISPATCHED
     assert (await delivery(exchange, for_both, stranger))["processing"] == Processing.ARRIVED
@@ -156,7 +159,7 @@ async def test_a_status_about_a_document_never_accepted_is_refused_and_may_come_
     ministry, province = await exchange.add("G01"), await exchange.add("H53", "province")
     letter = exchange.letter(ministry, [province])
     spoken = await report(exchange, province, item(letter, "01", 1))
-    refused = await exchange.notice_about(province, "status-refused", digest=letter.digest)
+    refused = await exchange.notice_about(province, "status-refused", digest=spoken.digest)
     assert refused.error == "LT-CONCERNS-UNKNOWN"
     assert await exchange.value("SELECT count(*) FROM status_message") == 0
     await exchange.send(letter, ministry)
@@ -170,8 +173,8 @@ async def test_a_status_about_other_bytes_is_refused_with_the_digest_that_was_ac
     ministry, province = await exchange.add("G01"), await exchange.add("H53", "province")
     letter = await sent(exchange, ministry, province)
     other = letter.reference() | {"digest": "0" * 64}
-    await report(exchange, province, item(other, "01", 1))
-    refused = await exchange.notice_about(province, "status-refused", digest="0" * 64)
+    spoken = await report(exchange, province, item(other, "01", 1))
+    refused = await exchange.notice_about(province, "status-refused", digest=spoken.digest)
     assert refused.error == "LT-CONCERNS-DIGEST"
     assert refused.detail is not None and refused.detail["expected"] == letter.digest
 
