@@ -42,6 +42,8 @@ class QueueInfo:
     name: str
     type: str
     messages: int
+    counted: bool
+    """False for some seconds after the server has started: `messages` is 0 then, and means nothing."""
     unacknowledged: int
     consumers: int
 
@@ -213,6 +215,7 @@ def _queue_info(found: Mapping[str, Any]) -> QueueInfo:
         name=found["name"],
         type=found.get("type") or found.get("arguments", {}).get("x-queue-type") or "classic",
         messages=found.get("messages", 0),
+        counted="messages" in found,
         unacknowledged=found.get("messages_unacknowledged", 0),
         consumers=max(found.get("consumers", 0), len(found.get("consumer_details", ()))),
     )

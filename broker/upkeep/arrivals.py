@@ -94,22 +94,26 @@ class WatchArrivals:
         empty = [owner_id for owner_id, count in messages.items() if count == 0]
         now = datetime.now(UTC)
         sent = 0
+        told: set[AgencyId] = set()
         after = (0, 0)
         while rows := await self._pool.fetch(
             AGAIN["of_mailboxes"], empty, now - min(self._patience.pauses), *after, PAGE, now
         ):
             chosen = [row for row in rows if self._step(row, 0, now) is Step.SEND_AGAIN]
             if chosen:
-                sent += await self._send(lease, directory, chosen, now)
+                sent += await self._send(lease, directory, chosen, now, told)
             after = (rows[-1]["document_id"], rows[-1]["recipient_id"])
         return sent
 
-    async def _send(self, lease: Lease, directory: Directory, rows: Sequence[Record], now: datetime) -> int:
+    async def _send(
+        self, lease: Lease, directory: Directory, rows: Sequence[Record], now: datetime, told: set[AgencyId]
+    ) -> int:
         async with lease.writing() as connection:
             ids = await enqueue(connection, [OpenDelivery.of(row) for row in rows], directory)
-            # Only with the first further copy: the adapter has been told, however often it has to be sent again.
-            first = {AgencyId(row["owner_id"]) for row in rows if row["sends"] == 1}
+            # Only with the first further copy, and once in a round: each time the adapter asks for a replay of all.
+            first = {AgencyId(row["owner_id"]) for row in rows if row["sends"] == 1} - told
             ids += await self._tell_lost(connection, [directory.by_id(owner_id) for owner_id in sorted(first)], now)
+        told |= first
         await self._sender.send_rows(lease, ids)
         log.info("keeper.sent_again", deliveries=len(rows), mailboxes=len({row["owner_id"] for row in rows}))
         return len(rows)

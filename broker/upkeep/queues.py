@@ -17,8 +17,11 @@ from schemas.wire import MAILBOX_PREFIX
 class Mailboxes(Protocol):
     """What the keeper needs of the server."""
 
-    async def waiting(self) -> Mapping[str, int]:
-        """Messages in each mailbox that exists, delivered and unacknowledged ones included, by its owner's code."""
+    async def waiting(self) -> Mapping[str, int | None]:
+        """Messages in each mailbox that exists, delivered and unacknowledged ones included, by its owner's code.
+
+        None for one that the server has not counted yet: for some seconds after it starts, that is every mailbox.
+        """
         ...
 
     async def make(self, owners: Sequence[Agency]) -> None:
@@ -33,9 +36,9 @@ class ServerMailboxes:
         self._management = management
         self._settings = settings
 
-    async def waiting(self) -> Mapping[str, int]:
+    async def waiting(self) -> Mapping[str, int | None]:
         return {
-            queue.name.removeprefix(MAILBOX_PREFIX): queue.messages
+            queue.name.removeprefix(MAILBOX_PREFIX): queue.messages if queue.counted else None
             for queue in await self._management.queues()
             if queue.name.startswith(MAILBOX_PREFIX)
         }

@@ -47,7 +47,10 @@ class Silent:
 
 
 def next_step(silent: Silent, *, mailbox_messages: int | None, now: datetime, patience: Patience) -> Step:
-    """What to do about `silent`, whose mailbox holds that many messages (None: there is no such queue at present)."""
+    """What to do about `silent`, whose mailbox holds that many messages.
+
+    None: there is no such queue at present, or the server has not counted what is in it.
+    """
     if now < silent.due_arrival or mailbox_messages is None:
         return Step.WAIT
     overdue = Step.WAIT if silent.overdue else Step.CALL_OVERDUE
