@@ -208,6 +208,12 @@ class EdxmlRefusal(Refusal):
         self.faults = tuple(faults)
         return self
 
+    def diagnostics(self) -> str:
+        """The first error in both languages, a line each."""
+        entry = CATALOGUE["LT-EDXML"]
+        first = self.faults[0]
+        return f"LT-EDXML: {first.en} {entry.remedy_en}\n{first.vi} {entry.remedy_vi}"
+
     def detail(self) -> dict[str, object]:
         entry = CATALOGUE["LT-EDXML"]
         first = self.faults[0]

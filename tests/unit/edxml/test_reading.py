@@ -263,6 +263,8 @@ def test_a_refusal_tells_the_first_error_in_both_languages() -> None:
     assert "OtherInfo/Priority" in str(detail["field"]) and "line" in str(detail["field"])
     assert "0-4" in str(detail["expected"])
     assert str(detail["vi"]).startswith("Dòng ")
+    english, vietnamese = str(refused.value).splitlines()
+    assert english.startswith("LT-EDXML: Line ") and vietnamese.startswith("Dòng ")
 
 
 def test_what_is_found_cannot_act_on_a_terminal() -> None:
