@@ -107,7 +107,8 @@ def up(root: Path, *, tell: Tell = lambda _: None) -> Endpoints:
         if not amqp_given:
             server = _required(record.rabbitmq)
             ours["amqp_url"], ours["management_url"] = rabbitmq.amqp_url(server), rabbitmq.management_url(server)
-        write(root, replace(record, endpoints=ours))
+        # What runs here and was not asked for this time (somebody else's was named) stays known to other commands.
+        write(root, replace(record, endpoints=record.endpoints | ours))
         management_given = os.environ.get("LIENTHONG_MANAGEMENT_URL")
         return Endpoints(
             amqp_url=amqp_given or ours["amqp_url"],

@@ -18,7 +18,7 @@ import pytest
 from broker.services import Endpoints, down, erase, rabbitmq, status, up
 from broker.services.postgresql import running_cluster
 from broker.services.processes import owned_by
-from broker.services.record import FILE, free_ports, read
+from broker.services.record import FILE, Record, free_ports, read, write
 from schemas.problem import Problem
 
 pytestmark = pytest.mark.timeout(300)
@@ -94,6 +94,16 @@ def test_servers_in_the_environment_are_used_and_left_alone(root: Path, monkeypa
     assert "rabbit.example" not in (root / FILE).read_text(), "what is not ours is not remembered"
     assert [server.source for server in status(root).servers] == ["environment", "environment"]
     assert not down(root)
+
+
+def test_naming_other_servers_once_does_not_make_ours_forgotten(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remembered = {"amqp_url": "amqp://a@127.0.0.1:1/x", "management_url": "http://a@127.0.0.1:2", "database_url": "d"}
+    root.mkdir(parents=True)
+    write(root, Record(endpoints=remembered))
+    monkeypatch.setenv("LIENTHONG_AMQP_URL", "amqp://b@127.0.0.1:3/y")
+    monkeypatch.setenv("LIENTHONG_DATABASE_URL", "postgresql://b@127.0.0.1:4/y")
+    assert up(root).amqp_url == "amqp://b@127.0.0.1:3/y"
+    assert read(root).endpoints == remembered
 
 
 async def leave_something(endpoints: Endpoints) -> None:
