@@ -17,6 +17,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
+import aio_pika
+import aio_pika.exceptions
 import asyncpg
 
 from broker.amqp.management import Management, virtual_host_of
@@ -164,7 +166,11 @@ async def open_work(record: Record, offices: Offices, sent: Sequence[Sending]) -
         "facts reported and not recorded": len(held.reported) - row["facts"],
         "facts recorded and not heard of": row["facts"] - len(held.heard),
     }
-    return [f"{count} {what}" for what, count in open_.items() if count]
+    found = [f"{count} {what}" for what, count in open_.items() if count]
+    if not found:
+        waiting = await messages_waiting(offices.settings)
+        found = [f"{count} messages in {queue}" for queue, count in waiting.items() if queue != wire.DEAD]
+    return found
 
 
 async def disagreements(record: Record, offices: Offices, sent: Sequence[Sending]) -> list[str]:
@@ -225,7 +231,8 @@ async def disagreements(record: Record, offices: Offices, sent: Sequence[Sending
             found.append(f"{count} {what}")
     if held.to_send or held.unfinished or held.aside:
         found.append(f"offices: {held.to_send} to send, {held.unfinished} unfinished, aside {dict(held.aside)}")
-    return found + await _messages_left(offices.settings)
+    waiting = await messages_waiting(offices.settings)
+    return found + [f"{count} messages are left in {queue}" for queue, count in waiting.items()]
 
 
 async def _statuses(record: Record, held: Memory) -> list[str]:
@@ -242,15 +249,16 @@ async def _statuses(record: Record, held: Memory) -> list[str]:
     ]
 
 
-async def _messages_left(settings: Settings) -> list[str]:
-    """Messages in any queue at all. The server's counts are some seconds old, so they get time to become empty."""
-    deadline = monotonic() + 60
+async def messages_waiting(settings: Settings) -> dict[str, int]:
+    """Messages that nobody holds, by queue, as the queues themselves say at this moment."""
     while True:
-        with suppress(Problem):
+        with suppress(Problem, OSError, aio_pika.exceptions.AMQPError):
             async with Management(settings.management_url, vhost=virtual_host_of(settings.amqp_url)) as management:
-                left = {queue.name: queue.messages for queue in await management.queues() if queue.messages}
-            if not left or wire.DEAD in left or monotonic() > deadline:
-                return [f"{count} messages are left in {name}" for name, count in left.items()]
+                names = [queue.name for queue in await management.queues()]
+            async with await aio_pika.connect(settings.amqp_url) as connection:
+                channel = await connection.channel()
+                queues = [await channel.declare_queue(name, passive=True) for name in names]
+            return {q.name: q.declaration_result.message_count for q in queues if q.declaration_result.message_count}
         await asyncio.sleep(0.5)
 
 

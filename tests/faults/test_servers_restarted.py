@@ -6,8 +6,12 @@ import asyncio
 import random
 import signal
 
+import aio_pika
 import pytest
 
+from broker.amqp.management import Management, virtual_host_of
+from broker.upkeep.queues import ServerMailboxes
+from schemas.wire import mailbox
 from tests.faults.offices import letters, settle
 from tests.faults.running import Exchange
 from tests.faults.servers import Servers
@@ -47,3 +51,38 @@ async def test_servers_restarted_under_load_cost_time_and_nothing_else(
         print(exchange.figures)
     finally:
         await exchange.close()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGKILL])
+async def test_a_full_mailbox_is_never_taken_for_an_empty_one_while_the_server_comes_back(
+    own_servers: Servers, own_installation: Installation, sign: signal.Signals
+) -> None:
+    """Silent recipients get their documents again only if their mailbox is known to be empty (design §4)."""
+    offices = await settle(own_installation)
+    settings = offices.settings
+    owners = [office.code for office in offices.connected()]
+    async with await aio_pika.connect(settings.amqp_url) as connection:
+        channel = await connection.channel()
+        for code in owners:
+            message = aio_pika.Message(b"a document", delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
+            await channel.default_exchange.publish(message, mailbox(code))
+
+    seen: list[dict[str, int | None]] = []
+
+    async def all_counted() -> bool:
+        async with Management(settings.management_url, vhost=virtual_host_of(settings.amqp_url)) as management:
+            counts = dict(await ServerMailboxes(management, settings).waiting())
+        seen.append(counts)
+        return counts == dict.fromkeys(owners, 1)
+
+    async with asyncio.timeout(120):
+        while not await all_counted():
+            await asyncio.sleep(0.1)
+    seen.clear()
+    await asyncio.to_thread(own_servers.end_rabbitmq, sign)
+    async with asyncio.timeout(120):
+        while not await all_counted():
+            await asyncio.sleep(0.1)
+    assert all(count in (None, 1) for counts in seen for count in counts.values())
