@@ -14,6 +14,9 @@ from schemas.states import StatusCode
 _NO_AGENCY: Final = "null"
 """What a relay writes when it does not know itself."""
 
+_CODE_LIMIT: Final = 255
+"""Characters; the regulation has 35, which is only remarked."""
+
 _WITH_REASON: Final = (StatusCode.REFUSED, StatusCode.TAKE_BACK, StatusCode.CHANGE_REFUSED)
 
 
@@ -54,6 +57,7 @@ def check_status(message: Status, faults: Faults) -> None:
     header = message.header
     _agency(header.from_.organ_id if header.from_ else None, place_in(header.from_, "OrganId"), faults)
     if (about := header.response_for) is not None:
+        _agency(about.organ_id, place_in(about, "OrganId"), faults)
         if not about.organ_id:
             faults.error(Kind.MISSING, place_in(about, "OrganId"), found=NOTHING, expected=same("<OrganId>"))
         if not about.code and not about.document_id:
@@ -82,7 +86,8 @@ def _addressees(message: Document, faults: Faults) -> None:
 
 
 def _agency(code: str | None, place: Place, faults: Faults) -> None:
-    if code is not None and code.lower() == _NO_AGENCY:
+    """Codes are opaque, but one line of text; what a manifest's `to` does not take can address nobody."""
+    if code is not None and (code.lower() == _NO_AGENCY or not code.isprintable() or len(code) > _CODE_LIMIT):
         faults.error(Kind.VALUE, place, found=quoted(code), expected=Text("an agency code", "mã định danh cơ quan"))
 
 

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 from xml.parsers import expat
 
+from schemas.edxml.breaches import too_deep, too_large, too_many, wrong_encoding
 from schemas.edxml.content import Encoded, Sink
 from schemas.edxml.faults import EdxmlFault, Faults, Kind, Place, Stop, Text, quoted, same
 from schemas.edxml.limits import Limits
@@ -184,15 +185,15 @@ class _Builder:
     def run(self) -> None:
         size = len(self._data)
         if size > self._limits.file:
-            raise Stop(_too_large(Place(1, 1, "file"), size, self._limits.file))
+            raise Stop(too_large(Place(1, 1, "file"), size, self._limits.file))
         if self._data.startswith(_UTF_16_MARKS):
-            raise Stop(_encoding("UTF-16"))
+            raise Stop(wrong_encoding("UTF-16"))
         view = memoryview(self._data)
         try:
             for at in range(0, size, _CHUNK):
                 self._lines += sum(self._data.count(end, at, at + _CHUNK) for end in (b"\n", b"\r"))
                 if self._lines > self._limits.lines:
-                    raise Stop(_too_many(self._here("lines"), self._limits.lines))
+                    raise Stop(too_many(self._here("lines"), self._limits.lines))
                 self._parser.Parse(view[at : at + _CHUNK], False)
                 self._check_bounds(min(at + _CHUNK, size))
             self._parser.Parse(b"", True)
@@ -203,14 +204,14 @@ class _Builder:
     def _check_bounds(self, fed: int) -> None:
         begun = self._parser.CurrentByteIndex
         if fed - begun > self._limits.token:
-            raise Stop(_too_large(self._here("a tag, comment or attribute"), fed - begun, self._limits.token))
+            raise Stop(too_large(self._here("a tag, comment or attribute"), fed - begun, self._limits.token))
         inside = self._sunk + (begun - self._sink_start if self._sink else 0)
         if begun - inside > self._limits.markup:
-            raise Stop(_too_large(self._here("everything but attachments"), begun - inside, self._limits.markup))
+            raise Stop(too_large(self._here("everything but attachments"), begun - inside, self._limits.markup))
 
     def _declaration(self, version: str, encoding: str | None, standalone: int) -> None:
         if encoding is not None and encoding.lower() not in _UTF_8:
-            raise Stop(_encoding(encoding))
+            raise Stop(wrong_encoding(encoding))
 
     def _doctype(self, name: str, *rest: object) -> None:
         raise Stop(
@@ -226,9 +227,9 @@ class _Builder:
         line, column = self._parser.CurrentLineNumber, self._parser.CurrentColumnNumber + 1
         self._things += 1 + len(attributes)
         if self._things > self._limits.elements:
-            raise Stop(_too_many(Place(line, column, name), self._limits.elements))
+            raise Stop(too_many(Place(line, column, name), self._limits.elements))
         if len(self._open) >= self._limits.depth:
-            raise Stop(_too_deep(Place(line, column, name), self._limits.depth))
+            raise Stop(too_deep(Place(line, column, name), self._limits.depth))
         outside = self._scope
         plain = self._declare(attributes, Place(line, column, name))
         # Names repeat: one string for all of them.
@@ -251,7 +252,7 @@ class _Builder:
         if local == DATA_ELEMENT and self._sink is None:
             self._files += 1
             if self._files > self._limits.attachments:
-                raise Stop(_too_many(element.place, self._limits.attachments))
+                raise Stop(too_many(element.place, self._limits.attachments))
             self._sink, self._sink_element = Sink(self._limits), element
             self._sink_start = self._parser.CurrentByteIndex
 
@@ -264,7 +265,7 @@ class _Builder:
             return attributes
         self._scope = self._scope | declared
         if len(self._scope) > PREFIXES:
-            raise Stop(_too_many(place, PREFIXES))
+            raise Stop(too_many(place, PREFIXES))
         return {name: value for name, value in attributes.items() if name != "xmlns" and not name.startswith("xmlns:")}
 
     def _tell_undeclared(self, element: Element, name: str, prefix: str) -> None:
@@ -292,7 +293,7 @@ class _Builder:
             self._sink = self._sink_element = None
             self._parser.CharacterDataHandler = self._text
             if self._unpacked > self._limits.unpacked_total:
-                raise Stop(_too_large(element.place, self._unpacked, self._limits.unpacked_total))
+                raise Stop(too_large(element.place, self._unpacked, self._limits.unpacked_total))
 
     def _text(self, text: str) -> None:
         if self._sink is not None:
@@ -307,7 +308,7 @@ class _Builder:
         inside.pieces.append(text)
         inside.length += len(text)
         if inside.length > self._limits.text:
-            raise Stop(_too_large(inside.element.place, inside.length, self._limits.text))
+            raise Stop(too_large(inside.element.place, inside.length, self._limits.text))
 
     def _instruction(self, target: str, data: str) -> None:
         if target == CARRIED and not self._open and self.tree.root is not None:
@@ -329,39 +330,3 @@ class _Builder:
             found=_SYNTAX.get(error.code, same(words)),
             expected=_WELL_FORMED,
         )
-
-
-def _too_large(place: Place, size: int, limit: int) -> EdxmlFault:
-    return EdxmlFault(
-        kind=Kind.TOO_LARGE,
-        place=place,
-        found=Text(f"{size} bytes or more", f"từ {size} byte trở lên"),
-        expected=Text(f"at most {limit} bytes", f"tối đa {limit} byte"),
-    )
-
-
-def _too_many(place: Place, limit: int) -> EdxmlFault:
-    return EdxmlFault(
-        kind=Kind.TOO_LARGE,
-        place=place,
-        found=Text(f"more than {limit}", f"nhiều hơn {limit}"),
-        expected=Text(f"at most {limit} of them", f"tối đa {limit}"),
-    )
-
-
-def _too_deep(place: Place, limit: int) -> EdxmlFault:
-    return EdxmlFault(
-        kind=Kind.TOO_DEEP,
-        place=place,
-        found=Text(f"more than {limit} levels", f"hơn {limit} cấp"),
-        expected=Text(f"at most {limit} levels", f"tối đa {limit} cấp"),
-    )
-
-
-def _encoding(name: str) -> EdxmlFault:
-    return EdxmlFault(
-        kind=Kind.ENCODING,
-        place=Place(1, 1, "file"),
-        found=quoted(name),
-        expected=Text("UTF-8, in the declaration and in the bytes", "UTF-8, cả trong khai báo lẫn dữ liệu"),
-    )

@@ -27,6 +27,9 @@ CHARACTERS: Final = st.characters(
 )
 TEXT: Final = st.text(CHARACTERS, max_size=12).map(lambda text: f"{text}." if text.isspace() or not text else text)
 TOKEN: Final = TEXT.map(lambda text: text.strip() or ".")
+AGENCY: Final = TOKEN.map(lambda text: "".join(sign for sign in text if sign.isprintable()).strip() or ".").filter(
+    lambda text: text.lower() != "null"
+)
 NAME: Final = st.sampled_from(["Own", "Extra", "Xy"])
 DATE: Final = st.dates(date(1000, 1, 1), date(9998, 12, 30))
 MOMENT: Final = st.datetimes(datetime(1000, 1, 1), datetime(9998, 12, 30)).map(
@@ -61,8 +64,9 @@ def record(shape: Shape[Record], **given: st.SearchStrategy[Any]) -> st.SearchSt
         fields[slot.field] = given.pop(slot.field) if slot.field in given else _slot(slot)
     for _, field in shape.attributes:
         fields[field] = st.none() | TOKEN
-    made = st.builds(shape.record, **fields, further=st.lists(FURTHER, max_size=1).map(tuple), **given)
-    return made if shape.record is not Organization else made.filter(lambda one: one.organ_id.lower() != "null")
+    if shape.record is Organization:
+        fields["organ_id"] = AGENCY
+    return st.builds(shape.record, **fields, further=st.lists(FURTHER, max_size=1).map(tuple), **given)
 
 
 def _slot(slot: Slot) -> st.SearchStrategy[Any]:
@@ -89,7 +93,7 @@ BUSINESS: Final = record(
 )
 TRACES: Final = st.none() | record(shapes.TRACE, business=st.none() | BUSINESS)
 FILES: Final = st.lists(st.tuples(TEXT, st.binary(min_size=1, max_size=200), st.booleans()), max_size=3)
-RESPONSES: Final = record(shapes.RESPONSE_FOR, organ_id=TOKEN, code=TOKEN)
+RESPONSES: Final = record(shapes.RESPONSE_FOR, organ_id=AGENCY, code=TOKEN)
 
 
 def _document(header: MessageHeader, trace: Trace | None, files: list[tuple[str, bytes, bool]]) -> Document:

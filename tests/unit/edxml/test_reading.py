@@ -165,6 +165,7 @@ WRONG = [
     ("<edXML:PromulgationDate>2026/03/02", "<edXML:PromulgationDate>2026/02/30", Kind.VALUE, "PromulgationDate"),
     ("<edXML:OrganId>H30.7", "<edXML:OrganId>000.00.00.H12", Kind.DUPLICATE, "To[2]/OrganId"),
     ("<edXML:OrganId>000.00.00.G05", "<edXML:OrganId>null", Kind.VALUE, "From/OrganId"),
+    ("<edXML:OrganId>H30.7", "<edXML:OrganId>H30\n7", Kind.VALUE, "To[2]/OrganId"),
     ("<edXML:SteeringType>1", "<edXML:SteeringType>1</edXML:SteeringType><edXML:SteeringType>1", Kind.REPEATED, "]"),
     ("<edXML:BussinessDocType>0", "<edXML:BussinessDocType>7", Kind.VALUE, "Bussiness/BussinessDocType"),
     ("<edXML:BussinessDocType>0", "<edXML:BussinessDocType>3", Kind.MISSING, "Bussiness/ReplacementInfoList"),
