@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Self
 
 
@@ -97,5 +98,7 @@ def trust_at(
     return Finding.good(f"valid from {_text(not_before)} to {_text(not_after)}, not revoked")
 
 
+# Every message of a signer names the same two ends of his certificate's validity.
+@lru_cache(maxsize=8192)
 def _text(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -326,7 +326,7 @@ class Reception:
             resolution = resolve(manifest.to, sender=opened.sender, directory=directory, partial=manifest.partial)
         if before is not None:
             raise _Conflict(authentic, before, now)
-        natural_key = _natural_key(manifest)
+        natural_key = facts.own_keys[opened.digest]
         earlier = with_key.get(natural_key) if natural_key is not None and manifest.action == "new" else None
         return accept(
             authentic,
@@ -373,7 +373,10 @@ class _Facts:
 
     content: dict[tuple[str, int, int], KnownContent]
     earlier: EarlierDocuments
+    own_keys: dict[str, bytes | None]
+    """The natural key of each message, by its digest."""
     natural_keys: dict[bytes, UUID]
+    """The earliest accepted document of each of those keys, if there is one."""
 
     def content_for(self, opened: Document) -> dict[str, KnownContent]:
         """What is known of content, as this sender and submitter may see it."""
@@ -389,10 +392,13 @@ async def _facts(connection: Connection, authentic: Sequence[Authentic[DocumentM
         for _, part in outside(one.manifest.parts, one.message.content)
     ]
     changes = [one.manifest for one in opened if one.manifest.action in CHANGES]
-    keys = [key for one in opened if one.manifest.action == "new" and (key := _natural_key(one.manifest)) is not None]
+    own_keys = {one.digest: _natural_key(one.manifest) for one in opened}
+    new_ones = {one.digest for one in opened if one.manifest.action == "new"}
+    keys = [key for digest, key in own_keys.items() if key is not None and digest in new_ones]
     return _Facts(
         content=await known_content(connection, list(dict.fromkeys(wanted))),
         earlier=await earlier_documents(connection, changes),
+        own_keys=own_keys,
         natural_keys=await known_natural_keys(connection, keys),
     )
 
