@@ -42,7 +42,10 @@ from tests.bench.throughput import Progress, Run, measure
 OUTPUT = REPOSITORY / "build" / "bench.json"
 QUIET_LOAD = 0.7
 """Load average above which figures of this machine say little."""
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
 PACE = 100.0
+"""Documents a second for the latency."""
 PACED_SECONDS = 20
 
 
@@ -212,6 +215,8 @@ def main(arguments: Sequence[str]) -> int:
     except Problem as problem:
         print(problem.diagnostics(), file=sys.stderr)
         return problem.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
     show(figures, console)
     write(figures, options.output)
     console.print(f"Everything is in {options.output}.")

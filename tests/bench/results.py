@@ -64,16 +64,14 @@ def by_contender(runs: Sequence[Run]) -> dict[str, list[Run]]:
 def ratios(runs: Sequence[Run]) -> list[Ratios]:
     """Lienthong's ratios to whoever else ran."""
     grouped = by_contender(runs)
-    ours = [run.rate for run in grouped.get(LIENTHONG, [])]
-    return [
-        Ratios(
-            against=other,
-            spread=spread([our / their.rate for our, their in zip(ours, grouped[other], strict=True)]),
-            goal=goal,
-        )
-        for other, goal in ((CEILING, CEILING_SHARE), (FASTSTREAM, FASTSTREAM_TIMES))
-        if ours and other in grouped
-    ]
+    compared: list[Ratios] = []
+    for other, goal in ((CEILING, CEILING_SHARE), (FASTSTREAM, FASTSTREAM_TIMES)):
+        rounds = zip(grouped.get(LIENTHONG, ()), grouped.get(other, ()), strict=False)
+        # A run that came to nothing is a fault of its own, and no rate to compare with.
+        found = [ours.rate / theirs.rate for ours, theirs in rounds if theirs.rate]
+        if found:
+            compared.append(Ratios(against=other, spread=spread(found), goal=goal))
+    return compared
 
 
 def missed_goals(runs: Sequence[Run]) -> list[str]:

@@ -46,31 +46,50 @@ class Run:
     """Documents a second."""
     peak_mib: float
     cpu_us: float
-    """Processor time of the contender's own process, in microseconds a document."""
+    """Processor time of the contender's own process, in microseconds a document, without its start."""
     faults: tuple[str, ...]
     """What was not as it must be; empty if all is well."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """How many copies lay in the mailboxes, and when."""
+    """How many copies lay in the mailboxes, when, and what the contender had worked by then."""
 
     at: float
     copies: int
+    cpu: float
+    """Processor time of the contender's process, in seconds."""
 
 
-def rate_of(samples: Sequence[Sample], total: int) -> float:
-    """Copies a second between `FROM` and `UNTIL` of `total`, interpolated between the samples around both."""
-    start, end = _moment(samples, FROM * total), _moment(samples, UNTIL * total)
-    return (UNTIL - FROM) * total / (end - start)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Steady:
+    """What was seen between `FROM` and `UNTIL` of the work."""
+
+    rate: float
+    """Copies a second."""
+    cpu: float
+    """Seconds of processor time for each copy."""
 
 
-def _moment(samples: Sequence[Sample], copies: float) -> float:
+def steady(samples: Sequence[Sample], total: int) -> Steady | None:
+    """What happened between `FROM` and `UNTIL` of `total` copies, interpolated between the samples around both.
+
+    None if so many copies never came.
+    """
+    start, end = _reaching(samples, FROM * total), _reaching(samples, UNTIL * total)
+    if start is None or end is None:
+        return None
+    copies = (UNTIL - FROM) * total
+    return Steady(rate=copies / (end[0] - start[0]), cpu=(end[1] - start[1]) / copies)
+
+
+def _reaching(samples: Sequence[Sample], copies: float) -> tuple[float, float] | None:
+    """(moment, processor time) at which so many copies lay there."""
     for before, after in pairwise(samples):
         if before.copies <= copies < after.copies:
             share = (copies - before.copies) / (after.copies - before.copies)
-            return before.at + share * (after.at - before.at)
-    raise ValueError(f"{copies:g} copies were never reached")
+            return before.at + share * (after.at - before.at), before.cpu + share * (after.cpu - before.cpu)
+    return None
 
 
 async def measure(
@@ -88,11 +107,12 @@ async def measure(
                 await wait_until_recorded(ground)
             spent = contender.spent()
         faults = await check(name, ground, documents)
+    seen = steady(samples, COPIES * len(documents)) or Steady(rate=0.0, cpu=0.0)
     return Run(
         contender=name,
-        rate=rate_of(samples, COPIES * len(documents)) / COPIES,
+        rate=seen.rate / COPIES,
         peak_mib=spent.peak_mib,
-        cpu_us=spent.cpu_seconds / len(documents) * 1e6,
+        cpu_us=seen.cpu * COPIES * 1e6,
         faults=tuple(faults),
     )
 
@@ -100,7 +120,7 @@ async def measure(
 async def watch(ground: Ground, contender: Contender, total: int, progress: Progress) -> list[Sample]:
     """Count until all copies are there."""
     codes = [office.code for office in ground.registry.country.recipients]
-    samples = [Sample(perf_counter(), 0)]
+    samples = [Sample(perf_counter(), 0, 0.0)]
     grown = samples[0].at
     while samples[-1].copies < total:
         await asyncio.sleep(SAMPLED_EVERY)
@@ -108,7 +128,7 @@ async def watch(ground: Ground, contender: Contender, total: int, progress: Prog
         copies = sum((await ground.depths(codes)).values())
         now = perf_counter()
         if copies > samples[-1].copies:
-            samples.append(Sample((before + now) / 2, copies))
+            samples.append(Sample((before + now) / 2, copies, contender.spent().cpu_seconds))
             grown = now
         progress(contender.name, copies // COPIES, total // COPIES)
         contender.check()
