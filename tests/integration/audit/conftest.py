@@ -1,0 +1,3 @@
+"""A running exchange for the questions of auditors."""
+
+from tests.kit.fixtures import exchange as exchange
