@@ -25,7 +25,7 @@ from broker.directory.snapshot import Agency
 from broker.settings import Settings
 from schemas.problem import Problem
 
-QUIET_SECONDS = 4.0
+QUIET_SECONDS = 3.0
 """The simulation ends when everything is sent and nothing has happened for so long."""
 LINE_LIMIT = 64 * 1024 * 1024
 """Bytes of the longest line: an office's inventory after many runs."""
@@ -73,7 +73,7 @@ def simulation_plan(
             "broker_certificate_file": str(settings.certificate_file.resolve()),
             "content_dir": str(settings.content_dir.resolve()),
         },
-        "answers": {"refuse": 0.03, "processing": 0.6, "completed": 0.4, "clerk_seconds": [0.2, 2.0]},
+        "answers": {"refuse": 0.03, "processing": 0.35, "completed": 0.5, "clerk_seconds": [0.3, 2.0]},
         "offices": [
             _office(agency, offices.files(agency))
             | {"served": [_identity(one, offices.files(one)) for one in served[agency.code].values()]}
