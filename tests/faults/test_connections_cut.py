@@ -11,7 +11,7 @@ from broker.amqp.management import virtual_host_of
 from tests.faults.offices import letters, settle
 from tests.faults.running import Exchange
 from tests.faults.servers import cut_connections
-from tests.kit.installation import Installation
+from tests.kit.installation import Installation, wait_until
 
 SEED = 20251122
 CUTS = 10
@@ -37,7 +37,12 @@ async def test_cut_connections_cost_no_document_and_no_attempt(installation: Ins
                 " WHERE datname = current_database() AND pid <> pg_backend_pid() AND random() < 0.7"
             )
             await asyncio.sleep(moments.uniform(0.05, 0.5))
-        assert await asyncio.to_thread(cut_connections, installation.management_url, vhost) > 2
+        # The server's list of connections is some seconds behind.
+        await asyncio.to_thread(
+            wait_until,
+            lambda: cut_connections(installation.management_url, vhost) > 2,
+            what="the server to know of its connections",
+        )
         await exchange.come_to_rest()
         await exchange.check()
         assert await exchange.record.value("SELECT count(*) FROM rejection") == 0
