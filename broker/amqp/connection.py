@@ -293,7 +293,7 @@ class Link:
             except LOST as error:
                 self._last_error = error
                 failures += 1
-                log.warning("amqp connection failed", link=self.name, failures=failures, reason=_reason(error))
+                log.warning("amqp connection failed", link=self.name, failures=failures, why=_reason(error))
             else:
                 began = asyncio.get_running_loop().time()
                 await self._attend(connection, transport)
@@ -331,7 +331,7 @@ class Link:
             transport.abort()
             if closing.done() and not closing.cancelled():
                 self._last_error = closing.exception()
-        log.warning("amqp connection lost", link=self.name, reason=_reason(self._last_error))
+        log.warning("amqp connection lost", link=self.name, why=_reason(self._last_error))
 
     def _set(self, state: LinkState) -> None:
         if state is not self._state:

@@ -219,7 +219,7 @@ class _Lane:
                 if self._answered:
                     failures = 0
             failures += 1
-            log.info("publishing channel lost", link=self._link.name, reason=reason)
+            log.info("publishing channel lost", link=self._link.name, why=reason)
             await asyncio.sleep(backoff.delay(failures, random.random()))  # noqa: S311 - spreading, not secrecy
 
     async def _use(self, channel: Channel, session: Session) -> str:

@@ -201,10 +201,10 @@ class BatchReader:
             log.warning("queue is missing", queue=self.queue)
             return ReaderState.QUEUE_MISSING
         except ChannelAccessRefused as error:
-            log.error("queue may not be read", queue=self.queue, reason=str(error))
+            log.error("queue may not be read", queue=self.queue, why=str(error))
             return ReaderState.REFUSED
         except LOST as error:
-            log.info("reading interrupted", queue=self.queue, reason=str(error) or type(error).__name__)
+            log.info("reading interrupted", queue=self.queue, why=str(error) or type(error).__name__)
         finally:
             self._consumption = None
             if source is not None:

@@ -134,7 +134,7 @@ class Aside:
             if outcome.confirmed:
                 return
             tries += 1
-            log.warning("message could not be put aside", exchange=message.exchange, tries=tries, reason=outcome.reason)
+            log.warning("message could not be put aside", exchange=message.exchange, tries=tries, why=outcome.reason)
             await self._sleep(wait_before(tries))
 
 

@@ -162,7 +162,7 @@ class StatusProcessor:
                     await self._aside.failed(now[0].incoming, error, batch)
                     tally.aside += 1
                     return
-                log.warning("batch halved", messages=len(now), reason=type(error).__name__)
+                log.warning("batch halved", messages=len(now), why=type(error).__name__)
                 middle = len(now) // 2
                 await self._take(now[:middle], batch, tally)
                 await self._take(now[middle:], batch, tally)

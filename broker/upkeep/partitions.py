@@ -60,5 +60,5 @@ class MakePartitions:
                         await connection.execute(SQL["make"], month)
                         made += 1
             except NOT_NOW as not_now:
-                log.info("keeper.partition_put_off", month=month.isoformat(), reason=str(not_now))
+                log.info("keeper.partition_put_off", month=month.isoformat(), why=str(not_now))
         return made

@@ -82,9 +82,10 @@ class Rounds:
     async def _taken(self) -> bool:
         try:
             return await self._lease.take()
-        except Exception:
-            # The database is away; a standby's whole duty is to still be here when it is back.
-            log.exception("keeper.cannot_ask_for_lease")
+        except Exception as error:
+            # A standby's whole duty is to still be here when the database is back.
+            why = str(error) or type(error).__name__
+            log.warning("keeper.cannot_ask_for_lease", why=why, exc_info=not is_away(error))
             return False
 
     async def _be_active(self, stop: asyncio.Event) -> None:
@@ -109,7 +110,7 @@ class Rounds:
             try:
                 await self._lease.renew()
             except LeaseLost as lost:
-                log.warning("keeper.lease_lost", reason=str(lost))
+                log.warning("keeper.lease_lost", why=str(lost))
                 return
             except Exception:
                 if not self._lease.holds():
@@ -126,7 +127,7 @@ class Rounds:
                 return
             except Exception as error:
                 if is_away(error) or isinstance(error, Problem):
-                    log.warning("keeper.task_put_off", task=task.name, reason=str(error) or type(error).__name__)
+                    log.warning("keeper.task_put_off", task=task.name, why=str(error) or type(error).__name__)
                 else:
                     log.exception("keeper.task_failed", task=task.name)
             if count:
