@@ -43,7 +43,10 @@ PREFETCH = 400
 MAX_COUNT = 200
 MAX_BYTES = 8 * 1024 * 1024
 LINGER = 0.005
-"""Seconds for which the first message of a batch waits for others."""
+"""Seconds for which the first message of a batch waits for others, when no batch is in progress."""
+BUSY_LINGER = 0.1
+"""The same while batches are in progress, at most until the last of them is acknowledged: a server with a backlog sends
+again as batches are acknowledged, and handing that out in crumbs would cost more than the wait."""
 
 QUEUE_BACKOFF = Backoff(first=0.1, ceiling=5.0)
 """How often a reader looks whether a queue that has gone is there again."""
@@ -91,7 +94,8 @@ class BatchReader:
     """Reads `queue` over `link`: `async for batch in reader`, then `await batch.ack()`; `await reader.stop()` at last.
 
     One task iterates; batches may be processed by many. `linger` is in seconds: a message that arrived alone is handed
-    out that much later at the latest, if the iterating task is waiting. `stop` ends the iteration.
+    out that much later at the latest, if the iterating task is waiting; while other batches are in progress it may wait
+    until they are done, for `busy_linger`. `stop` ends the iteration.
     """
 
     def __init__(
@@ -103,6 +107,7 @@ class BatchReader:
         max_count: int = MAX_COUNT,
         max_bytes: int = MAX_BYTES,
         linger: float = LINGER,
+        busy_linger: float = BUSY_LINGER,
         body_limit: int | None = None,
     ) -> None:
         self.queue = queue
@@ -111,6 +116,7 @@ class BatchReader:
         self._max_count = min(max_count, prefetch)
         self._max_bytes = max_bytes
         self._linger = linger
+        self._busy_linger = max(linger, busy_linger)
         self._body_limit = body_limit
         self._state = ReaderState.CONNECTING
         self._consumption: _Consumption | None = None
@@ -148,7 +154,8 @@ class BatchReader:
             if source is None or not source.pending:
                 await self._rest(None)
                 continue
-            left = source.arrivals[0] + self._linger - clock()
+            linger = self._linger if source.idle else self._busy_linger
+            left = source.arrivals[0] + linger - clock()
             if left <= 0 or self._is_full(source):
                 return source.cut(self._max_count, self._max_bytes)
             await self._rest(left)
@@ -224,6 +231,10 @@ class BatchReader:
         if self._pause is not None and (len(source.pending) == 1 or self._is_full(source)):
             self._rouse()
 
+    def rested(self) -> None:
+        """Called when the last batch in progress is settled: what has gathered meanwhile need not wait any longer."""
+        self._rouse()
+
     @property
     def body_limit(self) -> int | None:
         return self._body_limit
@@ -263,6 +274,11 @@ class _Consumption:
         self._watermark = Watermark()
         self._tag = ""
 
+    @property
+    def idle(self) -> bool:
+        """Whether no batch is in progress."""
+        return not len(self._watermark)
+
     async def begin(self, queue: str, prefetch: int) -> None:
         """Start consuming. Raises one of `LOST`; ChannelNotFoundEntity if there is no such queue."""
         self._channel.on_consumer_cancel_callbacks.add(self._cancelled)
@@ -295,8 +311,9 @@ class _Consumption:
             return True
         tag = self._watermark.settle(stretch)
         sent = tag is None or await self._tell(self._channel.basic_ack(tag, multiple=True, wait=False))
-        if not len(self._watermark):
+        if self.idle:
             self.settled.set()
+            self._reader.rested()
         return sent
 
     async def give_back(self, stretch: Stretch, tags: Iterable[DeliveryTag]) -> bool:

@@ -90,6 +90,40 @@ async def test_a_full_batch_does_not_wait(link: Link, server: Server) -> None:
     await reader.stop()
 
 
+async def test_behind_a_batch_in_progress_messages_gather(link: Link, server: Server) -> None:
+    await server.put(numbered(1))
+    reader = BatchReader(link, QUEUE, max_count=10, linger=0, busy_linger=30.0)
+    first = await anext(aiter(reader))
+    second = asyncio.create_task(anext(reader))
+    for held in range(1, 10):
+        await server.put([b"later"])
+        while reader.held < held:
+            await asyncio.sleep(0.01)
+    assert not second.done()
+    await server.put([b"the tenth fills the batch"])
+    batch = await second
+    assert len(batch) == 10
+    await batch.ack()
+    await first.ack()
+    await reader.stop()
+
+
+async def test_what_has_gathered_is_handed_out_as_soon_as_nothing_is_in_progress(link: Link, server: Server) -> None:
+    await server.put(numbered(1))
+    reader = BatchReader(link, QUEUE, max_count=10, linger=0, busy_linger=30.0)
+    first = await anext(aiter(reader))
+    second = asyncio.create_task(anext(reader))
+    await server.put(numbered(3))
+    while reader.held < 3:
+        await asyncio.sleep(0.01)
+    assert not second.done()
+    await first.ack()
+    async with asyncio.timeout(5):
+        assert len(await second) == 3
+    await (await second).ack()
+    await reader.stop()
+
+
 async def test_messages_tell_what_the_server_vouches_for(link: Link, server: Server) -> None:
     await server.put(
         [b"body"], user_id=link.user, message_id="m-1", message_type="document", priority=5, headers={"lt-attempt": 2}
