@@ -10,6 +10,8 @@ import base64
 import json
 import os
 import secrets
+import time
+import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -140,5 +142,12 @@ def manage(management_url: str, method: str, path: str, body: object = None) -> 
             "Content-Type": "application/json",
         },
     )
-    with urllib.request.urlopen(request, timeout=60):
-        return
+    for wait in (0.2, 0.5, 1.0, None):
+        try:
+            with urllib.request.urlopen(request, timeout=60):
+                return
+        except urllib.error.HTTPError as error:
+            # RabbitMQ 3.10 answers so while other tests delete their users.
+            if error.code < 500 or wait is None:
+                raise
+            time.sleep(wait)

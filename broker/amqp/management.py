@@ -6,6 +6,7 @@ arguments and leave only as salted hashes; none is logged or put into an error. 
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,10 @@ from schemas.problem import BAD_INPUT, UNREACHABLE, Problem
 ANSWER_TIMEOUT = 300.0
 """Seconds for one call; declaring thousands of replicated queues takes a while."""
 
+RETRY_WAITS = (0.2, 0.5, 1.0)
+"""Seconds before a call is made again that the server failed to answer (HTTP 5xx): 3.10 does so while users are being
+deleted by somebody else. All calls but DELETE may be repeated; a DELETE may have been the one that took effect."""
+
 
 class ManagementError(Problem):
     """The management API refused a call."""
@@ -28,8 +33,10 @@ class ManagementError(Problem):
         super().__init__(
             found=f"RabbitMQ's management API refused {method} {path}: HTTP {status}, {reason}",
             expected="a user with the tag `administrator`, and names that exist",
-            remedy="check user and password in LIENTHONG_MANAGEMENT_URL, and the virtual host in LIENTHONG_AMQP_URL",
-            exit_code=UNREACHABLE if status in (401, 403) else BAD_INPUT,
+            remedy="look into RabbitMQ's own log, and try again"
+            if status >= 500
+            else "check user and password in LIENTHONG_MANAGEMENT_URL, and the virtual host in LIENTHONG_AMQP_URL",
+            exit_code=UNREACHABLE if status in (401, 403) or status >= 500 else BAD_INPUT,
         )
         self.status = status
         self.reason = reason
@@ -188,12 +195,22 @@ class Management:
         return json.loads(await self._call("GET", path))
 
     async def _call(self, method: str, path: str, body: object = None) -> bytes:
+        data = None if body is None else json.dumps(body).encode()
+        for wait in (*RETRY_WAITS, None):
+            status, answer = await self._ask(method, path, data)
+            if status < 500 or method == "DELETE" or wait is None:
+                break
+            await asyncio.sleep(wait)
+        if status >= 400:
+            raise ManagementError(method, path.partition("?")[0], status, _reason(answer))
+        return answer
+
+    async def _ask(self, method: str, path: str, data: bytes | None) -> tuple[int, bytes]:
         if self._session is None:
             raise RuntimeError("use the management client in an `async with` block")
-        data = None if body is None else json.dumps(body).encode()
         try:
             async with self._session.request(method, self._base + path, data=data) as response:
-                answer = await response.read()
+                return response.status, await response.read()
         except (aiohttp.ClientError, OSError) as error:
             raise Problem(
                 found=f"the management API at {self.place} cannot be reached: {str(error) or type(error).__name__}",
@@ -201,9 +218,6 @@ class Management:
                 remedy="start it (`lienthong services up`), or set LIENTHONG_MANAGEMENT_URL to where it is",
                 exit_code=UNREACHABLE,
             ) from error
-        if response.status >= 400:
-            raise ManagementError(method, path.partition("?")[0], response.status, _reason(answer))
-        return answer
 
 
 def _part(text: str) -> str:
