@@ -40,6 +40,8 @@ from tests.bench.ground import registered
 from tests.bench.throughput import Progress, Run, measure
 
 OUTPUT = REPOSITORY / "build" / "bench.json"
+FEWEST = 5_000
+"""Documents that give enough statuses to watch them being recorded."""
 QUIET_LOAD = 0.7
 """Load average above which figures of this machine say little."""
 INTERRUPTED = 130
@@ -199,7 +201,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="without statuses and latency")
     parser.add_argument("--check", action="store_true", help="exit 1 also if a goal is missed")
     parser.add_argument("--output", type=Path, default=OUTPUT)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.documents < FEWEST and not options.quick:
+        parser.error(f"statuses are recorded too fast to be measured with so few: {FEWEST} documents, or --quick")
+    return options
 
 
 def main(arguments: Sequence[str]) -> int:
