@@ -25,7 +25,7 @@ from adapters.compose import ChangeOf, Outgoing
 from adapters.content import ContentStore, LocalFolder, PartFiles
 from adapters.delivery import LAST_AGAIN_SECONDS, Delivery, letter_of
 from adapters.identity import Keyring, Signer, load_keyring
-from adapters.inbox import TakenIn
+from adapters.inbox import Office, TakenIn
 from adapters.judge import Trust, load_trust
 from adapters.letter import (
     IncomingLetter,
@@ -38,12 +38,13 @@ from adapters.letter import (
 )
 from adapters.mailbox import Mailbox
 from adapters.pace import Pace, Signals
-from adapters.packing import pack
+from adapters.packing import pack, pack_contents
 from adapters.pump import Pump
 from adapters.sent import CONFIRM_WITHIN_SECONDS, Sent
 from adapters.settings import AgencySettings, load
 from adapters.store import Store
 from adapters.waiting import Deadline, Waiter
+from schemas.manifest import parse_manifest
 from schemas.problem import UNREACHABLE, Problem
 from schemas.states import StatusCode
 from schemas.times import new_id
@@ -281,12 +282,7 @@ class Agency:
     ) -> Outgoing:
         """Store the parts and sign, without sending yet; by default with the key that speaks for `sender`."""
         speaker = sender or self.settings.code
-        if speaker not in self.settings.codes:
-            raise Problem(
-                found=f"a letter in the name of {speaker}",
-                expected=f"{self.settings.code} or one of its [[served]] agencies",
-                remedy="Add [[served]] with this code to agency.toml; the operator gives the mandate.",
-            )
+        self._may_speak(speaker)
         parts = await self._in_thread(lambda: pack(letter.parts, self._content))
         now = datetime.now(UTC)
         return await self._in_thread(
@@ -301,9 +297,41 @@ class Agency:
             )
         )
 
-    async def put(self, message: Outgoing) -> Sent:
-        """Put signed bytes into the outbox; durable when this returns."""
-        no = await self.store.run(lambda connection: outbox.put(connection, message, now=time.time()))
+    def _may_speak(self, speaker: str) -> None:
+        if speaker not in self.settings.codes:
+            raise Problem(
+                found=f"a letter in the name of {speaker}",
+                expected=f"{self.settings.code} or one of its [[served]] agencies",
+                remedy="Add [[served]] with this code to agency.toml; the operator gives the mandate.",
+            )
+
+    async def sign_manifest(self, payload: bytes, contents: Mapping[str, Path | bytes]) -> Outgoing:
+        """Store the parts of a finished manifest and sign its bytes as they stand, without sending yet.
+
+        For manifests made out of something else, such as edXML; `contents` are its parts by SHA-256.
+        Raises Refusal if it breaks the contract, Problem for a stranger's `from` or a part that cannot be stored.
+        """
+        speaker = parse_manifest(payload).from_
+        self._may_speak(speaker)
+        inline = await self._in_thread(lambda: pack_contents(contents, self._content))
+        return await self._in_thread(
+            lambda: compose.manifest(payload, speaking_for=self._keyring.speaking_for, content=inline)
+        )
+
+    async def put(self, message: Outgoing, *, beside: Callable[[sqlite3.Connection, int], None] | None = None) -> Sent:
+        """Put signed bytes into the outbox; durable when this returns.
+
+        `beside` is called in the same transaction with the number of the row, to remember where it came from; what it
+        raises undoes both.
+        """
+
+        def put(connection: sqlite3.Connection) -> int:
+            no = outbox.put(connection, message, now=time.time())
+            if beside is not None:
+                beside(connection, no)
+            return no
+
+        no = await self.store.run(put)
         self._pump.wake(documents=True)
         return self._sent(no, message.ref)
 
@@ -482,6 +510,27 @@ class Agency:
     async def flushed(self, timeout: float | None = None) -> None:
         """Wait until the exchange has confirmed everything that was sent and reported. Raises TimeoutError."""
         await self._waiter.for_outbox(lambda connection: heard.nothing_to_send(connection) or None, timeout)
+
+    # ── What adapters need that keep rows of their own in this database ──────────────────────────────────────────
+
+    def office(self) -> Office:
+        """Who takes in and answers, at this moment."""
+        return self._mailbox.office()
+
+    def signer_for(self, code: str) -> Signer:
+        """The key that speaks for a code: its own if it is kept here, else the hub's."""
+        return self._keyring.speaking_for(code)
+
+    @property
+    def content(self) -> ContentStore | None:
+        """Where larger parts of outgoing documents are put."""
+        return self._content
+
+    async def write(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `job` in one transaction, then let the pump send what it put into the outbox or the gathering."""
+        result = await self.store.run(job)
+        self._pump.wake(documents=True)
+        return result
 
     # ── What deliveries need ─────────────────────────────────────────────────────────────────────────────────────
 

@@ -69,6 +69,7 @@ class Mailbox:
             codes=self._settings.codes,
             signer=self._keyring.own,
             now=datetime.now(UTC),
+            arrive_later=self._settings.arrive_later,
         )
 
     async def keep_reading(self, session: Session) -> None:

@@ -59,6 +59,8 @@ class AgencySettings:
     resend_after_seconds: float = 60.0
     # A document whose block raised is handed over again after this many seconds, then after twice as long.
     again_after_seconds: float = 5.0
+    # Recipients whose system is a mailbox ([[mail.office]]): their 01 goes out when its mail server has the document.
+    arrive_later: frozenset[str] = frozenset()
 
     @property
     def codes(self) -> frozenset[str]:
@@ -135,6 +137,7 @@ def from_table(table: Mapping[str, Any], *, folder: Path, what: str) -> AgencySe
         served=served,
         resend_after_seconds=reader.number("resend_after_seconds", default=60.0),
         again_after_seconds=reader.number("again_after_seconds", default=5.0),
+        arrive_later=frozenset(row.code("code") for row in reader.table("mail").rows("office")),
     )
 
 
@@ -177,6 +180,12 @@ class _Reader:
         if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
             raise self._problem(field, repr(value), "a number of seconds above 0")
         return float(value)
+
+    def table(self, field: str) -> _Reader:
+        value = self._table.get(field, {})
+        if not isinstance(value, dict):
+            raise self._problem(field, repr(value), f"a table [{field}]")
+        return _Reader(value, folder=self._folder, what=f"{self._what}, [{field}]")
 
     def rows(self, field: str) -> tuple[_Reader, ...]:
         value = self._table.get(field, [])
