@@ -7,7 +7,7 @@ told here, with its field, and not by a notice a second later.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
@@ -16,7 +16,7 @@ from adapters.identity import Signer
 from adapters.letter import Letter, NaturalRef, Ref
 from schemas import wire
 from schemas.jws import Signed, encode_message
-from schemas.manifest import parse_manifest
+from schemas.manifest import DocumentManifest, parse_manifest
 from schemas.times import rfc3339
 
 SPEC = "lienthong/1"
@@ -103,6 +103,21 @@ def document(
     signed = signer.sign(payload)
     content = {part.sha256: part.inline for part in parts if part.inline is not None}
     return outgoing(signed, kind="document", speaker=speaker, id=id, urgent=letter.priority >= 1, content=content)
+
+
+def manifest(
+    payload: bytes, *, speaking_for: Callable[[str], Signer], content: Mapping[str, bytes] | None = None
+) -> Outgoing:
+    """A finished manifest, signed as it stands, by whoever speaks for its `from`. Raises Refusal as `document` does."""
+    told = parse_manifest(payload)
+    return outgoing(
+        speaking_for(told.from_).sign(payload),
+        kind=str(told.kind),
+        speaker=told.from_,
+        id=str(told.id),
+        urgent=isinstance(told, DocumentManifest) and told.urgent,
+        content=content,
+    )
 
 
 def document_manifest(

@@ -6,7 +6,8 @@ the content store before the document that names them is signed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from adapters.compose import PreparedPart
 from adapters.content import ContentMissing, ContentStore, measure
@@ -41,6 +42,29 @@ def pack(parts: Iterable[Part], content: ContentStore | None) -> list[PreparedPa
     ]
 
 
+def pack_contents(contents: Mapping[str, Path | bytes], content: ContentStore | None) -> dict[str, bytes]:
+    """The same for bytes that a finished manifest names by SHA-256; returns those that travel inside the message.
+
+    Raises Problem if there is no content store for the others, or if a file has other bytes than its digest says.
+    """
+    room = MAX_INLINE
+    inline: dict[str, bytes] = {}
+    for sha256, source in sorted(contents.items(), key=lambda one: _size(one[1])):
+        if _size(source) <= room:
+            data = source if isinstance(source, bytes) else source.read_bytes()
+            if measure(data)[0] != sha256:
+                raise _changed(str(source), "its bytes have another digest")
+            inline[sha256] = data
+            room -= len(data)
+        else:
+            _store(Part(name=sha256, source=source), sha256, content)
+    return inline
+
+
+def _size(source: Path | bytes) -> int:
+    return len(source) if isinstance(source, bytes) else source.stat().st_size
+
+
 def _store(part: Part, sha256: str, content: ContentStore | None) -> None:
     if content is None:
         raise Problem(
@@ -51,8 +75,12 @@ def _store(part: Part, sha256: str, content: ContentStore | None) -> None:
     try:
         content.put(part.source, sha256)
     except ContentMissing as why:
-        raise Problem(
-            found=f"{part.name} changed while it was being sent: {why}",
-            expected="a file that nobody writes to",
-            remedy="Send it again when it is complete.",
-        ) from why
+        raise _changed(part.name, str(why)) from why
+
+
+def _changed(name: str, why: str) -> Problem:
+    return Problem(
+        found=f"{name} changed while it was being sent: {why}",
+        expected="a file that nobody writes to",
+        remedy="Send it again when it is complete.",
+    )

@@ -194,6 +194,36 @@ MIGRATIONS: tuple[str, ...] = (
         body          BLOB NOT NULL
     );
     """,
+    """
+    -- Of the folder adapter: what was dropped into its outbox and is in ours, written in the same transaction. `mark`
+    -- is the digest of the files' names and bytes: the same again is not sent again, unless the exchange rejected it.
+    CREATE TABLE dropped (
+        no            INTEGER PRIMARY KEY AUTOINCREMENT,
+        mark          TEXT NOT NULL,
+        -- The folder below the adapter's working folder in which the files lay when this was written.
+        job           TEXT NOT NULL UNIQUE,
+        -- What its folder is called in sent/ or refused/.
+        folder        TEXT NOT NULL,
+        kind          TEXT NOT NULL,
+        outbox_no     INTEGER REFERENCES outbox (no),
+        sender        TEXT,
+        id            TEXT,
+        digest        TEXT,
+        dropped_at    REAL NOT NULL,
+        rejected      INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE UNIQUE INDEX dropped_mark ON dropped (mark) WHERE rejected = 0;
+    CREATE INDEX dropped_id ON dropped (id);
+    CREATE INDEX dropped_outbox_no ON dropped (outbox_no);
+
+    -- Of the folder adapter: a folder that is written completely and about to appear in inbox/ under its name.
+    CREATE TABLE laid_down (
+        key           TEXT PRIMARY KEY,
+        prepared      TEXT NOT NULL,
+        folder        TEXT NOT NULL,
+        appeared      INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID;
+    """,
 )
 
 
