@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,19 +100,23 @@ def read_file(path: Path, *, what: str) -> bytes:
 
 def load(path: Path) -> AgencySettings:
     """Read `agency.toml`; relative paths count from its folder. Raises Problem that names the field."""
+    return from_table(read_table(path), folder=path.resolve().parent, what=str(path))
+
+
+def read_table(path: Path) -> Mapping[str, Any]:
+    """`agency.toml` as it stands, with the tables of adapters that have their own settings in it. Raises Problem."""
     raw = read_file(path, what="the agency's settings")
     try:
-        table = tomllib.loads(raw.decode("utf-8"))
+        return tomllib.loads(raw.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as why:
         raise Problem(
             found=f"{path}: {why}", expected="a TOML file", remedy="Correct the file or make it anew with `init`."
         ) from why
-    return from_table(table, folder=path.resolve().parent, what=str(path))
 
 
 def from_table(table: Mapping[str, Any], *, folder: Path, what: str) -> AgencySettings:
     """Settings from a table as in `agency.toml` (also used for simulated offices). Raises Problem."""
-    reader = _Reader(table, folder=folder, what=what)
+    reader = Reader(table, folder=folder, what=what)
     code = reader.code("code")
     served = tuple(
         Served(
@@ -141,15 +145,16 @@ def from_table(table: Mapping[str, Any], *, folder: Path, what: str) -> AgencySe
     )
 
 
-class _Reader:
-    """Takes typed values out of a TOML table and says which field is wrong."""
+class Reader:
+    """For `agency.toml` and the tables of adapters in it. Takes typed values out of a TOML table and says which field is wrong."""
 
     def __init__(self, table: Mapping[str, Any], *, folder: Path, what: str) -> None:
         self._table = table
         self._folder = folder
         self._what = what
 
-    def _problem(self, field: str, found: str, expected: str) -> Problem:
+    def problem(self, field: str, found: str, expected: str) -> Problem:
+        """What to raise about a field."""
         return Problem(
             found=f"{self._what}: {field} is {found}",
             expected=expected,
@@ -159,15 +164,30 @@ class _Reader:
     def text(self, field: str, default: str | None = None) -> str:
         value = self._table.get(field, default)
         if not isinstance(value, str) or not value:
-            raise self._problem(field, "missing" if value is None else repr(value), "a text")
+            raise self.problem(field, "missing" if value is None else repr(value), "a text")
         return value
+
+    def optional_text(self, field: str) -> str | None:
+        return self.text(field) if self._table.get(field) is not None else None
+
+    def one_of(self, field: str, words: Sequence[str], default: str) -> str:
+        value = self.text(field, default)
+        if value not in words:
+            raise self.problem(field, repr(value), f"one of {', '.join(words)}")
+        return value
+
+    def texts(self, field: str, default: Sequence[str] = ()) -> tuple[str, ...]:
+        value = self._table.get(field, list(default))
+        if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
+            raise self.problem(field, repr(value), "a list of texts")
+        return tuple(value)
 
     def code(self, field: str, default: str | None = None) -> str:
         value = self.text(field, default)
         try:
             return canonical_code(value)
         except Refusal as why:
-            raise self._problem(field, repr(value), "an agency code such as H53.31.20") from why
+            raise self.problem(field, repr(value), "an agency code such as H53.31.20") from why
 
     def path(self, field: str) -> Path:
         return (self._folder / Path(self.text(field)).expanduser()).absolute()
@@ -178,20 +198,20 @@ class _Reader:
     def number(self, field: str, default: float) -> float:
         value = self._table.get(field, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-            raise self._problem(field, repr(value), "a number of seconds above 0")
+            raise self.problem(field, repr(value), "a number of seconds above 0")
         return float(value)
 
-    def table(self, field: str) -> _Reader:
+    def table(self, field: str) -> Reader:
         value = self._table.get(field, {})
         if not isinstance(value, dict):
-            raise self._problem(field, repr(value), f"a table [{field}]")
-        return _Reader(value, folder=self._folder, what=f"{self._what}, [{field}]")
+            raise self.problem(field, repr(value), f"a table [{field}]")
+        return Reader(value, folder=self._folder, what=f"{self._what}, [{field}]")
 
-    def rows(self, field: str) -> tuple[_Reader, ...]:
+    def rows(self, field: str) -> tuple[Reader, ...]:
         value = self._table.get(field, [])
         if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
-            raise self._problem(field, repr(value), f"a list of tables [[{field}]]")
+            raise self.problem(field, repr(value), f"a list of tables [[{field}]]")
         return tuple(
-            _Reader(row, folder=self._folder, what=f"{self._what}, [[{field}]] number {position}")
+            Reader(row, folder=self._folder, what=f"{self._what}, [[{field}]] number {position}")
             for position, row in enumerate(value, start=1)
         )
