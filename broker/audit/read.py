@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from broker.audit.record import (
     Story,
     UnpublishedRecord,
 )
+from broker.store.pool import Connection
 from broker.store.queries import load_queries
 from schemas.problem import Problem
 
@@ -29,7 +31,7 @@ _NUMBER = re.compile(r"(?P<number>[^/]*)/(?P<notation>.+)")
 
 
 async def story_of(
-    connection: asyncpg.Connection[Any], text: str, *, sender: str | None = None, recipient: str | None = None
+    connection: Connection, text: str, *, sender: str | None = None, recipient: str | None = None
 ) -> Story:
     """The story of the document that a person means by `text`.
 
@@ -38,15 +40,8 @@ async def story_of(
     Raises `Problem` if nothing is known under it, or if it fits several documents (which are named).
     """
     wanted = text.strip()
-    found = await _candidates(connection, wanted, sender)
-    if len(found) > 1:
-        listed = ", ".join(f"{row['id']} of {row['sender']}" for row in found[:5])
-        raise Problem(
-            f"“{wanted}” fits {len(found)} documents: {listed}.",
-            "exactly one document.",
-            "Give the id, and the sender with --from.",
-        )
-    if not found:
+    meant = await _meant(connection, wanted, sender)
+    if meant is None:
         rejections = await _rejections(connection, wanted.lower(), sender)
         if not rejections:
             raise Problem(
@@ -55,7 +50,7 @@ async def story_of(
                 "Look for it with `lienthong audit search`. If it was sent, it has not reached us yet.",
             )
         return Story(document=None, rejections=rejections)
-    document_id: int = found[0]["document_id"]
+    document_id = meant.document_id
     row = await connection.fetchrow(SQL["document_row"], document_id)
     assert row is not None
     deliveries = await connection.fetch(SQL["deliveries"], document_id, recipient)
@@ -78,9 +73,42 @@ async def story_of(
     )
 
 
-async def _candidates(
-    connection: asyncpg.Connection[Any], wanted: str, sender: str | None
-) -> Sequence[Mapping[str, Any]]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Meant:
+    """The one document that a person named."""
+
+    document_id: int
+    id: UUID
+    sender: str
+
+
+async def document_meant(connection: Connection, text: str, *, sender: str | None = None) -> Meant:
+    """The accepted document that a person means by `text`, as `story_of` reads it. Raises Problem if it is not one."""
+    meant = await _meant(connection, text.strip(), sender)
+    if meant is None:
+        raise Problem(
+            f"No accepted document is known under “{text.strip()}”{f' of {sender}' if sender else ''}.",
+            "a document id (UUID), a digest of 64 hex digits, or number/notation.",
+            "Look for it with `lienthong audit search`.",
+        )
+    return meant
+
+
+async def _meant(connection: Connection, wanted: str, sender: str | None) -> Meant | None:
+    found = await _candidates(connection, wanted, sender)
+    if len(found) > 1:
+        listed = ", ".join(f"{row['id']} of {row['sender']}" for row in found[:5])
+        raise Problem(
+            f"“{wanted}” fits {len(found)} documents: {listed}.",
+            "exactly one document.",
+            "Give the id, and the sender with --from.",
+        )
+    if not found:
+        return None
+    return Meant(document_id=found[0]["document_id"], id=found[0]["id"], sender=found[0]["sender"])
+
+
+async def _candidates(connection: Connection, wanted: str, sender: str | None) -> Sequence[asyncpg.Record]:
     try:
         identifier = UUID(wanted)
     except ValueError:
@@ -94,14 +122,12 @@ async def _candidates(
     return ()
 
 
-async def _rejections(
-    connection: asyncpg.Connection[Any], wanted: str, sender: str | None
-) -> tuple[RejectionRecord, ...]:
+async def _rejections(connection: Connection, wanted: str, sender: str | None) -> tuple[RejectionRecord, ...]:
     rows = await connection.fetch(SQL["rejections_of"], wanted, sender)
     return tuple(rejection(row) for row in rows)
 
 
-def rejection(row: Mapping[str, Any]) -> RejectionRecord:
+def rejection(row: asyncpg.Record) -> RejectionRecord:
     """A rejection row as a record."""
     values = dict(row)
     values["detail"] = as_json(values["detail"])
@@ -113,7 +139,7 @@ def as_json(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
 
-def _document(row: Mapping[str, Any]) -> DocumentRecord:
+def _document(row: asyncpg.Record) -> DocumentRecord:
     values = dict(row)
     for name in ("digest", "leaf", "thumbprint"):
         values[name] = values[name].hex()

@@ -18,6 +18,7 @@ from broker.audit.read import story_of
 from broker.audit.record import Story
 from broker.audit.timeline import timeline
 from broker.audit.words import PROCESSING, Words
+from broker.cli.intervene import add_to
 from broker.cli.output import JsonOption, emit, run
 from broker.settings import load_settings
 from broker.store.pool import connect
@@ -147,3 +148,6 @@ def _id_of(story: Story, asked: str) -> str:
 async def _story(document: str, sender: str | None, recipient: str | None) -> Story:
     async with connect(load_settings().database_url) as connection:
         return await story_of(connection, document, sender=sender, recipient=recipient)
+
+
+add_to(app)

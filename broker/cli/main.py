@@ -19,6 +19,7 @@ GROUPS: dict[str, str] = {
     "demo": "Show the whole exchange at work on this machine.",
     "run": "Run every part of the exchange on this machine.",
     "worker": "Take in, dispatch, and follow documents.",
+    "gateway": "Serve content, directory, REST and pages over HTTP.",
     "keeper": "Watch over deadlines, unfinished work and mailboxes.",
     "doctor": "Check this machine and this exchange.",
     "version": "Say which version this is.",
@@ -28,8 +29,9 @@ GROUPS: dict[str, str] = {
     "agency": "Agencies, their codes, hubs and groups.",
     "cert": "Agencies' certificates.",
     "pki": "A certificate authority for development.",
-    "document": "What happened to one document.",
+    "document": "What happened to one document; hold, release, cancel, resend it.",
     "dead": "Messages that could not be processed.",
+    "quarantine": "Messages kept for a decision.",
     "audit": "Search and report.",
 }
 """Every group, in the order of the help text, with its line there."""

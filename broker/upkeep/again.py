@@ -90,7 +90,14 @@ async def enqueue(connection: Connection, deliveries: Sequence[OpenDelivery], di
         [d.sends for d in deliveries],
     )
     still = {(row["document_id"], row["recipient_id"]) for row in locked}
-    planned = copies((d for d in deliveries if (d.document_id, d.recipient_id) in still), directory)
+    return await write_copies(
+        connection, [d for d in deliveries if (d.document_id, d.recipient_id) in still], directory
+    )
+
+
+async def write_copies(connection: Connection, deliveries: Sequence[OpenDelivery], directory: Directory) -> list[int]:
+    """Write the `outgoing` rows for deliveries that the caller has locked. Returns their ids."""
+    planned = copies(deliveries, directory)
     if not planned:
         return []
     rows = await connection.fetch(

@@ -419,6 +419,10 @@ class Exchange:
         """Wait until nothing that was decided is left to be published and recorded."""
         await self.until_value("SELECT count(*) FROM outgoing WHERE published_at IS NULL", 0)
 
+    async def lose_mailbox(self, end: End) -> None:
+        """Delete an agency's queue with everything in it, as a broken server would."""
+        await self._management.delete_queue(mailbox(end.code), only_if_unused_and_empty=False)
+
     async def depth(self, queue: str) -> int:
         """Messages in a queue that nobody holds, as the server counts them now."""
         _, channel = await self._own_channel()

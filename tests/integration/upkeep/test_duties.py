@@ -41,7 +41,7 @@ async def waiting(exchange: Exchange, end: End, count: int) -> None:
 
 async def lose(exchange: Exchange, end: End) -> None:
     """Take a mailbox away with everything in it."""
-    await exchange._management.delete_queue(mailbox(end.code), only_if_unused_and_empty=False)
+    await exchange.lose_mailbox(end)
 
 
 async def long_due(exchange: Exchange) -> None:

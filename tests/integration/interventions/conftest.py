@@ -1,0 +1,3 @@
+"""A running exchange for the promises of operators' interventions."""
+
+from tests.kit.fixtures import exchange as exchange
