@@ -37,6 +37,17 @@ EVERY_LEVEL: Mapping[str, MailboxType] = {
 
 Positive = Annotated[int, Field(gt=0)]
 
+PATHS = (
+    "home",
+    "key_file",
+    "certificate_file",
+    "roots_dir",
+    "content_dir",
+    "gateway_tls_certificate_file",
+    "gateway_tls_key_file",
+)
+"""Settings that name files; relative ones in a configuration file are relative to that file."""
+
 
 class Settings(BaseSettings):
     """Everything a broker process needs to know before it opens its first connection."""
@@ -60,6 +71,21 @@ class Settings(BaseSettings):
     certificate_file: Path = Path()
     roots_dir: Path = Path()
     content_dir: Path = Path()
+
+    gateway_host: str = "127.0.0.1"
+    gateway_port: Annotated[int, Field(ge=0, le=65535)] = 8643
+    gateway_url: str = ""
+    """The gateway's name, which agencies call and which their tokens must have as `aud` (contract §6); all gateways of
+    an exchange share it. By default made of host and port."""
+    gateway_tls_certificate_file: Path | None = None
+    gateway_tls_key_file: Path | None = None
+    """PEM files with which the gateway speaks TLS itself; without them something in front of it has to."""
+    content_url: str = ""
+    """Where content is kept: empty for the folder `content_dir`, or an address such as s3://bucket/prefix."""
+    content_quota_bytes: Positive = 20 * 1024**3
+    """Bytes that an agency may have stored and not yet sent, at most."""
+    content_keep_days: Positive = 7
+    """Days after which content goes that no accepted document names (contract §6)."""
 
     batch_count: Positive = 200
     """Messages a worker takes together into one transaction, at most."""
@@ -95,7 +121,7 @@ class Settings(BaseSettings):
     """Months for which the event table has its partitions made ahead."""
     mailbox_type_by_level: dict[str, MailboxType] = Field(default_factory=lambda: dict(EVERY_LEVEL))
 
-    @field_validator("amqp_url", "management_url", "agency_amqp_url", "database_url")
+    @field_validator("amqp_url", "management_url", "agency_amqp_url", "database_url", "gateway_url")
     @classmethod
     def _is_an_address(cls, value: str, info: Any) -> str:
         schemes = {
@@ -103,6 +129,7 @@ class Settings(BaseSettings):
             "agency_amqp_url": ("amqp", "amqps"),
             "management_url": ("http", "https"),
             "database_url": ("postgresql", "postgres"),
+            "gateway_url": ("http", "https"),
         }[info.field_name]
         form = f"not an address of the form {schemes[0]}://user:password@host:port/name"
         parts = urlsplit(value)
@@ -143,7 +170,16 @@ class Settings(BaseSettings):
             "certificate_file": home / "keys" / "broker.pem",
             "roots_dir": home / "roots",
             "content_dir": home / "content",
+            "gateway_url": gateway_url_of(values),
         } | {name: value for name, value in values.items() if value != ""}
+
+
+def gateway_url_of(values: Mapping[str, Any]) -> str:
+    """The gateway's name where none is configured: its own host and port."""
+    host = str(values.get("gateway_host") or Settings.model_fields["gateway_host"].default)
+    port = values.get("gateway_port", Settings.model_fields["gateway_port"].default)
+    scheme = "https" if values.get("gateway_tls_certificate_file") else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def management_url_beside(amqp_url: str) -> str:
@@ -214,7 +250,7 @@ def _read_toml(path: Path, *, required: bool) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise Problem(f"{path} cannot be read: {error}", "a TOML file in UTF-8", "Correct the file.") from None
     base = path.resolve().parent
-    for name in ("home", "key_file", "certificate_file", "roots_dir", "content_dir"):
+    for name in PATHS:
         if isinstance(values.get(name), str):
             values[name] = str(base / values[name])
     return values

@@ -22,7 +22,7 @@ The second makes keys for development, and only where the exchange has none.
 def command(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes to run.")] = 1,
 ) -> None:
-    """Bring database and topology up to date, then run workers and keeper, and start again what ends."""
+    """Bring database and topology up to date, then run workers, gateway and keeper, and start again what ends."""
     settings = load_settings()
     for arguments in PREPARATIONS:
         if arguments != ("pki", "init") or not settings.key_file.exists():
@@ -33,7 +33,7 @@ def command(
 def parts(workers: int) -> tuple[Part, ...]:
     """What `run` keeps running."""
     numbered = tuple(part(f"worker {n}" if workers > 1 else "worker", "worker") for n in range(1, workers + 1))
-    return (*numbered, part("keeper", "keeper"))
+    return (*numbered, part("gateway", "gateway"), part("keeper", "keeper"))
 
 
 def prepare(arguments: tuple[str, ...]) -> None:

@@ -72,6 +72,7 @@ class Installation:
             "LIENTHONG_MANAGEMENT_URL": self.management_url,
             "LIENTHONG_DATABASE_URL": self.database_url,
             "LIENTHONG_HOME": str(self.folder / "exchange"),
+            "LIENTHONG_GATEWAY_PORT": "0",
             **self.settings,
         }
 

@@ -22,13 +22,13 @@ def alive(pid: int) -> bool:
 
 def start(installation: Installation) -> tuple[Program, dict[str, int]]:
     running = installation.start("run", "--workers", "2")
-    wait_until(lambda: len(parts(running)) == 3, what="all parts", seconds=60)
+    wait_until(lambda: len(parts(running)) == 4, what="all parts", seconds=60)
     return running, parts(running)
 
 
 def test_an_empty_exchange_is_prepared_and_run_and_a_killed_part_comes_back(installation: Installation) -> None:
     running, first = start(installation)
-    assert set(first) == {"worker 1", "worker 2", "keeper"}
+    assert set(first) == {"worker 1", "worker 2", "gateway", "keeper"}
     assert {one["verdict"] for one in installation.json("doctor")} <= {"good", "warning"}
 
     os.kill(first["worker 2"], signal.SIGKILL)

@@ -1,0 +1,1 @@
+"""HTTP: content store, certificates, directory, the REST façade, auditors' pages, health and metrics (contract §6)."""

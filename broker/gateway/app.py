@@ -1,0 +1,45 @@
+"""The gateway's web application: what it is made of, and which rooms' paths it serves.
+
+Wiring only. Each room has a module with `router(gateway) -> APIRouter` and knows the rest of the exchange through
+`Gateway` alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import asyncpg
+from fastapi import FastAPI
+
+from broker.amqp.connection import Link
+from broker.amqp.publishing import Publisher
+from broker.content.store import ContentStore
+from broker.directory.live import LiveDirectory
+from broker.identity import BrokerIdentity
+from broker.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """Everything that a path may use: opened once, shared by all requests, closed by `broker.gateway.server`."""
+
+    settings: Settings
+    pool: asyncpg.Pool[asyncpg.Record]
+    directory: LiveDirectory
+    identity: BrokerIdentity
+    publisher: Publisher
+    link: Link
+    content: ContentStore
+
+
+def create_app(gateway: Gateway) -> FastAPI:
+    """The application with the paths of every room."""
+    # The rooms' modules name `Gateway`, so they can only be loaded when this module has been.
+    from broker.gateway import content, directory, health
+    from broker.gateway.pages import routes as pages
+    from broker.gateway.vxp import routes as vxp
+
+    app = FastAPI(title="Lienthong", docs_url=None, redoc_url=None, openapi_url=None)
+    for room in (health, content, directory, vxp, pages):
+        app.include_router(room.router(gateway))
+    return app

@@ -1,0 +1,1 @@
+"""The REST protocol that existing software speaks."""
