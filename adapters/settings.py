@@ -146,7 +146,7 @@ def from_table(table: Mapping[str, Any], *, folder: Path, what: str) -> AgencySe
 
 
 class Reader:
-    """For `agency.toml` and the tables of adapters in it. Takes typed values out of a TOML table and says which field is wrong."""
+    """Takes typed values out of a TOML table and says which field is wrong; adapters read their own tables with it."""
 
     def __init__(self, table: Mapping[str, Any], *, folder: Path, what: str) -> None:
         self._table = table
