@@ -20,7 +20,6 @@ GROUPS: dict[str, str] = {
     "run": "Run every part of the exchange on this machine.",
     "worker": "Take in, dispatch, and follow documents.",
     "gateway": "Serve content, directory, REST and pages over HTTP.",
-    "gateway": "Serve content, directory, REST and pages over HTTP.",
     "keeper": "Watch over deadlines, unfinished work and mailboxes.",
     "doctor": "Check this machine and this exchange.",
     "version": "Say which version this is.",
