@@ -43,6 +43,7 @@ PATHS = (
     "certificate_file",
     "roots_dir",
     "content_dir",
+    "custody_key_file",
     "gateway_tls_certificate_file",
     "gateway_tls_key_file",
 )
@@ -95,6 +96,26 @@ class Settings(BaseSettings):
     prefetch: Positive = 400
     """Messages a worker holds unacknowledged for each queue, at most."""
     verify_threads: Positive = 2
+
+    custody_key_file: Path = Path()
+    """The key under which offices' keys and secrets are sealed (REST façade); never in the database."""
+    vxp_fresh_seconds: Positive = 900
+    """How old a request of the REST façade may be by its timestamp; a system may have its own number."""
+    vxp_ahead_seconds: Positive = 300
+    vxp_utc_offsets: tuple[Annotated[int, Field(ge=-12, le=14)], ...] = (7, 0)
+    """Hours from UTC in which clients' clocks may run: their timestamps are local times without a zone."""
+    vxp_trusted_proxies: tuple[str, ...] = ()
+    """Addresses (CIDR) of proxies whose X-Forwarded-For counts."""
+    vxp_file_bytes: Positive = 136 * 1024 * 1024
+    """Bytes of one edXML file, at most."""
+    vxp_wait_seconds: Annotated[float, Field(ge=0)] = 8.0
+    """How long `sendEdoc` waits to hear what the exchange thinks of a document before it answers that it has it."""
+    vxp_lease_minutes: Annotated[float, Field(gt=0)] = 10.0
+    """How long a packet that was handed out is kept from other pollers."""
+    vxp_list_limit: Positive = 200
+    """Packets in one list, at most."""
+    vxp_fail_limit: Positive = 5
+    """After so many failures a packet is not handed out until an operator lets it."""
 
     sent_at_past_days: Positive = 30
     sent_at_ahead_minutes: Annotated[int, Field(ge=0)] = 5
@@ -170,6 +191,7 @@ class Settings(BaseSettings):
             "certificate_file": home / "keys" / "broker.pem",
             "roots_dir": home / "roots",
             "content_dir": home / "content",
+            "custody_key_file": home / "keys" / "custody.key",
             "gateway_url": gateway_url_of(values),
         } | {name: value for name, value in values.items() if value != ""}
 
