@@ -125,6 +125,20 @@ class Settings(BaseSettings):
     """Age at which the keeper publishes what a worker committed but did not mark as published."""
     log_promise_seconds: Positive = 60
     """`log_by` in slips and notices is this long after the event (contract §9)."""
+    log_origin: str = ""
+    """The log's name without the year (2026's is `<log_origin>/2026`); by default the broker's code in lower case."""
+    log_key_file: Path = Path()
+    """Ed25519 key that signs checkpoints; beside it log.vkey, and log.former.key while a rotation lasts."""
+    log_dir: Path = Path()
+    """Static files of the logs (C2SP tlog-tiles), one folder a year: to be served as they are."""
+    log_witnesses: dict[str, str] = Field(default_factory=dict)
+    """Witnesses that are asked to cosign checkpoints: address → verifier key (C2SP tlog-witness)."""
+    log_timestamp_url: str = ""
+    """RFC 3161 authority that is asked for timestamps on checkpoints; empty for none."""
+    log_timestamp_minutes: Annotated[float, Field(gt=0)] = 10.0
+    """Minutes from one timestamp to the next, at least."""
+    log_timestamp_roots_file: Path | None = None
+    """PEM file with the roots that the authority's certificate must lead to."""
     max_attempts: Positive = 5
     redelivery_backoff_minutes: tuple[Positive, ...] = (15, 60, 240, 1440)
     """Minutes until a document without 01 is sent again; the last one repeats."""
@@ -137,6 +151,8 @@ class Settings(BaseSettings):
     keeper_replay_seconds: Annotated[float, Field(gt=0)] = 2.0
     keeper_arrivals_seconds: Annotated[float, Field(gt=0)] = 60.0
     keeper_partitions_seconds: Annotated[float, Field(gt=0)] = 3600.0
+    keeper_log_seconds: Annotated[float, Field(gt=0)] = 1.0
+    keeper_witness_seconds: Annotated[float, Field(gt=0)] = 5.0
     """Seconds between two rounds of each of the keeper's duties."""
     event_months_ahead: Positive = 2
     """Months for which the event table has its partitions made ahead."""
@@ -191,6 +207,9 @@ class Settings(BaseSettings):
             "certificate_file": home / "keys" / "broker.pem",
             "roots_dir": home / "roots",
             "content_dir": home / "content",
+            "log_origin": str(values.get("broker_code") or cls.model_fields["broker_code"].default).lower(),
+            "log_key_file": home / "keys" / "log.key",
+            "log_dir": home / "log",
             "custody_key_file": home / "keys" / "custody.key",
             "gateway_url": gateway_url_of(values),
         } | {name: value for name, value in values.items() if value != ""}
