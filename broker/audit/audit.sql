@@ -87,26 +87,36 @@ JOIN agency s ON s.agency_id = d.sender_id
 WHERE ($1::text IS NULL OR d.number = $1)
   AND ($2::text IS NULL OR d.notation = $2)
   AND ($3::text IS NULL OR d.subject ILIKE $3)
-  AND ($4::text IS NULL OR s.code = $4)
+  AND ($4::bigint[] IS NULL OR d.sender_id = ANY ($4))
   AND ($5::timestamptz IS NULL OR d.accepted_at >= $5)
   AND ($6::timestamptz IS NULL OR d.accepted_at < $6)
-  AND (($7::text IS NULL AND $8::text IS NULL AND NOT $9::boolean) OR EXISTS (
-        SELECT FROM delivery v JOIN agency r ON r.agency_id = v.recipient_id
+  AND (($7::bigint[] IS NULL AND $8::text IS NULL AND NOT $9::boolean) OR EXISTS (
+        SELECT FROM delivery v
         WHERE v.document_id = d.document_id
-          AND ($7::text IS NULL OR r.code = $7)
-          AND ($8::text IS NULL OR v.processing = $8 OR ($8 = 'recalled' AND v.recalled))
-          AND (NOT $9::boolean OR (v.overdue_at IS NOT NULL AND v.arrived_at IS NULL))))
+          AND ($7::bigint[] IS NULL OR v.recipient_id = ANY ($7))
+          AND ($8::text IS NULL OR (v.processing = $8 AND NOT v.recalled) OR ($8 = 'recalled' AND v.recalled))
+          AND (NOT $9::boolean OR (v.overdue_at IS NOT NULL AND v.arrived_at IS NULL AND v.closed_at IS NULL))
+          AND ($12::bigint[] IS NULL OR d.sender_id = ANY ($12) OR v.recipient_id = ANY ($12))))
+  AND ($11::bigint[] IS NULL OR d.sender_id = ANY ($11) OR EXISTS (
+        SELECT FROM delivery v
+        WHERE v.document_id = d.document_id AND v.recipient_id = ANY ($11)
+          AND ($12::bigint[] IS NULL OR d.sender_id = ANY ($12) OR v.recipient_id = ANY ($12))))
+  AND ($12::bigint[] IS NULL OR d.sender_id = ANY ($12) OR EXISTS (
+        SELECT FROM delivery v WHERE v.document_id = d.document_id AND v.recipient_id = ANY ($12)))
+  AND ($13::timestamptz IS NULL OR (d.accepted_at, d.document_id) < ($13, $14::bigint))
 ORDER BY d.accepted_at DESC, d.document_id DESC
 LIMIT $10;
 
 -- name: search_rejections
 -- Refused messages by period, claimed sender and code.
-SELECT at, amqp_user, kind, claimed_from, id, encode(digest, 'hex') AS digest, code, detail, quarantined
+SELECT rejection_id, at, amqp_user, kind, claimed_from, id, encode(digest, 'hex') AS digest, code, detail, quarantined
 FROM rejection
 WHERE ($1::text IS NULL OR claimed_from = $1)
   AND ($2::timestamptz IS NULL OR at >= $2)
   AND ($3::timestamptz IS NULL OR at < $3)
   AND ($4::text IS NULL OR code = $4)
+  AND ($6::bigint[] IS NULL OR amqp_user IN (SELECT a.code FROM agency a WHERE a.agency_id = ANY ($6)))
+  AND ($7::timestamptz IS NULL OR (at, rejection_id) < ($7, $8::bigint))
 ORDER BY at DESC, rejection_id DESC
 LIMIT $5;
 
@@ -116,11 +126,12 @@ SELECT CASE $3::text
          WHEN 'tier' THEN coalesce(s.tier::text, '-') WHEN 'level' THEN s.level WHEN 'agency' THEN s.code
          WHEN 'day' THEN to_char(d.accepted_at AT TIME ZONE 'Asia/Ho_Chi_Minh', 'YYYY-MM-DD')
          WHEN 'month' THEN to_char(d.accepted_at AT TIME ZONE 'Asia/Ho_Chi_Minh', 'YYYY-MM') END AS key,
-       count(*) AS sent
+       max(s.name) AS title, count(*) AS sent
 FROM document d JOIN agency s ON s.agency_id = d.sender_id
 WHERE NOT d.test
   AND ($1::timestamptz IS NULL OR d.accepted_at >= $1)
   AND ($2::timestamptz IS NULL OR d.accepted_at < $2)
+  AND ($4::bigint[] IS NULL OR d.sender_id = ANY ($4))
 GROUP BY 1;
 
 -- name: report_received
@@ -129,24 +140,17 @@ SELECT CASE $3::text
          WHEN 'tier' THEN coalesce(r.tier::text, '-') WHEN 'level' THEN r.level WHEN 'agency' THEN r.code
          WHEN 'day' THEN to_char(d.accepted_at AT TIME ZONE 'Asia/Ho_Chi_Minh', 'YYYY-MM-DD')
          WHEN 'month' THEN to_char(d.accepted_at AT TIME ZONE 'Asia/Ho_Chi_Minh', 'YYYY-MM') END AS key,
+       max(r.name) AS title,
        count(*) AS deliveries,
        count(v.arrived_at) AS received,
-       count(*) FILTER (WHERE v.processing = 'refused') AS refused,
-       count(*) FILTER (WHERE v.processing = 'completed') AS completed,
-       count(*) FILTER (WHERE v.overdue_at IS NOT NULL AND v.arrived_at IS NULL) AS overdue
+       count(*) FILTER (WHERE v.processing = 'refused' AND NOT v.recalled) AS refused,
+       count(*) FILTER (WHERE v.processing = 'completed' AND NOT v.recalled) AS completed,
+       count(*) FILTER (WHERE v.overdue_at IS NOT NULL AND v.arrived_at IS NULL AND v.closed_at IS NULL) AS overdue
 FROM delivery v
 JOIN document d ON d.document_id = v.document_id
 JOIN agency r ON r.agency_id = v.recipient_id
 WHERE NOT d.test
   AND ($1::timestamptz IS NULL OR d.accepted_at >= $1)
   AND ($2::timestamptz IS NULL OR d.accepted_at < $2)
+  AND ($4::bigint[] IS NULL OR v.recipient_id = ANY ($4))
 GROUP BY 1;
-
--- name: processing_counts
--- Deliveries by the recipient's tier and processing state.
-SELECT coalesce(r.tier::text, '-') AS tier, CASE WHEN v.recalled THEN 'recalled' ELSE v.processing END AS state, count(*) AS n
-FROM delivery v
-JOIN document d ON d.document_id = v.document_id
-JOIN agency r ON r.agency_id = v.recipient_id
-WHERE ($1::timestamptz IS NULL OR d.accepted_at >= $1) AND ($2::timestamptz IS NULL OR d.accepted_at < $2)
-GROUP BY 1, 2;

@@ -71,6 +71,8 @@ class RejectionRecord:
     code: str
     detail: dict[str, object]
     quarantined: bool
+    rejection_id: int | None = None
+    """Its number in the record, in lists."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

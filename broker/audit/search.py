@@ -1,64 +1,184 @@
-"""Finding documents and refusals by what people remember of them. Reads only."""
+"""Finding documents and refusals by what people remember of them. Reads only.
+
+Words are found with and without Vietnamese diacritics; all of them must be there. Newest first; a page is continued
+where the last one ended (`after`), so that documents which arrive meanwhile move nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+import struct
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
-import asyncpg
-
+from broker.audit.completeness import NOTHING_BEHIND, Completeness
+from broker.audit.lookup import agencies_called, agency_called, subtree
 from broker.audit.read import SQL, rejection
 from broker.audit.record import RejectionRecord
+from broker.audit.scope import EVERYTHING, Scope, visible
+from broker.store.pool import Connection
+from schemas.problem import Problem
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """What is remembered. Every field left `None` matches everything."""
+    """What is remembered. Every field left `None` matches everything; all others must match."""
 
     number: str | None = None
     notation: str | None = None
     subject: str | None = None
-    """Words of the subject, in their order; any case."""
+    """Words of the subject in any order. A word written with diacritics is found only so; one without finds both."""
+    phrase: bool = False
+    """The words stand in this order, side by side."""
     sender: str | None = None
+    """Code or alias of the sender."""
     recipient: str | None = None
+    """Code or alias of a recipient; `state` and `overdue` are then about the delivery to it."""
+    under: str | None = None
+    """Code of an agency: it, or one below it, sent the document or was to receive it."""
     state: str | None = None
-    """A processing state, or `recalled`."""
+    """A processing state of a delivery, or `recalled`."""
     overdue: bool = False
+    """Some delivery missed its deadline and has not arrived to this day."""
     since: datetime | None = None
+    """Accepted by the exchange at this moment or later."""
     until: datetime | None = None
     """The first moment that is too late."""
     limit: int = 50
+    after: str | None = None
+    """`Page.after` of the page before."""
 
 
-async def search_documents(connection: asyncpg.Connection[Any], wanted: Wanted) -> list[Mapping[str, Any]]:
-    """Accepted documents that fit `wanted`, newest first, at most `wanted.limit`."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """One document as a line of a list."""
+
+    document_id: int
+    id: UUID
+    sender: str
+    sender_name: str
+    number: str
+    notation: str
+    issued_on: date | None
+    type: str
+    subject: str
+    action: str
+    priority: int
+    accepted_at: datetime
+    recipients: int
+    test: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """Documents, newest first."""
+
+    documents: tuple[Found, ...]
+    after: str | None
+    """For `Wanted.after`; None if this page is the last."""
+    estimate: int
+    """About how many documents fit altogether."""
+    exact: bool
+    """Whether `estimate` is their number."""
+    complete: Completeness
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RejectionPage:
+    """Refused messages, newest first."""
+
+    rejections: tuple[RejectionRecord, ...]
+    after: str | None
+
+
+async def search_documents(connection: Connection, wanted: Wanted, *, scope: Scope = EVERYTHING) -> Page:
+    """Accepted documents that fit `wanted` and that `scope` may see, newest first, at most `wanted.limit`.
+
+    Raises Problem for a code that no agency has or had, and for an `after` that is not from a page.
+    """
     pattern = None
     if wanted.subject is not None:
         escaped = (word.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") for word in wanted.subject.split())
         pattern = "%" + "%".join(escaped) + "%"
+    sender = [c.agency_id for c in await agencies_called(connection, wanted.sender)] if wanted.sender else None
+    recipient = [c.agency_id for c in await agencies_called(connection, wanted.recipient)] if wanted.recipient else None
+    under = None
+    if wanted.under is not None:
+        under = await subtree(connection, (await agency_called(connection, wanted.under)).agency_id)
+    before_at, before_id = read_cursor(wanted.after) if wanted.after else (None, None)
     rows = await connection.fetch(
         SQL["search"],
         wanted.number,
         wanted.notation,
         pattern,
-        wanted.sender,
+        sender,
         wanted.since,
         wanted.until,
-        wanted.recipient,
+        recipient,
         wanted.state,
         wanted.overdue,
-        wanted.limit,
+        wanted.limit + 1,
+        under,
+        await visible(connection, scope),
+        before_at,
+        before_id,
     )
-    return [dict(row) for row in rows]
+    documents = tuple(Found(**dict(row)) for row in rows[: wanted.limit])
+    more = len(rows) > wanted.limit
+    last = documents[-1] if documents else None
+    return Page(
+        documents=documents,
+        after=cursor(last.accepted_at, last.document_id) if more and last is not None else None,
+        estimate=len(rows),
+        exact=not more and wanted.after is None,
+        complete=NOTHING_BEHIND,
+    )
 
 
 async def search_rejections(
-    connection: asyncpg.Connection[Any], wanted: Wanted, *, code: str | None = None
-) -> list[RejectionRecord]:
-    """Refused messages that fit `wanted` (sender, period), newest first."""
+    connection: Connection, wanted: Wanted, *, code: str | None = None, scope: Scope = EVERYTHING
+) -> RejectionPage:
+    """Refused messages that fit `wanted` (claimed sender, period, `limit`, `after`), newest first.
+
+    The auditor of a subtree sees those that came over a connection of the subtree: what a message claims about its
+    sender is not known to be true when it is refused.
+    """
+    before_at, before_id = read_cursor(wanted.after) if wanted.after else (None, None)
     rows = await connection.fetch(
-        SQL["search_rejections"], wanted.sender, wanted.since, wanted.until, code, wanted.limit
+        SQL["search_rejections"],
+        wanted.sender,
+        wanted.since,
+        wanted.until,
+        code,
+        wanted.limit + 1,
+        await visible(connection, scope),
+        before_at,
+        before_id,
     )
-    return [rejection(row) for row in rows]
+    more = len(rows) > wanted.limit
+    shown = rows[: wanted.limit]
+    after = cursor(shown[-1]["at"], shown[-1]["rejection_id"]) if more else None
+    return RejectionPage(rejections=tuple(rejection(row) for row in shown), after=after)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def cursor(at: datetime, *numbers: int) -> str:
+    """Where a page ended, as one opaque word."""
+    packed = struct.pack(f">{len(numbers) + 1}q", (at - _EPOCH) // timedelta(microseconds=1), *numbers)
+    return base64.urlsafe_b64encode(packed).decode().rstrip("=")
+
+
+def read_cursor(text: str, count: int = 1) -> tuple[Any, ...]:
+    """The time and the `count` numbers of a `cursor`. Raises Problem for anything else."""
+    try:
+        packed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        microseconds, *numbers = struct.unpack(f">{count + 1}q", packed)
+        return (_EPOCH + timedelta(microseconds=microseconds), *numbers)
+    except (ValueError, struct.error, OverflowError):
+        raise Problem(
+            f"the page mark “{text[:40]}”", "the mark that the page before ended with", "Begin at the first page."
+        ) from None

@@ -61,6 +61,16 @@ TIERS: Mapping[str, Words] = {
     "-": Words("no tier", "không phân cấp"),
 }
 
+LEVELS: Mapping[str, Words] = {
+    "ministry": Words("ministries and central bodies", "bộ, ngành trung ương"),
+    "province": Words("provinces", "tỉnh, thành phố"),
+    "department": Words("departments", "cục, vụ, sở, ngành"),
+    "district": Words("districts", "quận, huyện"),
+    "commune": Words("communes", "xã, phường, đặc khu"),
+    "hub": Words("hubs", "đầu mối kết nối"),
+    "exchange": Words("the exchange", "trục liên thông"),
+}
+
 PRIORITY: tuple[Words, ...] = (
     Words("normal", "thường"),
     Words("urgent", "khẩn"),

@@ -11,7 +11,7 @@ from rich import box
 from rich.table import Table
 
 from broker.audit.explain import VIETNAM, local
-from broker.audit.report import DIMENSIONS, Dimension, Report, report
+from broker.audit.report import DIMENSIONS, Dimension, Report, recount
 from broker.audit.search import Wanted, search_documents, search_rejections
 from broker.audit.words import PROCESSING
 from broker.cli.output import JsonOption, emit, run
@@ -135,9 +135,8 @@ def _documents(rows: Any) -> Table:
     for column in ("accepted (ICT)", "number/notation", "from", "subject", "recipients", "id"):
         table.add_column(column)
     for row in rows:
-        name = f"{row['number']}/{row['notation']}"
-        at = local(row["accepted_at"])
-        table.add_row(at, name, row["sender"], row["subject"], str(row["recipients"]), str(row["id"]))
+        name = f"{row.number}/{row.notation}"
+        table.add_row(local(row.accepted_at), name, row.sender, row.subject, str(row.recipients), str(row.id))
     return table
 
 
@@ -154,10 +153,10 @@ def _rejections(rows: Any) -> Table:
 async def _search(wanted: Wanted, refused: bool, code: str | None) -> Any:
     async with connect(load_settings().database_url) as connection:
         if refused:
-            return await search_rejections(connection, wanted, code=code)
-        return await search_documents(connection, wanted)
+            return (await search_rejections(connection, wanted, code=code)).rejections
+        return (await search_documents(connection, wanted)).documents
 
 
 async def _report(by: Dimension, since: datetime | None, until: datetime | None) -> Report:
     async with connect(load_settings().database_url) as connection:
-        return await report(connection, by=by, since=since, until=until)
+        return await recount(connection, by=by, since=since, until=until)

@@ -12,7 +12,7 @@ from time import monotonic
 
 from broker.audit.read import story_of
 from broker.audit.record import Story
-from broker.audit.report import Report, report
+from broker.audit.report import Report, recount
 from broker.cli.output import progress, say
 from broker.demo.offices import Offices, equip, prepare
 from broker.demo.plan import DemoPlan, PlannedDocument, make_plan
@@ -71,7 +71,7 @@ async def run_demo(settings: Settings, folder: Path, *, documents: int, seconds:
             broker=broker,
             verdict=reconcile(plan, broker, tally),
             latency=latencies(plan, broker),
-            report=await report(connection, by="tier", since=started, until=None),
+            report=await recount(connection, by="tier", since=started),
             story=await story_of(connection, str(told.id), sender=told.sender.code, recipient=recipient),
             told=str(told.id),
             seconds=monotonic() - clock,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 
 from broker.audit.explain import explain
+from broker.audit.period import Period
 from broker.audit.read import story_of
 from broker.audit.report import DIMENSIONS, report
 from broker.audit.search import Wanted, search_documents, search_rejections
@@ -73,9 +74,10 @@ async def test_a_refused_message_has_an_explanation_too(exchange: Exchange) -> N
         assert story.document is None
         text = explain(story, now=datetime.now(UTC))
         assert "LT-RECIPIENT-UNKNOWN" in text.en and "NOWHERE" in text.en and "LT-RECIPIENT-UNKNOWN" in text.vi
-        (refused,) = await search_rejections(connection, Wanted(sender=ministry.code), code="LT-RECIPIENT-UNKNOWN")
+        found = await search_rejections(connection, Wanted(sender=ministry.code), code="LT-RECIPIENT-UNKNOWN")
+        (refused,) = found.rejections
         assert refused.id == str(letter.id)
-        assert await search_rejections(connection, Wanted(sender=ministry.code), code="LT-TIME") == []
+        assert (await search_rejections(connection, Wanted(sender=ministry.code), code="LT-TIME")).rejections == ()
 
 
 async def test_what_is_not_known_or_not_clear_is_told_in_a_sentence(exchange: Exchange) -> None:
@@ -111,25 +113,25 @@ async def test_documents_are_found_by_what_is_remembered_of_them(exchange: Excha
     await exchange.until_value("SELECT count(*) FROM delivery WHERE processing = 'dispatched'", 1)
     async with connect(exchange.settings.database_url) as connection:
         for wanted in fitting:
-            assert [row["id"] for row in await search_documents(connection, wanted)] == [letter.id], wanted
+            assert [row.id for row in (await search_documents(connection, wanted)).documents] == [letter.id], wanted
         for wanted in unfitting:
-            assert await search_documents(connection, wanted) == [], wanted
+            assert (await search_documents(connection, wanted)).documents == (), wanted
 
 
 async def test_the_report_by_tier_counts_documents_by_sender_and_deliveries_by_recipient(exchange: Exchange) -> None:
     await sent(exchange)
     async with connect(exchange.settings.database_url) as connection:
-        table = await report(connection, by="tier", since=None, until=None)
+        table = await report(connection)
         figures = {row.key: (row.sent, row.deliveries, row.received) for row in table.rows}
         assert figures == {"1": (1, 1, 0), "2": (0, 0, 0), "3": (0, 1, 1)}
         for by in DIMENSIONS:
-            total = (await report(connection, by=by, since=None, until=None)).total()
+            total = (await report(connection, by=by)).total()
             assert (total.sent, total.deliveries, total.received) == (1, 2, 1), by
-        empty = await report(connection, by="tier", since=datetime.now(UTC) + timedelta(days=1), until=None)
+        empty = await report(connection, period=Period(first=date.today() + timedelta(days=2)))
         assert empty.total().sent == 0
 
 
 async def test_rehearsals_are_left_out_of_statistics(exchange: Exchange) -> None:
     await sent(exchange, test=True)
     async with connect(exchange.settings.database_url) as connection:
-        assert (await report(connection, by="tier", since=None, until=None)).total().deliveries == 0
+        assert (await report(connection)).total().deliveries == 0
