@@ -218,10 +218,11 @@ class Exchange:
             await worker.directory.refresh()
 
     # ── Workers ──────────────────────────────────────────────────────────────────────────────────
-    async def start_worker(self, *, concurrency: int = 2) -> Worker:
-        """Start one more worker in this process."""
+    async def start_worker(self, *, concurrency: int = 2, **settings: Any) -> Worker:
+        """Start one more worker in this process; `settings` override the exchange's."""
         stack = AsyncExitStack()
-        worker = await stack.enter_async_context(opened(self.settings, concurrency=concurrency))
+        configured = self.settings.model_copy(update=settings)
+        worker = await stack.enter_async_context(opened(configured, concurrency=concurrency))
         self.workers.append((worker, asyncio.create_task(worker.run()), stack))
         return worker
 
