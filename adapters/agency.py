@@ -406,6 +406,10 @@ class Agency:
             )
         return await self._in_thread(self._files.path(sha256).read_bytes)
 
+    def part_file(self, sha256: str) -> Path | None:
+        """The file that holds a part, to be streamed; None for a small one that is in the database."""
+        return self._files.path(sha256) if self._files.has(sha256) else None
+
     async def statuses(self, *, idle: float | None = None) -> AsyncIterator[Status]:
         """What recipients said about our documents, each once; handed over again if the loop's body did not finish."""
         async for row in self._waiter.rows(heard.next_status, heard.status_handed, idle):

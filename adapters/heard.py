@@ -46,6 +46,16 @@ def _status_row(connection: sqlite3.Connection, audience: str) -> Row | None:
     return Row(no=no, item=json.loads(body), message=Ref(sender, id, digest))
 
 
+def status_row(connection: sqlite3.Connection, no: int) -> Row:
+    """A status, or a request to give a document back, by its number."""
+    body, *message = connection.execute(
+        "SELECT s.body, m.sender, m.id, m.digest FROM status s JOIN status_message m ON m.no = s.message_no"
+        " WHERE s.no = ?",
+        (no,),
+    ).fetchone()
+    return Row(no=no, item=json.loads(body), message=Ref(*message))
+
+
 def status_handed(connection: sqlite3.Connection, no: int) -> None:
     """The code has dealt with it."""
     connection.execute("UPDATE status SET handed_at = ? WHERE no = ?", (time.time(), no))

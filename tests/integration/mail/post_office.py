@@ -1,0 +1,110 @@
+"""A real mail server on a free port of this machine, which does as it is told; and a clerk who reads its mails."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+
+def free_port() -> int:
+    """A port on which nothing listens just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class PostOffice:
+    """`answers` are taken one by one, first in first out; when there are none left every mail is taken.
+
+    An answer is an SMTP reply such as "451 later"; "die" closes the connection after DATA without a word; "hang" never
+    answers; "rcpt 550 …" answers at RCPT.
+    """
+
+    port: int = field(default_factory=free_port)
+    answers: list[str] = field(default_factory=list)
+    mails: list[EmailMessage] = field(default_factory=list)
+    # Everything that came through DATA, taken or not.
+    seen: list[EmailMessage] = field(default_factory=list)
+    raw: list[bytes] = field(default_factory=list)
+    recipients: list[str] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: SMTP(self, hostname="mail.test", loop=loop, data_size_limit=50_000_000), "127.0.0.1", self.port
+        )
+
+    async def stop(self) -> None:
+        self._server.close()
+
+    async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Any) -> str:
+        if self.answers and self.answers[0].startswith("rcpt "):
+            return self.answers.pop(0).removeprefix("rcpt ")
+        envelope.rcpt_tos.append(address)
+        return "250 ok"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        content = envelope.content
+        assert isinstance(content, bytes)
+        mail = message_from_bytes(content, policy=policy.default)
+        assert isinstance(mail, EmailMessage)
+        self.seen.append(mail)
+        self.raw.append(content)
+        try:
+            answer = self.answers.pop(0) if self.answers else "250 taken"
+            if answer == "die":
+                assert server.transport is not None
+                server.transport.abort()
+                return "451 nobody reads this"
+            if answer == "hang":
+                await asyncio.sleep(3600)
+            if answer.startswith("250"):
+                self.recipients += envelope.rcpt_tos
+                self.mails.append(mail)
+            return answer
+        finally:
+            self.changed.set()
+            self.changed = asyncio.Event()
+
+    async def until(self, condition: Callable[[], Any], *, seconds: float = 20.0) -> Any:
+        """Wait until what the server has seen makes `condition()` true."""
+        async with asyncio.timeout(seconds):
+            while not (found := condition()):
+                try:
+                    await asyncio.wait_for(self.changed.wait(), 0.1)
+                except TimeoutError:
+                    continue
+            return found
+
+
+def text_of(mail: EmailMessage, kind: str = "plain") -> str:
+    """The text of a mail."""
+    body = mail.get_body((kind,))
+    assert body is not None
+    return str(body.get_content())
+
+
+def link_of(mail: EmailMessage) -> tuple[str, str]:
+    """The answering link of a mail and its confirmation code."""
+    text = text_of(mail)
+    link = re.search(r"^  (http\S+/v/\S+)$", text, re.MULTILINE)
+    code = re.search(r"Mã xác nhận: (\d{6})$", text, re.MULTILINE)
+    assert link and code, text
+    return link[1], code[1]
+
+
+def parts_link_of(mail: EmailMessage) -> str:
+    """The link of the larger parts."""
+    link = re.search(r"(http\S+/p/\S+)$", text_of(mail), re.MULTILINE)
+    assert link, text_of(mail)
+    return link[1]
