@@ -25,6 +25,7 @@ from broker.dispatch.dispatcher import Dispatcher
 from broker.identity import BrokerIdentity
 from broker.settings import Settings
 from broker.store.pool import open_pool
+from broker.upkeep.answers import WatchAnswers
 from broker.upkeep.arrivals import WatchArrivals
 from broker.upkeep.lease import Lease
 from broker.upkeep.mailboxes import KeepMailboxes
@@ -91,6 +92,14 @@ def duties(
         Replay(pool, directory, sender, period=settings.keeper_replay_seconds),
         WatchArrivals(
             pool, directory, queues, sender, identity, patience=patience, period=settings.keeper_arrivals_seconds
+        ),
+        WatchAnswers(
+            pool,
+            directory,
+            sender,
+            identity,
+            within=timedelta(hours=settings.answer_within_hours),
+            period=settings.keeper_arrivals_seconds,
         ),
         MakePartitions(months_ahead=settings.event_months_ahead, period=settings.keeper_partitions_seconds),
     ]

@@ -121,6 +121,8 @@ class Settings(BaseSettings):
     sent_at_ahead_minutes: Annotated[int, Field(ge=0)] = 5
     arrival_within_urgent_minutes: Positive = 15
     arrival_within_normal_minutes: Positive = 240
+    answer_within_hours: Positive = 48
+    """How long a recipient that has a document may take to answer its recall, update, replacement or take-back."""
     outgoing_grace_seconds: Positive = 10
     """Age at which the keeper publishes what a worker committed but did not mark as published."""
     log_promise_seconds: Positive = 60

@@ -58,7 +58,7 @@ ORDER BY e.at, e.digest, e.item, r.code;
 
 -- name: change_requests
 -- Recalls, updates, replacements and take-backs asked of the document's recipients.
-SELECT r.code AS recipient, q.kind, q.state, q.asked_at, q.answered_at, d.id AS asking_id
+SELECT r.code AS recipient, q.kind, q.state, q.asked_at, q.answered_at, q.overdue_at, d.id AS asking_id
 FROM change_request q
 JOIN agency r ON r.agency_id = q.recipient_id
 LEFT JOIN document d ON d.document_id = q.asking_document_id

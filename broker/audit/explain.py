@@ -210,15 +210,17 @@ def _at_recipients(story: Story) -> Iterable[Words]:
 
 
 def _changes(story: Story) -> Iterable[Words]:
-    open_changes: dict[str, list[str]] = {}
+    open_changes: dict[tuple[str, bool], list[str]] = {}
     for change in story.changes:
         if change.state == "asked":
-            open_changes.setdefault(change.kind, []).append(change.recipient)
-    for kind, codes in open_changes.items():
+            open_changes.setdefault((change.kind, change.overdue_at is not None), []).append(change.recipient)
+    for (kind, late), codes in open_changes.items():
         who = _names(codes)
         yield Words(
-            f"A {CHANGE[kind].en} was asked and {who.en} has not answered yet (15 agrees, 16 refuses).",
-            f"Đã yêu cầu {CHANGE[kind].vi}, {who.vi} chưa trả lời (15 đồng ý, 16 từ chối).",
+            f"A {CHANGE[kind].en} was asked and {who.en} has not answered yet (15 agrees, 16 refuses)"
+            f"{'; the answer is overdue and the sender has been told' if late else ''}.",
+            f"Đã yêu cầu {CHANGE[kind].vi}, {who.vi} chưa trả lời (15 đồng ý, 16 từ chối)"
+            f"{'; đã quá hạn trả lời và nơi gửi đã được thông báo' if late else ''}.",
         )
 
 

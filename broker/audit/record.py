@@ -55,6 +55,8 @@ class ChangeRecord:
     state: str
     asked_at: datetime
     answered_at: datetime | None
+    overdue_at: datetime | None
+    """Since when the answer is late."""
     asking_id: UUID | None
 
 

@@ -70,7 +70,13 @@ def test_a_forged_copy_beside_the_accepted_document_is_mentioned_and_changes_not
 
 def test_an_open_recall_says_that_its_answer_is_missing() -> None:
     change = ChangeRecord(
-        recipient="H53.25459", kind="recall", state="asked", asked_at=NOW, answered_at=None, asking_id=None
+        recipient="H53.25459",
+        kind="recall",
+        state="asked",
+        asked_at=NOW,
+        answered_at=None,
+        overdue_at=None,
+        asking_id=None,
     )
     text = told(Story(document=document(), deliveries=(delivery(processing="received"),), changes=(change,)))
     assert "A recall was asked and H53.25459 has not answered yet" in text
