@@ -12,6 +12,7 @@ import typer
 from rich.console import Group
 from rich.table import Table
 
+from broker.cli import system
 from broker.cli.author import ReasonOption, author_of
 from broker.cli.output import JsonOption, emit, progress, run, say
 from broker.directory import changes, national
@@ -27,6 +28,7 @@ from broker.store.pool import Connection, connect
 from schemas.problem import NOT_GOOD, Problem
 
 app = typer.Typer(no_args_is_help=True, help="Agencies, their codes, hubs and groups.")
+app.add_typer(system.app, name="system")
 T = TypeVar("T")
 
 CodeArgument = Annotated[str, typer.Argument(help="Code or alias of the agency.")]

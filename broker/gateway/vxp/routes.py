@@ -1,12 +1,350 @@
-"""The REST façade's paths."""
+"""The REST façade's paths: existing office software points at them and changes nothing but address, id and secret.
+
+Every path of the protocol exists once, for GET and POST, because clients differ; parameters are headers. All answers
+are HTTP 200 with an error code inside, but for a file that cannot be given: whatever comes then is written out as the
+file by existing clients, so nothing comes.
+"""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+import json
+import re
+from base64 import b64encode
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
 
+import asyncpg
+import structlog
+from fastapi import APIRouter
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from broker.directory.live import VIETNAM
+from broker.dispatch.patience import is_away
 from broker.gateway.app import Gateway
+from broker.gateway.vxp.agencies import BODY_LIMIT, Agencies
+from broker.gateway.vxp.answers import (
+    DENIED,
+    INTERNAL,
+    INVALID_FILE,
+    NOT_PROCESSED,
+    NOT_SIGNED_IN,
+    Answer,
+    failed,
+    refused,
+)
+from broker.gateway.vxp.entry import Caller, Door, TooLarge, body_of, drain
+from broker.gateway.vxp.making import file_of
+from broker.gateway.vxp.packets import MESSAGE_TYPES, Packets, not_readable, unknown
+from broker.gateway.vxp.signing import Denied
+from broker.gateway.vxp.submission import Submitter
+from broker.gateway.vxp.systems import Systems
+from schemas.errors import Refusal
+from schemas.problem import Problem
+
+log = structlog.get_logger(__name__)
+JSON: Final = "application/json; charset=utf-8"
+METHODS: Final = ["GET", "POST"]
+PREFIXES: Final = ("", "/vxp")
+"""Where the paths stand: at the root, and below a name for gateways behind a shared address."""
+FORM_ROOM: Final = 64 * 1024
+"""Bytes of a form around its file."""
+STATUSES: Final = ("processing", "done", "fail")
+REASONS: Final = ("reason", "description", "desc", "status_desc")
+"""Headers in which clients say why a packet failed; the protocol names none."""
+DATES: Final = ("%Y/%m/%d %H:%M:%S", "%Y/%m/%d", "%d/%m/%Y %H:%M:%S", "%d/%m/%Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d")
+_ID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+Handler = Callable[[Request, Caller], Awaitable[Answer | bytes]]
+
+
+class Invalid(Exception):
+    """A parameter that cannot be used; carries the answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.description)
+        self.answer = answer
 
 
 def router(gateway: Gateway) -> APIRouter:
     """All paths of the façade, for this gateway."""
-    return APIRouter()
+    systems = Systems(gateway.pool, gateway.settings)
+    facade = Facade(
+        gateway=gateway,
+        door=Door(gateway, systems),
+        submitter=Submitter(gateway, systems),
+        packets=Packets(gateway, systems),
+        agencies=Agencies(gateway),
+    )
+    routes = APIRouter()
+    named: dict[str, Handler] = {
+        "/getAgenciesList": facade.agencies_list,
+        "/getAgenciesListQD20": facade.agencies_by_tier,
+        "/getSynchronizeUnit": facade.units,
+        "/registerAgency": facade.register,
+        "/deleteAgency": facade.delete,
+        "/sendEdoc": facade.send,
+        "/getReceivedEdocList": facade.received,
+        "/getSentEdocList": facade.sent,
+        "/getEdoc": facade.get,
+        "/updateStatus": facade.update,
+        "/countReceiveEdoc": facade.count_documents,
+        "/countReceiveStatus": facade.count_statuses,
+    }
+    for prefix in PREFIXES:
+        for path, handler in named.items():
+            routes.add_route(prefix + path, facade.signed(handler), METHODS, include_in_schema=False)
+        routes.add_route(prefix + "/downloadEdoc", facade.download, METHODS, include_in_schema=False)
+    provincial: dict[str, Handler] = {
+        "/v1/sendEdoc": facade.send_form,
+        "/v1/syncReceivedEdocList": facade.received_by_query,
+        "/v1/getEdoc": facade.get_by_query,
+        "/v1/updateStatus": facade.update_by_body,
+    }
+    for path, handler in provincial.items():
+        routes.add_route(path, facade.with_secret(handler), METHODS, include_in_schema=False)
+    return routes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facade:
+    """What the paths do, each in a few lines; the rooms behind it do the work."""
+
+    gateway: Gateway
+    door: Door
+    submitter: Submitter
+    packets: Packets
+    agencies: Agencies
+
+    def signed(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        """A path whose requests are signed."""
+        return self._guarded(handler, self.door.by_signature)
+
+    def with_secret(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        """A path of the provincial flavour, whose requests carry the secret."""
+        return self._guarded(handler, self.door.by_secret)
+
+    def _guarded(
+        self, handler: Handler, enter: Callable[[Request], Awaitable[Caller]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            answer = await self._answer(request, handler, enter)
+            return Response(answer if isinstance(answer, bytes) else answer.body, media_type=JSON)
+
+        return endpoint
+
+    async def _answer(
+        self, request: Request, handler: Handler, enter: Callable[[Request], Awaitable[Caller]]
+    ) -> Answer | bytes:
+        try:
+            return await handler(request, await enter(request))
+        except Denied as denied:
+            log.warning("not let in", path=request.url.path, why=denied.why)
+            await drain(request, self.gateway.settings.vxp_file_bytes)
+            return Answer(code=NOT_SIGNED_IN, description=DENIED)
+        except Invalid as invalid:
+            return invalid.answer
+        except TooLarge:
+            limit = self.gateway.settings.vxp_file_bytes
+            return failed(INVALID_FILE, f"Tệp lớn hơn {limit} byte", f"The file is larger than {limit} bytes")
+        except Refusal as refusal:
+            return refused(refusal)
+        except ClientDisconnect:
+            raise
+        except Exception as error:
+            if not (is_away(error) or isinstance(error, asyncpg.PostgresError | Problem | ValueError)):
+                log.exception("a request failed", path=request.url.path)
+            else:
+                log.error("a request failed", path=request.url.path, error=type(error).__name__)
+            return failed(INTERNAL, "Lỗi hệ thống, xin gửi lại sau", "The exchange cannot do this now; try again later")
+
+    # ── The directory ──
+    async def agencies_list(self, request: Request, caller: Caller) -> bytes:
+        return self.agencies.listing()
+
+    async def agencies_by_tier(self, request: Request, caller: Caller) -> bytes:
+        return self.agencies.by_tier(caller.parameter("level"))
+
+    async def units(self, request: Request, caller: Caller) -> bytes:
+        return self.agencies.synchronized(caller.system)
+
+    async def register(self, request: Request, caller: Caller) -> Answer:
+        return await self.agencies.register(caller.system, await body_of(request, BODY_LIMIT))
+
+    async def delete(self, request: Request, caller: Caller) -> Answer:
+        return await self.agencies.delete(caller.system, caller.parameter("AgencyCode"))
+
+    # ── Sending ──
+    async def send(self, request: Request, caller: Caller) -> Answer:
+        kind = _kind(caller.parameter("messagetype"))
+        claimed = caller.parameter("from")
+        hash_file = caller.parameter("hash-file")
+        if not hash_file:
+            await drain(request, self.gateway.settings.vxp_file_bytes)
+            return failed(INVALID_FILE, "Thiếu hash-file", "The header hash-file is missing")
+        # One more than the file: the CRLF behind it.
+        body = await body_of(request, self.gateway.settings.vxp_file_bytes + 2)
+        file = file_of(body, hash_file)
+        if file is None:
+            return failed(
+                INVALID_FILE,
+                "Tệp không khớp với hash-file",
+                "The file does not fit hash-file: it was changed or cut off",
+            )
+        return await self.submitter.submit(caller.system, file, kind=_submitted(kind), claimed=claimed)
+
+    async def send_form(self, request: Request, caller: Caller) -> Answer:
+        """The provincial flavour: a form with the file, and no hash of it."""
+        body = await body_of(request, self.gateway.settings.vxp_file_bytes + FORM_ROOM)
+
+        async def once() -> AsyncGenerator[bytes, None]:
+            yield body
+
+        try:
+            form = await MultiPartParser(request.headers, once(), max_files=2, max_fields=20).parse()
+        except (MultiPartException, KeyError) as error:
+            return failed(INVALID_FILE, "Không đọc được biểu mẫu", f"The form cannot be read: {error}")
+        try:
+            file = form.get("edocFile")
+            kind = _kind(_plain(form.get("messageType")))
+            if not isinstance(file, UploadFile):
+                return failed(INVALID_FILE, "Thiếu edocFile", "The form has no file edocFile")
+            data = await file.read()
+        finally:
+            await form.close()
+        return await self.submitter.submit(
+            caller.system, data, kind=_submitted(kind), claimed=_plain(form.get("from")) or None
+        )
+
+    # ── Fetching ──
+    async def received(self, request: Request, caller: Caller) -> Answer:
+        return await self.packets.received(caller.system, _kind(caller.parameter("messagetype")))
+
+    async def received_by_query(self, request: Request, caller: Caller) -> Answer:
+        return await self.packets.received(caller.system, _kind(request.query_params.get("messageType")))
+
+    async def sent(self, request: Request, caller: Caller) -> Answer:
+        doc_id = caller.parameter("docId")
+        return await self.packets.sent(
+            caller.system,
+            _kind(caller.parameter("messagetype")),
+            _id(doc_id) if doc_id else None,
+            _date(caller.parameter("fromDate"), "fromDate"),
+            _date(caller.parameter("toDate"), "toDate", inclusive=True),
+        )
+
+    async def count_documents(self, request: Request, caller: Caller) -> Answer:
+        return await self.packets.count(caller.system, "edoc")
+
+    async def count_statuses(self, request: Request, caller: Caller) -> Answer:
+        return await self.packets.count(caller.system, "status")
+
+    async def get(self, request: Request, caller: Caller) -> Answer:
+        return await self._get(caller, caller.parameter("docId"))
+
+    async def get_by_query(self, request: Request, caller: Caller) -> Answer:
+        return await self._get(caller, request.query_params.get("docId"))
+
+    async def _get(self, caller: Caller, text: str | None) -> Answer:
+        doc_id = _id(text)
+        try:
+            file = await self.packets.file(caller.system, doc_id)
+        except (OSError, ValueError) as error:
+            log.error("a file cannot be given", doc_id=str(doc_id), error=type(error).__name__)
+            return not_readable(type(error).__name__)
+        return unknown(doc_id) if file is None else Answer(more={"data": b64encode(file).decode()})
+
+    async def download(self, request: Request) -> Response:
+        """The file itself. Existing clients write out whatever comes, so an error has no body."""
+        found: list[bytes] = []
+
+        async def handler(request: Request, caller: Caller) -> Answer:
+            doc_id = _id(caller.parameter("docId"))
+            file = await self.packets.file(caller.system, doc_id)
+            if file is None:
+                return unknown(doc_id)
+            found.append(file)
+            return Answer()
+
+        answer = await self._answer(request, handler, self.door.by_signature)
+        if found:
+            return Response(found[0], media_type="application/octet-stream")
+        assert isinstance(answer, Answer)
+        status = 403 if answer.code == NOT_SIGNED_IN else 503 if answer.code == INTERNAL else 404
+        return Response(status_code=status, headers={"XroadVnpt-ErrorCode": str(answer.code)})
+
+    # ── The transport's own status ──
+    async def update(self, request: Request, caller: Caller) -> Answer:
+        reason = next((text for name in REASONS if (text := caller.parameter(name))), "")
+        return await self._update(caller, caller.parameter("docId"), caller.parameter("status"), reason)
+
+    async def update_by_body(self, request: Request, caller: Caller) -> Answer:
+        said = _object(await body_of(request, BODY_LIMIT))
+        reason = next((text for name in REASONS if (text := _plain(said.get(name)))), "")
+        return await self._update(caller, _plain(said.get("docId")), _plain(said.get("status")), reason)
+
+    async def _update(self, caller: Caller, text: str | None, status: str | None, reason: str) -> Answer:
+        doc_id = _id(text)
+        wanted = (status or "").strip().lower()
+        if wanted not in STATUSES:
+            return failed(
+                NOT_PROCESSED,
+                f"status phải là {', '.join(STATUSES)}; trạng thái văn bản gửi bằng sendEdoc (messagetype status)",
+                f"status has to be one of {', '.join(STATUSES)}; what becomes of the document itself is told by"
+                " sendEdoc with messagetype status",
+            )
+        return await self.packets.update(caller.system, doc_id, wanted, reason)
+
+
+def _kind(text: str | None) -> str:
+    """`edoc` or `status`; without one `edoc`. Raises Invalid."""
+    kind = (text or "edoc").strip().lower()
+    if kind not in MESSAGE_TYPES:
+        raise Invalid(
+            failed(NOT_PROCESSED, "messagetype phải là edoc hoặc status", "messagetype has to be edoc or status")
+        )
+    return kind
+
+
+def _submitted(kind: str) -> Any:
+    return "status" if kind == "status" else "document"
+
+
+def _id(text: str | None) -> UUID:
+    """A docId. Raises Invalid."""
+    if text is None or _ID.fullmatch(text.strip()) is None:
+        raise Invalid(failed(NOT_PROCESSED, f"docId “{text}” không hợp lệ", f"“{text}” is no docId of this exchange"))
+    return UUID(text.strip())
+
+
+def _date(text: str | None, name: str, *, inclusive: bool = False) -> datetime | None:
+    """A day or a moment in Vietnamese time; a day that is inclusive ends with it. Raises Invalid."""
+    if not text or not text.strip():
+        return None
+    for form in DATES:
+        try:
+            read = datetime.strptime(text.strip(), form).replace(tzinfo=VIETNAM)
+        except ValueError:
+            continue
+        return read + timedelta(days=1) if inclusive and "%H" not in form else read
+    raise Invalid(failed(NOT_PROCESSED, f"{name} phải có dạng yyyy/MM/dd", f"{name} has to be written as yyyy/MM/dd"))
+
+
+def _object(body: bytes) -> dict[str, Any]:
+
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        said = None
+    if not isinstance(said, dict):
+        raise Invalid(failed(NOT_PROCESSED, "Nội dung không phải JSON", "The body is not a JSON object"))
+    return said
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else ""
