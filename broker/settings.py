@@ -85,6 +85,12 @@ class Settings(BaseSettings):
     """Where content is kept: empty for the folder `content_dir`, or an address such as s3://bucket/prefix."""
     content_quota_bytes: Positive = 20 * 1024**3
     """Bytes that an agency may have stored and not yet sent, at most."""
+    content_largest_bytes: Positive = 16 * 1024**3
+    """Bytes of one part over HTTP, at most."""
+    content_uploads: Positive = 16
+    """Uploads that one gateway takes at a time; each holds a few MiB of memory."""
+    content_uploads_each: Positive = 4
+    """Of those, for one agency."""
     content_keep_days: Positive = 7
     """Days after which content goes that no accepted document names (contract §6)."""
 
@@ -153,6 +159,7 @@ class Settings(BaseSettings):
     keeper_replay_seconds: Annotated[float, Field(gt=0)] = 2.0
     keeper_arrivals_seconds: Annotated[float, Field(gt=0)] = 60.0
     keeper_partitions_seconds: Annotated[float, Field(gt=0)] = 3600.0
+    keeper_content_seconds: Annotated[float, Field(gt=0)] = 3600.0
     keeper_log_seconds: Annotated[float, Field(gt=0)] = 1.0
     keeper_witness_seconds: Annotated[float, Field(gt=0)] = 5.0
     """Seconds between two rounds of each of the keeper's duties."""

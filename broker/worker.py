@@ -24,7 +24,7 @@ import structlog
 from broker.amqp.connection import Link
 from broker.amqp.publishing import Publisher
 from broker.amqp.reading import Batch, BatchReader
-from broker.content.store import LocalContentStore
+from broker.content.opening import open_content
 from broker.directory.live import LiveDirectory
 from broker.dispatch.dispatcher import Dispatcher
 from broker.identity import BrokerIdentity
@@ -163,7 +163,7 @@ async def opened(settings: Settings, *, concurrency: int = CONCURRENCY) -> Async
             directory=directory,
             identity=identity,
             dispatcher=dispatcher,
-            store=LocalContentStore(settings.content_dir),
+            store=open_content(settings),
             rules=rules,
             aside=aside,
             executor=executor,

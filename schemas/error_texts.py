@@ -231,10 +231,14 @@ ENTRIES: Final[tuple[ErrorEntry, ...]] = (
         code="LT-PART-MISSING",
         fault=Fault.SENDER,
         retryable=True,
-        en="A part that the document names is neither inline nor in the content store.",
-        vi="Một tệp được nêu trong văn bản không có trong thông điệp và cũng không có trong kho nội dung.",
-        remedy_en="Upload the part completely, then send the same message again.",
-        remedy_vi="Tải đầy đủ tệp lên kho nội dung, sau đó gửi lại chính thông điệp này.",
+        en="A part that the document names is neither inline nor among the content that its sender or its hub has "
+        "stored, sent or received.",
+        vi="Một tệp được nêu trong văn bản không có trong thông điệp và cũng không nằm trong nội dung mà bên gửi hoặc "
+        "đầu mối của bên gửi đã tải lên, đã gửi hoặc đã nhận.",
+        remedy_en="Upload the part completely under the sender's own code (or its hub's), then send the same message "
+        "again.",
+        remedy_vi="Tải đầy đủ tệp lên bằng mã của chính cơ quan gửi (hoặc của đầu mối), sau đó gửi lại chính thông "
+        "điệp này.",
         http=422,
         vxp=10,
     ),

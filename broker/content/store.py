@@ -1,104 +1,119 @@
-"""Where parts above the inline limit lie, behind an interface; the local folder is one implementation (contract §6).
+"""Where content lies, behind an interface (contract §6): a local folder, or any store that `obstore` can speak to.
 
-Blocking on purpose: callers run it in a thread. Decides nothing about who may name what; that is
-`broker.intake.parts`. May not delete anything.
+Decides nothing about who may name or read what: that is `broker.content.record` and `broker.intake.parts`. Locks
+nothing either; who may make content visible or remove it, and when, is said in `broker.content.locks`.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
+from datetime import datetime
 from hashlib import sha256 as new_sha256
-from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Final, Protocol
 
-from schemas.content_layout import accepted_path, stored_path
 from schemas.errors import Refusal
 
 CHUNK: Final = 1024 * 1024
-"""Bytes read at a time."""
+"""Bytes that are hashed, written or read at a time."""
+
+BUCKETS: Final = 256
+"""Content is looked through for what can go in this many portions, by the first byte of the digest."""
+
+
+class ContentUnavailable(OSError):
+    """The content store cannot be used just now; whoever needed it waits and tries again."""
+
+
+class ContentMissing(Exception):
+    """The content store does not have these bytes, though the record says so: an operator has to look."""
 
 
 class ContentStore(Protocol):
-    """A place for parts. Everything is addressed by SHA-256 in lower-case hex, and nothing is ever overwritten."""
+    """A place for content. Everything is addressed by SHA-256 in lower-case hex.
 
-    def adopt(self, codes: Sequence[str], sha256: str, size: int) -> str | None:
-        """Take over what one of `codes` has stored under `sha256`, so that no later change can touch it.
+    Every method raises OSError (ContentUnavailable, for a store that is not a file system) if the store cannot be used.
+    """
 
-        MUST verify digest and size of the very bytes that it keeps, and MUST have them on stable storage before it
-        returns their place. Returns None if none of `codes` has stored it. Raises Refusal LT-PART-DIGEST if the bytes
-        are others, OSError if the store cannot be used.
+    async def put(
+        self,
+        sha256: str,
+        chunks: AsyncIterable[bytes],
+        *,
+        size: int | None = None,
+        wanted: Callable[[], Awaitable[bool]] | None = None,
+    ) -> str:
+        """Keep the bytes of `chunks`, reading all of them; returns their place.
+
+        MUST verify the digest (and `size`, if given) of the very bytes that it keeps, MUST have them on stable storage,
+        and only then make them visible, all at once. Just before that, `wanted` is awaited; when it says no, nothing
+        is kept. Whatever goes wrong leaves nothing visible. Holds a bounded part of the bytes in memory.
+        Raises Refusal LT-PART-DIGEST if the bytes are others, and whatever `chunks` or `wanted` raise.
         """
         ...
 
-    def keep(self, sha256: str, data: bytes) -> str:
-        """Put bytes whose digest the caller has verified beside the accepted ones; returns their place."""
+    async def adopt(self, codes: Sequence[str], sha256: str, size: int) -> str | None:
+        """Take over what one of `codes` has put under `sha256` into the folder that it shares with the exchange, so
+        that no later change can touch it. None if none of `codes` has. Otherwise like `put`."""
+        ...
+
+    async def size_of(self, sha256: str) -> int | None:
+        """Bytes of what is kept under this digest; None if there is nothing."""
+        ...
+
+    def read(self, sha256: str, start: int, stop: int) -> AsyncIterator[bytes]:
+        """The bytes from `start` up to and without `stop`, in pieces. Raises ContentMissing."""
+        ...
+
+    async def remove(self, sha256: str) -> None:
+        """Remove what is kept under this digest; nothing happens if there is nothing."""
+        ...
+
+    def older_than(self, moment: datetime, bucket: int) -> AsyncIterator[str]:
+        """The digests beginning with this byte that were last written before `moment`."""
+        ...
+
+    async def tidy(self, moment: datetime) -> int:
+        """Remove what uploads that broke off before `moment` have left behind; returns how many."""
         ...
 
 
-class LocalContentStore:
-    """Parts as files below one folder that gateways, workers and keepers share."""
+class Measure:
+    """Digest and size of bytes as they pass, and the verdict on them at the end."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, sha256: str, size: int | None) -> None:
+        self._expected = sha256, size
+        self._digest = new_sha256()
+        self.size = 0
 
-    def adopt(self, codes: Sequence[str], sha256: str, size: int) -> str | None:
-        """See `ContentStore.adopt`."""
-        target = accepted_path(self._root, sha256)
-        for code in dict.fromkeys(codes):
-            source = stored_path(self._root, code, sha256)
-            if source.is_file():
-                self._copy(source, target, sha256, size)
-                return self._place(target)
-        return None
+    def take(self, data: bytes | bytearray) -> None:
+        """Bytes that follow those before."""
+        self._digest.update(data)
+        self.size += len(data)
 
-    def keep(self, sha256: str, data: bytes) -> str:
-        """See `ContentStore.keep`."""
-        target = accepted_path(self._root, sha256)
-        if not target.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with NamedTemporaryFile(dir=target.parent, prefix=".", delete=False) as copy:
-                copy.write(data)
-                copy.flush()
-                _finish(copy.fileno(), Path(copy.name), target)
-        return self._place(target)
-
-    def _copy(self, source: Path, target: Path, sha256: str, size: int) -> None:
-        """Hash while copying: what was verified is what is kept, even if the source changes meanwhile."""
-        target.parent.mkdir(parents=True, exist_ok=True)
-        digest, length = new_sha256(), 0
-        with source.open("rb") as read, NamedTemporaryFile(dir=target.parent, prefix=".", delete=False) as copy:
-            kept = False
-            try:
-                while chunk := read.read(CHUNK):
-                    digest.update(chunk)
-                    length += len(chunk)
-                    copy.write(chunk)
-                if length != size or digest.hexdigest() != sha256:
-                    raise Refusal(
-                        code="LT-PART-DIGEST",
-                        found=f"{length} bytes with SHA-256 {digest.hexdigest()}",
-                        expected=f"{size} bytes with SHA-256 {sha256}",
-                    )
-                copy.flush()
-                _finish(copy.fileno(), Path(copy.name), target)
-                kept = True
-            finally:
-                if not kept:
-                    os.unlink(copy.name)
-
-    def _place(self, path: Path) -> str:
-        return path.relative_to(self._root).as_posix()
+    def check(self) -> None:
+        """Raises Refusal LT-PART-DIGEST if what has passed has another digest or size than expected."""
+        sha256, size = self._expected
+        found = self._digest.hexdigest()
+        if found != sha256 or (size is not None and size != self.size):
+            raise Refusal(
+                code="LT-PART-DIGEST",
+                found=f"{self.size} bytes with SHA-256 {found}",
+                expected=f"{f'{size} bytes' if size is not None else 'bytes'} with SHA-256 {sha256}",
+            )
 
 
-def _finish(descriptor: int, temporary: Path, target: Path) -> None:
-    """Make a written file durable under its name: file, then name, then the folder that holds the name."""
-    os.fsync(descriptor)
-    temporary.chmod(0o644)
-    temporary.rename(target)
-    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+async def pieces(chunks: AsyncIterable[bytes], length: int = CHUNK) -> AsyncIterator[bytes]:
+    """The same bytes in pieces of about `length`, however small or large they come."""
+    gathered = bytearray()
+    async for chunk in chunks:
+        gathered += chunk
+        if len(gathered) >= length:
+            yield bytes(gathered)
+            gathered.clear()
+    if gathered:
+        yield bytes(gathered)
+
+
+async def whole(data: bytes) -> AsyncIterator[bytes]:
+    """Bytes in memory as chunks."""
+    yield data

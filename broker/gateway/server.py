@@ -17,7 +17,7 @@ import structlog
 
 from broker.amqp.connection import Link
 from broker.amqp.publishing import Publisher
-from broker.content.store import LocalContentStore
+from broker.content.opening import open_content
 from broker.directory.live import LiveDirectory
 from broker.gateway.app import Gateway, create_app
 from broker.gateway.listening import bind, server_for
@@ -57,7 +57,7 @@ async def opened(settings: Settings) -> AsyncIterator[Gateway]:
             identity=identity,
             publisher=publisher,
             link=link,
-            content=LocalContentStore(settings.content_dir),
+            content=open_content(settings),
         )
 
 

@@ -28,15 +28,19 @@ JOIN agency r ON r.agency_id = v.recipient_id
 JOIN agency o ON o.agency_id = v.owner_id;
 
 -- name: known_content
--- Content that is kept, and whether a sender or its hub could already read it (contract §6).
+-- Content that is kept, and whether a sender or its hub has stored it or could already read it (contract §6). What is
+-- held, cancelled or recalled before it went out was not received.
 SELECT k.ordinality::int AS position, c.size, c.inline,
        EXISTS (
+           SELECT FROM content_upload u WHERE u.digest = k.digest AND u.agency_id IN (k.sender_id, k.submitter_id)
+       ) OR EXISTS (
            SELECT FROM document_part p JOIN document d ON d.document_id = p.document_id
            WHERE p.digest = k.digest
              AND (d.sender_id IN (k.sender_id, k.submitter_id) OR EXISTS (
                  SELECT FROM delivery v
                  WHERE v.document_id = d.document_id
                    AND (v.recipient_id IN (k.sender_id, k.submitter_id) OR v.owner_id IN (k.sender_id, k.submitter_id))
+                   AND (v.dispatched_at IS NOT NULL OR NOT (v.recalled OR v.processing IN ('held', 'cancelled')))
              ))
        ) AS readable
 FROM unnest($1::bytea[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS k (digest, sender_id, submitter_id, ordinality)

@@ -1,18 +1,17 @@
 """Are the parts of a document there, whole, and may its sender name them? Contract §4 step 10, §6.
 
 Inline parts are judged from the message alone; for the others `KnownContent` says what the record knows, and the store
-is asked in a thread. Never reads what the bytes mean.
+is asked for what is not recorded. Never reads what the bytes mean.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
 
-from broker.content.store import ContentStore
+from broker.content.store import ContentStore, whole
 from schemas.errors import Refusal
 from schemas.manifest import Part
 
@@ -37,7 +36,7 @@ class KnownContent:
     size: int
     inline: bytes | None
     readable: bool
-    """The sender or its hub could already read it: it sent or received a document that names it."""
+    """The sender or its hub has stored it, or could already read it: it sent or received a document that names it."""
 
 
 class OutsidePart(NamedTuple):
@@ -80,8 +79,8 @@ async def check_outside(
 ) -> list[KeptPart]:
     """The parts that are not inline, verified and taken over from what one of `codes` has stored.
 
-    What the sender could already read is used as it is. Raises Refusal LT-PART-MISSING, -DIGEST, -NOT-ALLOWED;
-    StoreUnavailable.
+    What the sender has stored over HTTP or could already read is used as it is.
+    Raises Refusal LT-PART-MISSING, LT-PART-DIGEST; StoreUnavailable.
     """
     kept: list[KeptPart] = []
     try:
@@ -103,17 +102,18 @@ async def _outside(
             raise _other_size(position, content.size, part)
         if content.inline is not None:
             # It came inline then and does not now, so that recipients will look for it in the content store.
-            await asyncio.to_thread(store.keep, part.sha256, content.inline)
+            await store.put(part.sha256, whole(content.inline), size=part.size)
         return None
     try:
-        place = await asyncio.to_thread(store.adopt, codes, part.sha256, part.size)
+        place = await store.adopt(codes, part.sha256, part.size)
     except Refusal as refusal:
         raise Refusal(
             code=refusal.code, field=f"parts.{position}.sha256", found=refusal.found, expected=refusal.expected
         ) from refusal
     if place is None:
+        # The same whether it is kept for others or not at all: nobody learns from us what the exchange holds.
         raise Refusal(
-            code="LT-PART-MISSING" if content is None else "LT-PART-NOT-ALLOWED",
+            code="LT-PART-MISSING",
             field=f"parts.{position}.sha256",
             found=part.sha256,
             expected=f"content that {' or '.join(dict.fromkeys(codes))} has stored, sent or received",

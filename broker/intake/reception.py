@@ -31,6 +31,7 @@ from broker.intake.acceptance import Acceptance, IntakeRules, accept
 from broker.intake.aside import Aside
 from broker.intake.changes import CHANGES, ChangePlan, ConcernsUnknown, EarlierDocuments, judge_change
 from broker.intake.checks import claims_of, open_submission
+from broker.intake.holding import hold_content
 from broker.intake.parts import KnownContent, check_inline, check_outside, outside
 from broker.intake.pending import wait_at_most
 from broker.intake.recipients import resolve
@@ -186,9 +187,10 @@ class Reception:
             directory = await self._directory.newest(connection)
             decided = await self._decide(entries, connection, directory, now)
             async with connection.transaction():
+                held = await hold_content(connection, decided.acceptances, self._store)
                 written = await write(
                     connection,
-                    acceptances=decided.acceptances,
+                    acceptances=held.standing,
                     refused=decided.refused,
                     repeated=decided.repeated,
                     notices=notices,
@@ -198,7 +200,7 @@ class Reception:
                 )
             unfinished = await self._unfinished(connection, entries, decided.repeated, now)
         by_submission = {id(entry.submission): entry for entry in entries}
-        beaten = [by_submission[id(a.authentic.opened.submission)] for a in written.beaten]
+        beaten = [by_submission[id(a.authentic.opened.submission)] for a in (*written.beaten, *held.again)]
         return _Outcome(
             jobs=(*written.jobs, *unfinished),
             again=(*decided.again, *beaten),

@@ -1,8 +1,8 @@
 """The transaction that accepts and refuses the documents of one batch, and decides everything that must leave for it.
 
-Runs inside the caller's transaction and commits nothing itself. Locks are taken in one order everywhere (documents by
-sender and id, content by digest, deliveries by document and recipient), so that workers do not wait for each other in
-circles.
+Runs inside the caller's transaction and commits nothing itself. Locks are taken in one order everywhere (what
+`broker.intake.holding` holds, documents by sender and id, new content by digest, deliveries by document and recipient,
+uploads), so that workers do not wait for each other in circles.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 import orjson
 
+from broker.content.record import count_as_accepted
 from broker.dispatch.fanout import PlannedPublish, plan
 from broker.dispatch.jobs import OutgoingJob, SlipFacts
 from broker.dispatch.notices import LISTED_RECIPIENTS, NoticeBuilder, accepted_item, reference, refusal_item
@@ -94,6 +95,7 @@ async def write(
     if events:
         await insert_events(connection, events)
     jobs += await send_notices(connection, notices, now)
+    await count_as_accepted(connection, _outside_parts(new), now)
     return Written(accepted=len(new), jobs=tuple(jobs), beaten=tuple(a for a in acceptances if a.key not in ids))
 
 
@@ -112,6 +114,17 @@ async def send_notices(connection: Connection, notices: NoticeBuilder, now: date
         )
         for outgoing_id, notice in zip(ids, built, strict=True)
     ]
+
+
+def _outside_parts(new: Iterable[tuple[int, Acceptance]]) -> set[tuple[int, str]]:
+    """Who may have stored what these documents name without carrying it: the sender, or its hub."""
+    return {
+        (agency.id, part.sha256)
+        for _, acceptance in new
+        for part in acceptance.manifest.parts
+        if part.sha256 not in acceptance.content
+        for agency in (acceptance.authentic.opened.sender, acceptance.authentic.opened.submitter)
+    }
 
 
 async def _insert_documents(

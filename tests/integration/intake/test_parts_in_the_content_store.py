@@ -61,7 +61,14 @@ async def test_knowing_a_digest_gives_nobody_the_content(exchange: Exchange) -> 
 
     by_stranger = _naming(exchange, stranger, sender, data)
     await exchange.send(by_stranger, stranger)
-    assert (await exchange.notice_at(stranger, by_stranger, "rejected")).error == "LT-PART-NOT-ALLOWED"
+    refused = await exchange.notice_at(stranger, by_stranger, "rejected")
+    unknown = _naming(exchange, stranger, sender, secrets.token_bytes(1000))
+    await exchange.send(unknown, stranger)
+    missing = await exchange.notice_at(stranger, unknown, "rejected")
+    assert refused.error == missing.error == "LT-PART-MISSING", "nobody learns what the exchange holds"
+    assert refused.detail is not None and missing.detail is not None
+    told = [{k: v for k, v in one.detail.items() if k != "found"} for one in (refused, missing) if one.detail]
+    assert told[0] == told[1]
 
     forwarded = _naming(exchange, recipient, stranger, data)
     await exchange.send(forwarded, recipient)

@@ -1,0 +1,154 @@
+"""The content store in a local folder that gateways, workers and keepers share, laid out by `schemas.content_layout`.
+
+Files and `fsync` here, and not `obstore`'s local store: that one renames without `fsync`, so that what was promised to
+be kept could be gone after a loss of power. Every call that may wait for the disk runs in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from secrets import token_hex
+from typing import BinaryIO, Final
+
+from broker.content.store import CHUNK, ContentMissing, Measure, pieces
+from schemas.content_layout import accepted_path, stored_path
+
+INCOMING: Final = "incoming"
+"""Folder of what is being written; nobody reads from it."""
+
+READABLE: Final = 0o644
+"""Mode of kept files: agencies that share the folder read them."""
+
+
+class ContentFolder:
+    """Content as files below one folder. See `broker.content.store.ContentStore`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    async def put(
+        self,
+        sha256: str,
+        chunks: AsyncIterable[bytes],
+        *,
+        size: int | None = None,
+        wanted: Callable[[], Awaitable[bool]] | None = None,
+    ) -> str:
+        """See `ContentStore.put`."""
+        target = accepted_path(self._root, sha256)
+        measure = Measure(sha256, size)
+        file, temporary = await asyncio.to_thread(self._begin)
+        try:
+            with file:
+                async for piece in pieces(chunks):
+                    await asyncio.to_thread(_write, file, piece, measure)
+                measure.check()
+                await asyncio.to_thread(_sync, file)
+            if wanted is None or await wanted():
+                await asyncio.to_thread(_show, temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return target.relative_to(self._root).as_posix()
+
+    async def adopt(self, codes: Sequence[str], sha256: str, size: int) -> str | None:
+        """See `ContentStore.adopt`."""
+        source = await asyncio.to_thread(shared_file, self._root, codes, sha256)
+        return None if source is None else await self.put(sha256, read_file(source), size=size)
+
+    async def size_of(self, sha256: str) -> int | None:
+        """See `ContentStore.size_of`."""
+        try:
+            return (await asyncio.to_thread(os.stat, accepted_path(self._root, sha256))).st_size
+        except FileNotFoundError:
+            return None
+
+    async def read(self, sha256: str, start: int, stop: int) -> AsyncIterator[bytes]:
+        """See `ContentStore.read`."""
+        try:
+            async for piece in read_file(accepted_path(self._root, sha256), start, stop):
+                yield piece
+        except FileNotFoundError:
+            raise ContentMissing(f"{sha256} is not in {self._root}") from None
+
+    async def remove(self, sha256: str) -> None:
+        """See `ContentStore.remove`."""
+        await asyncio.to_thread(accepted_path(self._root, sha256).unlink, missing_ok=True)
+
+    async def older_than(self, moment: datetime, bucket: int) -> AsyncIterator[str]:
+        """See `ContentStore.older_than`."""
+        folder = accepted_path(self._root, f"{bucket:02x}".ljust(64, "0")).parent
+        for name in await asyncio.to_thread(_old_files, folder, moment):
+            yield name
+
+    async def tidy(self, moment: datetime) -> int:
+        """See `ContentStore.tidy`."""
+        folder = self._root / INCOMING
+        left = await asyncio.to_thread(_old_files, folder, moment)
+        for name in left:
+            await asyncio.to_thread((folder / name).unlink, missing_ok=True)
+        return len(left)
+
+    def _begin(self) -> tuple[BinaryIO, Path]:
+        folder = self._root / INCOMING
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / token_hex(16)
+        return temporary.open("xb"), temporary
+
+
+def shared_file(root: Path, codes: Sequence[str], sha256: str) -> Path | None:
+    """The file that one of `codes` has put under this digest into the folder shared with the exchange."""
+    for code in dict.fromkeys(codes):
+        path = stored_path(root, code, sha256)
+        if path.is_file():
+            return path
+    return None
+
+
+async def read_file(path: Path, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
+    """A file's bytes from `start` up to `stop` or its end, in pieces."""
+    file = await asyncio.to_thread(path.open, "rb")
+    try:
+        position = start
+        while stop is None or position < stop:
+            length = CHUNK if stop is None else min(CHUNK, stop - position)
+            piece = await asyncio.to_thread(os.pread, file.fileno(), length, position)
+            if not piece:
+                return
+            position += len(piece)
+            yield piece
+    finally:
+        file.close()
+
+
+def _write(file: BinaryIO, piece: bytes, measure: Measure) -> None:
+    measure.take(piece)
+    file.write(piece)
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _show(temporary: Path, target: Path) -> None:
+    """Make a durable file visible under its name, and the name durable."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary.chmod(READABLE)
+    temporary.rename(target)
+    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _old_files(folder: Path, moment: datetime) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [one.name for one in entries if one.is_file() and one.stat().st_mtime < moment.timestamp()]
+    except FileNotFoundError:
+        return []

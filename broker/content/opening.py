@@ -1,0 +1,63 @@
+"""From the settings to a content store. The one place that knows which kinds there are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+from urllib.parse import urlsplit
+
+from obstore.exceptions import BaseError
+from obstore.store import MemoryStore, S3Store
+
+from broker.content.folder import ContentFolder
+from broker.content.objects import ObjectContent
+from broker.content.store import ContentStore
+from schemas.problem import Problem
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig
+
+SCHEMES: Final = ("s3", "memory")
+"""Kinds of addresses that are offered: what was tested. The last one is for tests only."""
+
+TIMEOUTS: Final[ClientConfig] = {"timeout": "120s", "connect_timeout": "10s"}
+"""For each request to an object store, of which a large upload makes many."""
+
+
+class HasContent(Protocol):
+    """What settings must offer for a content store to be opened from them."""
+
+    @property
+    def content_url(self) -> str: ...
+    @property
+    def content_dir(self) -> Path: ...
+
+
+def open_content(settings: HasContent) -> ContentStore:
+    """The content store that the settings name; nothing is connected to yet.
+
+    Credentials of an S3 come from the environment as for every S3 client: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
+    AWS_ENDPOINT_URL, AWS_REGION, AWS_ALLOW_HTTP. Raises Problem for an address that cannot be used.
+    """
+    url = settings.content_url
+    if not url:
+        return ContentFolder(settings.content_dir)
+    scheme = urlsplit(url).scheme
+    if scheme == "file":
+        return ContentFolder(Path(urlsplit(url).path))
+    if scheme not in SCHEMES:
+        raise _unusable(f"content_url begins with {scheme or 'nothing'}")
+    try:
+        if scheme == "memory":
+            return ObjectContent(MemoryStore(), shared=settings.content_dir)
+        return ObjectContent(S3Store.from_url(url, client_options=TIMEOUTS), shared=settings.content_dir)
+    except (BaseError, ValueError) as error:
+        raise _unusable(f"content_url cannot be used: {error}") from error
+
+
+def _unusable(found: str) -> Problem:
+    return Problem(
+        found,
+        "nothing (the folder content_dir), file:///folder, or s3://bucket/prefix",
+        "Correct content_url; credentials belong into the environment, as AWS_ACCESS_KEY_ID and the like.",
+    )

@@ -1,0 +1,110 @@
+"""An agency stores content: bytes checked as they come, counted against its quota, and then recorded (contract §6).
+
+The whole body is always read and verified, whatever is kept already, so that knowing a digest gains nothing. No
+database connection is held while bytes travel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import asyncpg
+
+from broker.content.record import QUOTA_LOCKS, SQL, share_buckets
+from broker.content.store import ContentStore
+from broker.store.pool import Connection
+from schemas.errors import Refusal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stored:
+    """What became of an upload."""
+
+    size: int
+    # False if this agency had stored the same bytes before.
+    is_new: bool
+
+
+class Uploads:
+    """Takes uploads of all agencies, in any number at a time and at any number of gateways."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool[asyncpg.Record],
+        store: ContentStore,
+        *,
+        quota: int,
+        largest: int,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._pool = pool
+        self._store = store
+        self._quota = quota
+        self._largest = largest
+        self._clock = clock
+
+    async def check_size(self, agency_id: int, sha256: str, size: int) -> None:
+        """Refuse what is announced to be too large before it travels. Raises Refusal LT-SIZE, LT-QUOTA."""
+        self._check_largest(size)
+        async with self._pool.acquire() as connection:
+            await self._check_quota(connection, agency_id, sha256, size)
+
+    async def take(self, agency_id: int, sha256: str, chunks: AsyncIterable[bytes], *, size: int | None) -> Stored:
+        """Read, verify and keep an upload; it is there for good when this returns, and not at all if it raises.
+
+        Raises Refusal LT-PART-DIGEST, LT-SIZE, LT-QUOTA, whatever `chunks` raises, OSError if the store fails.
+        """
+        counted = _Counted(chunks, self._check_largest)
+        async with AsyncExitStack() as stack:
+            connections: list[Connection] = []
+
+            async def wanted() -> bool:
+                """Verified: from here to the commit nobody removes this content or counts for this agency."""
+                connection = await stack.enter_async_context(self._pool.acquire())
+                await stack.enter_async_context(connection.transaction())
+                connections.append(connection)
+                await connection.execute(SQL["lock_quota"], QUOTA_LOCKS, agency_id % 2**31)
+                await self._check_quota(connection, agency_id, sha256, counted.size)
+                await share_buckets(connection, [sha256])
+                return not await connection.fetchval(SQL["is_kept"], bytes.fromhex(sha256))
+
+            place = await self._store.put(sha256, counted, size=size, wanted=wanted)
+            connection, now = connections[0], self._clock()
+            digest = bytes.fromhex(sha256)
+            await connection.execute(SQL["insert_content"], digest, counted.size, place, now)
+            is_new = await connection.fetchval(SQL["insert_upload"], agency_id, digest, now)
+        return Stored(size=counted.size, is_new=is_new)
+
+    def _check_largest(self, size: int) -> None:
+        if size > self._largest:
+            raise Refusal(
+                code="LT-SIZE", field="content", found=f"{size} bytes or more", expected=f"at most {self._largest}"
+            )
+
+    async def _check_quota(self, connection: Connection, agency_id: int, sha256: str, size: int) -> None:
+        waiting = await connection.fetchval(SQL["waiting_bytes"], agency_id, bytes.fromhex(sha256))
+        if waiting + size > self._quota:
+            raise Refusal(
+                code="LT-QUOTA",
+                field="content",
+                found=f"{size} bytes, and {waiting} bytes stored that no document has named yet",
+                expected=f"at most {self._quota} bytes together",
+            )
+
+
+class _Counted:
+    """Chunks that are counted as they pass; too many end them."""
+
+    def __init__(self, chunks: AsyncIterable[bytes], check: Callable[[int], None]) -> None:
+        self._chunks = chunks
+        self._check = check
+        self.size = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._chunks:
+            self.size += len(chunk)
+            self._check(self.size)
+            yield chunk
