@@ -20,6 +20,7 @@ import structlog
 from broker.amqp.connection import Link
 from broker.amqp.management import Management, virtual_host_of
 from broker.amqp.publishing import Publisher
+from broker.content.opening import open_content
 from broker.directory.live import LiveDirectory
 from broker.dispatch.dispatcher import Dispatcher
 from broker.identity import BrokerIdentity
@@ -27,6 +28,7 @@ from broker.settings import Settings
 from broker.store.pool import open_pool
 from broker.upkeep.answers import WatchAnswers
 from broker.upkeep.arrivals import WatchArrivals
+from broker.upkeep.content import CollectContent
 from broker.upkeep.lease import Lease
 from broker.upkeep.mailboxes import KeepMailboxes
 from broker.upkeep.partitions import MakePartitions
@@ -102,6 +104,12 @@ def duties(
             period=settings.keeper_arrivals_seconds,
         ),
         MakePartitions(months_ahead=settings.event_months_ahead, period=settings.keeper_partitions_seconds),
+        CollectContent(
+            pool,
+            open_content(settings),
+            keep=timedelta(days=settings.content_keep_days),
+            period=settings.keeper_content_seconds,
+        ),
     ]
 
 
