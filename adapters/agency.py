@@ -22,7 +22,7 @@ from typing import Self, TypeVar
 
 from adapters import compose, handing, heard, inbox, outbox, reports
 from adapters.compose import ChangeOf, Outgoing
-from adapters.content import ContentStore, LocalFolder, PartFiles
+from adapters.content import ContentStore, LocalFolder, PartFiles, copy_durably
 from adapters.delivery import LAST_AGAIN_SECONDS, Delivery, letter_of
 from adapters.identity import Keyring, Signer, load_keyring
 from adapters.inbox import Office, TakenIn
@@ -391,6 +391,19 @@ class Agency:
         rows = await self.store.run(lambda connection: handing.rows_with_id(connection, id))
         return [letter_of(row, self.read_part) for row in rows]
 
+    async def letters_of_rows(self, numbers: Sequence[int]) -> list[IncomingLetter]:
+        """The same by the numbers of their rows in the inbox."""
+        rows = await self.store.run(lambda connection: handing.read_rows(connection, numbers))
+        return [letter_of(row, self.read_part) for row in rows]
+
+    async def copy_part(self, sha256: str, target: Path) -> None:
+        """Write the bytes of a part into a new file, durably, without holding a large one in memory. Raises Problem."""
+        if self._files.has(sha256):
+            await self._in_thread(lambda: self._files.copy(sha256, target))
+        else:
+            data = await self.read_part(sha256)
+            await self._in_thread(lambda: copy_durably(data, target))
+
     async def read_part(self, sha256: str) -> bytes:
         """The bytes of a part of something that came, by digest. Raises Problem if they are not here."""
         inline = await self.store.run(
@@ -535,6 +548,10 @@ class Agency:
         result = await self.store.run(job)
         self._pump.wake(documents=True)
         return result
+
+    async def answered(self, timeout: float | None = None) -> None:
+        """Wait until the exchange has accepted or rejected every document that was sent. Raises TimeoutError."""
+        await self._waiter.for_outbox(lambda connection: outbox.nothing_open(connection) or None, timeout)
 
     # ── What deliveries need ─────────────────────────────────────────────────────────────────────────────────────
 

@@ -114,6 +114,15 @@ def _chunks(source: Path | bytes) -> Iterator[bytes]:
             yield chunk
 
 
+def copy_durably(source: Path | bytes, target: Path) -> None:
+    """Write the bytes into a new file and fsync it; its folder is not synced."""
+    with target.open("xb") as file:
+        for chunk in _chunks(source):
+            file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 class PartFiles:
     """The agency's own folder of larger parts, by digest; the database names what is in it."""
 
@@ -126,6 +135,10 @@ class PartFiles:
 
     def has(self, sha256: str) -> bool:
         return self.path(sha256).is_file()
+
+    def copy(self, sha256: str, target: Path) -> None:
+        """Copy the bytes into a new file, durably."""
+        copy_durably(self.path(sha256), target)
 
     def keep(self, sha256: str, copy: Callable[[str, Path], None]) -> Path:
         """Make sure that the bytes are here, calling `copy(sha256, target)` if they are not. Raises ContentMissing."""

@@ -122,6 +122,14 @@ def next_due_at(connection: sqlite3.Connection) -> float | None:
     return None if moment is None else float(moment)
 
 
+def nothing_open(connection: sqlite3.Connection) -> bool:
+    """True if every document has been accepted or rejected."""
+    (waits,) = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM outbox WHERE state IN ('due', 'sent') AND kind = 'document')"
+    ).fetchone()
+    return not waits
+
+
 def record(connection: sqlite3.Connection, results: Sequence[Result], *, now: float, resend_after: float) -> None:
     """Write down how publishes ended.
 

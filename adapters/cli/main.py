@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from adapters import Agency, Delivery, Letter, Part
-from adapters.cli import edxml, inbox, mail, setup
+from adapters.cli import edxml, inbox, mail, setup, watch
 from adapters.cli.output import JsonOption, emit, emit_line, exit_code_of, run, say
 from adapters.letter import IncomingLetter
 from adapters.settings import load
@@ -29,6 +29,7 @@ app = typer.Typer(
 inbox_app = typer.Typer(no_args_is_help=True, help="What has come.")
 app.add_typer(inbox_app, name="inbox")
 app.add_typer(edxml.app, name="edxml")
+app.command("watch")(watch.watch_command)
 app.add_typer(mail.app, name="mail")
 
 ConfigOption = Annotated[
