@@ -23,6 +23,7 @@ from broker.amqp.publishing import Publisher
 from broker.content.opening import open_content
 from broker.directory.live import LiveDirectory
 from broker.dispatch.dispatcher import Dispatcher
+from broker.evidence.duties import KeepLog, PublishLog
 from broker.identity import BrokerIdentity
 from broker.settings import Settings
 from broker.store.pool import open_pool
@@ -39,7 +40,7 @@ from broker.upkeep.sending import KeeperSender
 from broker.upkeep.silence import Patience
 from broker.upkeep.unfinished import FinishPublishes
 
-CONNECTIONS: Final = 6
+CONNECTIONS: Final = 10
 """Database connections: one for each duty and one for the lease."""
 
 log = structlog.get_logger(__name__)
@@ -110,6 +111,8 @@ def duties(
             keep=timedelta(days=settings.content_keep_days),
             period=settings.keeper_content_seconds,
         ),
+        KeepLog(pool, settings),
+        PublishLog(pool, settings),
     ]
 
 

@@ -43,6 +43,7 @@ KINDS: Final = (
     "mailbox_reset",
     "operator_action",
     "directory_changed",
+    "log_opened",
 )
 """Every kind of event there is."""
 
@@ -285,6 +286,23 @@ def directory_changed(
         _event("directory_changed", at, common | {"codes": group}, part, len(groups))
         for part, group in enumerate(groups)
     ]
+
+
+def log_opened(*, at: datetime, origin: str, previous: tuple[str, int, bytes]) -> Event:
+    """A year's log begins, and this first entry names the tree that it follows: origin, size and root of the former.
+
+    So whoever holds this year's checkpoint holds last year's final one too. Raises ValueError for an origin that is
+    not one word.
+    """
+    former, size, root = previous
+    return _event(
+        "log_opened",
+        at,
+        {
+            "origin": _token("origin", origin),
+            "previous": {"origin": _token("previous", former), "size": size, "root": root.hex()},
+        },
+    )
 
 
 def _event(kind: str, at: datetime, fields: dict[str, Any], part: int = 0, parts: int = 1) -> Event:

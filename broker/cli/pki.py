@@ -11,6 +11,7 @@ import typer
 from broker.cli.author import author_of
 from broker.cli.output import JsonOption, emit, run, say
 from broker.directory.exchange import Standing, ensure_exchange
+from broker.evidence.keys import former_key_file, make_log_key, read_vkeys, rotate_log_key, vkey_file
 from broker.pki.authority import (
     CERTIFICATE_DAYS,
     Home,
@@ -30,14 +31,36 @@ app = typer.Typer(no_args_is_help=True, help="A certificate authority for develo
 
 @app.command("init")
 def init_command(as_json: JsonOption = False) -> None:
-    """Make the authority, the broker's key and its certificate, and enrol that. What exists stays as it is."""
+    """Make the authority, the broker's key and certificate, and the log's key. What exists stays as it is."""
     settings = load_settings()
     made = init(_home(settings), broker_code=settings.broker_code, now=datetime.now(UTC))
+    made += make_log_key(settings.log_key_file, settings.log_origin)
     standing = run(_enrol(settings))
     if standing != "enrolled":
         say("The broker's certificate is not enrolled yet: `lienthong db migrate` will do it.")
-    value = {"made": made, "root": _home(settings).root, "broker_certificate": standing}
+    value = {
+        "made": made,
+        "root": _home(settings).root,
+        "broker_certificate": standing,
+        "log_vkeys": [key.encode() for key in read_vkeys(vkey_file(settings.log_key_file))],
+    }
     emit(value, as_json=as_json, render=lambda _: "\n".join(map(str, made)) or "Everything was there already.")
+
+
+@app.command("rotate-log")
+def rotate_log_command(as_json: JsonOption = False) -> None:
+    """Give the log a new key; the old one signs as well until its file is moved away. Restart the keepers after it."""
+    settings = load_settings()
+    vkey = rotate_log_key(settings.log_key_file, settings.log_origin)
+    former = former_key_file(settings.log_key_file)
+    emit(
+        {"vkey": vkey, "former_key_file": former},
+        as_json=as_json,
+        render=lambda _: (
+            f"{vkey}\nRestart the keepers: they sign with both keys then. Give agencies and auditors the line above;"
+            f" when all of them have it, move {former} away and restart the keepers again."
+        ),
+    )
 
 
 @app.command("issue")

@@ -19,6 +19,7 @@ from broker.directory.exchange import ensure_exchange
 from broker.directory.live import load_directory
 from broker.directory.national import load
 from broker.directory.snapshot import Agency, Directory
+from broker.evidence.keys import make_log_key
 from broker.pki import authority
 from broker.settings import Settings
 from broker.store.migrations import migrate
@@ -85,6 +86,7 @@ async def prepare(settings: Settings, folder: Path, tell: Tell) -> Offices:
     tell("Database and national directory")
     await migrate(settings.database_url)
     authority.init(_home(settings), broker_code=settings.broker_code, now=datetime.now(UTC))
+    make_log_key(settings.log_key_file, settings.log_origin)
     async with connect(settings.database_url) as connection:
         await ensure_exchange(connection, settings, author=AUTHOR)
         await load(connection, author=AUTHOR)

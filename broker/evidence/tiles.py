@@ -179,7 +179,7 @@ def nodes_from_tiles(size: int, read: Callable[[Tile], bytes]) -> Node:
             known[tile] = decode_hashes(tile, read(tile))
         inside = level % HEIGHT
         first = (index << inside) - tile.number * FULL
-        return _fold(known[tile][first : first + (1 << inside)])
+        return fold(known[tile][first : first + (1 << inside)])
 
     return node
 
@@ -188,11 +188,11 @@ def full_tile_root(hashes: Sequence[bytes]) -> bytes:
     """The hash of a full tile in the level above. Raises ValueError if it is not full."""
     if len(hashes) != FULL:
         raise ValueError(f"a full tile has {FULL} hashes, not {len(hashes)}")
-    return _fold(hashes)
+    return fold(hashes)
 
 
-def _fold(hashes: Sequence[bytes]) -> bytes:
-    """The root over a power of two of hashes."""
+def fold(hashes: Sequence[bytes]) -> bytes:
+    """The root over a power of two of hashes: of a full tile, or of a subtree inside one."""
     row = list(hashes)
     while len(row) > 1:
         row = [node_hash(row[at], row[at + 1]) for at in range(0, len(row), 2)]

@@ -20,6 +20,7 @@ from broker.amqp.management import Management, virtual_host_of
 from broker.directory.changes import Author, NewAgency, add_agency, enrol_certificate, load_roots
 from broker.directory.exchange import ensure_exchange
 from broker.directory.records import Level
+from broker.evidence.keys import make_log_key
 from broker.pki.authority import Home, init, issue
 from broker.settings import Settings
 from broker.store.pool import connect
@@ -144,6 +145,7 @@ async def settle(installation: Installation) -> Offices:
     folder = installation.folder / "offices"
     home = Home.below(settings.home)
     init(home, broker_code=settings.broker_code, now=datetime.now(UTC))
+    make_log_key(settings.log_key_file, settings.log_origin)
     wanted: list[tuple[str, Level, int, str | None]] = [
         ("G01", "ministry", 0, None),
         ("G02", "ministry", 1, None),

@@ -29,6 +29,7 @@ from broker.amqp.management import Management
 from broker.directory.changes import Author, NewAgency, add_agency, enrol_certificate, load_roots
 from broker.directory.exchange import ensure_exchange
 from broker.directory.records import AgencyId, Enrolled, Level
+from broker.evidence.keys import make_log_key
 from broker.identity import BrokerIdentity
 from broker.pki.authority import Home, init, issue
 from broker.settings import Settings
@@ -532,6 +533,7 @@ async def running_exchange(
     await asyncio.to_thread(
         init, home, broker_code=configured.broker_code, now=datetime.now(UTC) - timedelta(minutes=1)
     )
+    make_log_key(configured.log_key_file, configured.log_origin)
     pool = await open_pool(configured, size=4)
     exchange = Exchange(configured, vhost, pool, home)
     try:

@@ -1,0 +1,102 @@
+-- name: state
+-- Everything the keeper must know before it adds to the log, and a lock on it until the transaction ends.
+SELECT o.origin_id, o.origin, o.year, h.size, h.root, c.epoch, c.xid::text AS xid, c.event_id, c.cluster,
+       (SELECT system_identifier FROM pg_control_system()) AS this_cluster,
+       pg_snapshot_xmax(pg_current_snapshot())::text AS next_xid,
+       (SELECT epoch FROM exchange_epoch) AS exchange_epoch
+FROM log_origin o JOIN log_head h USING (origin_id) CROSS JOIN log_cursor c
+WHERE o.closed_at IS NULL
+FOR UPDATE OF h, c;
+
+-- name: begin_cursor
+-- Before the first event.
+INSERT INTO log_cursor (epoch, xid, event_id, cluster)
+SELECT 0, '0', 0, system_identifier FROM pg_control_system() ON CONFLICT DO NOTHING;
+
+-- name: open_origin
+-- Begin a year's log.
+INSERT INTO log_origin (origin, year, opened_at) VALUES ($1, $2, $3) RETURNING origin_id;
+
+-- name: begin_head
+-- An empty tree.
+INSERT INTO log_head (origin_id, size, root, changed_at, keeper_epoch) VALUES ($1, 0, $2, $3, $4);
+
+-- name: close_origin
+-- Nothing is added to this log any more.
+UPDATE log_origin SET closed_at = $2 WHERE origin_id = $1 AND closed_at IS NULL;
+
+-- name: next_events
+-- Events in their safe order: nothing that commits later can come before any of them (design "Evidence").
+-- Events of an earlier epoch are all committed; their xids belong to another count.
+SELECT e.at, e.event_id, e.body, e.epoch, e.xid::text AS xid
+FROM event e
+WHERE (e.epoch, e.xid, e.event_id) > ($1::integer, $2::text::xid8, $3::bigint)
+  AND (e.epoch < (SELECT epoch FROM exchange_epoch) OR e.xid < pg_snapshot_xmin(pg_current_snapshot()))
+  AND NOT EXISTS (SELECT FROM log_entry l WHERE l.event_at = e.at AND l.event_id = e.event_id)
+ORDER BY e.epoch, e.xid, e.event_id
+LIMIT $4;
+
+-- name: insert_event
+-- An event that the keeper itself writes into the log at once.
+INSERT INTO event (at, kind, body, leaf, epoch) VALUES ($1, $2, $3, $4, (SELECT epoch FROM exchange_epoch))
+RETURNING event_id;
+
+-- name: move_head
+-- Size and root after what was added; no row if somebody else added meanwhile.
+UPDATE log_head SET size = $3, root = $4, changed_at = $5, keeper_epoch = $6
+WHERE origin_id = $1 AND size = $2 RETURNING size;
+
+-- name: move_cursor
+-- Everything up to here is in the log.
+UPDATE log_cursor SET epoch = $1, xid = $2::text::xid8, event_id = $3;
+
+-- name: leaves
+-- Leaf hashes of consecutive positions.
+SELECT leaf FROM log_entry WHERE origin_id = $1 AND position >= $2 AND position < $3 ORDER BY position;
+
+-- name: nodes
+-- Hashes over consecutive full tiles.
+SELECT hash FROM log_node WHERE origin_id = $1 AND level = $2 AND number >= $3 AND number < $4 ORDER BY number;
+
+-- name: bodies
+-- The entries of consecutive positions; null where the event is missing.
+SELECT e.body FROM log_entry l LEFT JOIN event e ON e.at = l.event_at AND e.event_id = l.event_id
+WHERE l.origin_id = $1 AND l.position >= $2 AND l.position < $3 ORDER BY l.position;
+
+-- name: heads
+-- Every origin with its committed head and its newest checkpoint, the open one last.
+SELECT o.origin_id, o.origin, o.year, o.opened_at, o.closed_at, h.size, h.root, h.changed_at,
+       c.size AS signed_size, c.root AS signed_root, c.at AS signed_at, c.note
+FROM log_origin o JOIN log_head h USING (origin_id)
+     LEFT JOIN LATERAL (SELECT * FROM checkpoint c WHERE c.origin_id = o.origin_id ORDER BY c.size DESC LIMIT 1) c ON true
+ORDER BY o.origin_id;
+
+-- name: record_checkpoint
+-- What was signed, once for each size. Only what is committed was signed.
+INSERT INTO checkpoint (origin_id, size, root, at, keeper_epoch, note)
+SELECT $1, $2, $3, clock_timestamp(), $4, $5 ON CONFLICT DO NOTHING;
+
+-- name: signed_sizes
+-- Sizes between two sizes for which a checkpoint was signed.
+SELECT size FROM checkpoint WHERE origin_id = $1 AND size > $2 AND size < $3 ORDER BY size;
+
+-- name: unsequenced
+-- Events that are not in the log yet: how many (up to a limit) and the oldest of them.
+SELECT count(*) AS unsequenced, min(w.at) AS oldest
+FROM (SELECT e.at FROM event e, log_cursor c
+      WHERE (e.epoch, e.xid, e.event_id) > (c.epoch, c.xid, c.event_id)
+        AND NOT EXISTS (SELECT FROM log_entry l WHERE l.event_at = e.at AND l.event_id = e.event_id)
+      LIMIT $1) w;
+
+-- name: unsigned
+-- The oldest event that is in the log and under no checkpoint.
+SELECT min(event_at) FROM log_entry WHERE origin_id = $1 AND position >= $2;
+
+-- name: oldest_writer
+-- The transaction that has kept its changes to itself the longest: what it wrote, and all that came later, must wait.
+SELECT pid::text AS who, coalesce(datname, '?') AS datname, coalesce(application_name, '') AS application_name,
+       xact_start AS since
+FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
+UNION ALL
+SELECT 'prepared ' || gid, database, '', prepared FROM pg_prepared_xacts
+ORDER BY since LIMIT 1;

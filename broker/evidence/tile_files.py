@@ -1,0 +1,81 @@
+"""The log as static files: one folder for each origin, with `checkpoint` and `tile/…` (C2SP tlog-tiles).
+
+Every file is written beside its place, flushed to the disk and moved there, so that a reader never sees half of one and
+a crash leaves the old one or the new one. The files derive from the database and may be made again at any time. What
+they say is never believed here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from broker.evidence.merkle import EvidenceFault
+from broker.evidence.tiles import Tile, parse_path
+
+CHECKPOINT: Final = "checkpoint"
+_BESIDE: Final = ".being-written"
+
+
+class TileFiles:
+    """The files of one origin."""
+
+    def __init__(self, log_dir: Path, origin: str) -> None:
+        """`origin` as in its checkpoints; its folder is the last part of it, the year."""
+        self.folder = log_dir / origin.rpartition("/")[2]
+
+    def path(self, tile: Tile) -> Path:
+        """Where a tile stands."""
+        return self.folder / tile.path
+
+    def read(self, tile: Tile) -> bytes | None:
+        """A tile's bytes, None if it is not there."""
+        return self._read(self.path(tile))
+
+    def write(self, tile: Tile, data: bytes) -> None:
+        """Put a tile in its place; of one that is full now, the partial ones go."""
+        self._write(self.path(tile), data)
+        if not tile.partial:
+            shutil.rmtree(self.path(tile).with_name(f"{self.path(tile).name}.p"), ignore_errors=True)
+
+    def read_checkpoint(self) -> bytes | None:
+        """The published checkpoint's note, None if there is none."""
+        return self._read(self.folder / CHECKPOINT)
+
+    def write_checkpoint(self, note: bytes) -> None:
+        """Publish a checkpoint. Everything that it covers must stand on the disk before."""
+        self._write(self.folder / CHECKPOINT, note)
+
+    def tiles(self) -> Iterator[Tile | Path]:
+        """Every tile that is there; as a path what is no tile and no checkpoint."""
+        for file in sorted(path for path in self.folder.rglob("*") if path.is_file()):
+            relative = file.relative_to(self.folder).as_posix()
+            if relative == CHECKPOINT:
+                continue
+            try:
+                yield parse_path(relative)
+            except EvidenceFault:
+                yield file
+
+    def _read(self, path: Path) -> bytes | None:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            return path.read_bytes()
+        return None
+
+    def _write(self, path: Path, data: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f"{path.name}.{os.getpid()}{_BESIDE}")
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

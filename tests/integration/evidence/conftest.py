@@ -1,0 +1,117 @@
+"""A log without an exchange: a database, keys, a lease, and events that a test inserts itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from broker.evidence.checkpoints import trusted
+from broker.evidence.duties import KeepLog, PublishLog
+from broker.evidence.keys import make_log_key, read_vkeys, vkey_file
+from broker.evidence.notes import Checkpoint, verify_checkpoint
+from broker.evidence.tile_files import TileFiles
+from broker.settings import Settings
+from broker.upkeep.lease import Lease
+from schemas.events import Event, mailbox_reset
+
+PATIENCE = 30.0
+
+INSERT = """INSERT INTO event (at, kind, body, leaf, epoch)
+    SELECT at, kind, body, leaf, epoch FROM unnest($1::timestamptz[], $2::text[], $3::bytea[], $4::bytea[])
+    WITH ORDINALITY AS k (at, kind, body, leaf, ordinality), exchange_epoch ORDER BY ordinality"""
+
+
+@dataclass
+class Log:
+    """A log under test, with a clock of its own."""
+
+    settings: Settings
+    pool: asyncpg.Pool[asyncpg.Record]
+    now: datetime | None = None
+    made: int = 0
+    keeper: KeepLog = field(init=False)
+    publisher: PublishLog = field(init=False)
+    lease: Lease = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """A keeper process that knows nothing yet; its lease is not taken."""
+        self.keeper = KeepLog(self.pool, self.settings, clock=self.clock)
+        self.publisher = PublishLog(self.pool, self.settings)
+        self.lease = Lease(self.pool, seconds=30)
+
+    def clock(self) -> datetime:
+        return self.now or datetime.now(UTC)
+
+    async def take(self) -> None:
+        """Take the lease, from whomever."""
+        await self.pool.execute("UPDATE keeper_lease SET expires_at = clock_timestamp()")
+        assert await self.lease.take()
+
+    async def round(self, expect: int = 0) -> int:
+        """One round of both duties; the number of events that got their positions.
+
+        As many more as it takes to have `expect` of them: a writing transaction in another database of the same
+        server, another test's, keeps the log waiting too.
+        """
+        if self.lease.epoch is None:
+            await self.take()
+        added = await self.keeper.run(self.lease)
+        async with asyncio.timeout(PATIENCE):
+            while added < expect:
+                await asyncio.sleep(0.02)
+                added += await self.keeper.run(self.lease)
+        await self.publisher.run(self.lease)
+        return added
+
+    def events(self, count: int) -> list[Event]:
+        """Events that differ from all before."""
+        self.made += count
+        at = self.clock()
+        return [mailbox_reset(at=at, owner="H53", generation=n) for n in range(self.made - count, self.made)]
+
+    async def insert(self, count: int = 1, connection: Any = None) -> list[Event]:
+        """Insert events as a worker does, in one statement."""
+        events = self.events(count)
+        arguments = [[getattr(event, name) for event in events] for name in ("at", "kind", "body", "leaf")]
+        await (connection or self.pool).execute(INSERT, *arguments)
+        return events
+
+    def files(self, origin: str = "lt.exchange/2026") -> TileFiles:
+        return TileFiles(self.settings.log_dir, origin)
+
+    def published(self, origin: str = "lt.exchange/2026") -> Checkpoint:
+        """The checkpoint in the folder, verified with the keys in the key file."""
+        note = self.files(origin).read_checkpoint()
+        assert note is not None
+        return verify_checkpoint(note, trusted(read_vkeys(vkey_file(self.settings.log_key_file)), origin))
+
+    async def leaves(self, origin_id: int = 1) -> list[bytes]:
+        rows = await self.pool.fetch(
+            "SELECT position, leaf FROM log_entry WHERE origin_id = $1 ORDER BY position", origin_id
+        )
+        assert [row["position"] for row in rows] == list(range(len(rows)))
+        return [row["leaf"] for row in rows]
+
+
+def settings_for(database: str, home: Path, **more: Any) -> Settings:
+    """Settings of an exchange that needs no RabbitMQ."""
+    return Settings(amqp_url="amqp://nobody@localhost/none", database_url=database, home=home, **more)
+
+
+@pytest.fixture
+async def log(migrated_database: str, tmp_path: Path) -> AsyncIterator[Log]:
+    """An empty log in the year 2026."""
+    settings = settings_for(migrated_database, tmp_path)
+    make_log_key(settings.log_key_file, settings.log_origin)
+    async with asyncpg.create_pool(migrated_database, min_size=1, max_size=8) as pool:
+        yield Log(settings, pool, now=datetime(2026, 11, 22, 3, tzinfo=UTC))
