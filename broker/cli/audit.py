@@ -14,6 +14,7 @@ from broker.audit.explain import VIETNAM, local
 from broker.audit.report import DIMENSIONS, Dimension, Report, recount
 from broker.audit.search import Wanted, search_documents, search_rejections
 from broker.audit.words import PROCESSING
+from broker.cli.audit_bundle import check_command, prove_command
 from broker.cli.output import JsonOption, emit, run
 from broker.settings import load_settings
 from broker.store.pool import connect
@@ -21,6 +22,8 @@ from schemas.errors import CATALOGUE
 from schemas.problem import Problem
 
 app = typer.Typer(no_args_is_help=True)
+app.command("prove")(prove_command)
+app.command("check")(check_command)
 
 SinceOption = Annotated[
     str | None, typer.Option("--since", metavar="DATE", help="From this day (2026-11-20) or time, included.")

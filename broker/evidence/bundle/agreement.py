@@ -1,0 +1,453 @@
+"""Do the signed messages and the logged events of a bundle tell one story, and is everything in it part of it? Pure.
+
+A message without its event was never accepted; an event without its message has nobody's signature; what belongs to
+neither has no business in the bundle. Both sides are compared field by field where both speak.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any, TypeAlias
+
+from broker.evidence.bundle.facts import Facts, at_of
+from broker.evidence.bundle.format import Bundle, EventLine, Fault, Message
+from broker.evidence.bundle.judging import Judge, Judged
+from schemas.errors import Refusal
+from schemas.manifest import DocumentManifest, NoticeManifest, StatusManifest, parse_manifest
+from schemas.slip import Slip, parse_slip
+from schemas.states import StatusCode
+from schemas.times import parse_rfc3339
+
+Reference: TypeAlias = tuple[str, str, str]
+"""from, id, digest."""
+
+
+class Agreement:
+    """A bundle's messages and events, put together. Ask `faults` before anything else."""
+
+    def __init__(self, bundle: Bundle, facts: Facts, judge: Judge) -> None:
+        self.bundle = bundle
+        self.facts = facts
+        self._judge = judge
+        self.recipient: str | None = bundle.scope.get("recipient")
+        """The one recipient whose story alone this is, or None."""
+        self.documents: dict[str, DocumentManifest] = {}
+        """By digest, as the others."""
+        self.statuses: dict[str, StatusManifest] = {}
+        self.notices: dict[str, NoticeManifest] = {}
+        self._slips: list[tuple[Message, Slip]] = []
+        self._unread: list[Fault] = []
+        self._read()
+        self.events: dict[str, list[EventLine]] = {}
+        """By kind, in the order of the log."""
+        for event in bundle.events:
+            self.events.setdefault(event.body["event"], []).append(event)
+        self.withheld = {one.digest: one for one in bundle.withheld}
+
+    @cached_property
+    def accepted(self) -> Mapping[str, list[EventLine]]:
+        """Acceptance events by the document's digest, in the order of their parts."""
+        return _grouped(self.events.get("accepted", []), "document")
+
+    @cached_property
+    def recorded(self) -> Mapping[str, list[EventLine]]:
+        """Events of recorded statuses by the status message's digest."""
+        return _grouped(self.events.get("status_recorded", []), "message")
+
+    @cached_property
+    def dispatched(self) -> Mapping[str, list[EventLine]]:
+        """Events of confirmed publishes by the message's digest."""
+        return _grouped(self.events.get("dispatched", []), "message")
+
+    @cached_property
+    def owners(self) -> Mapping[str, Mapping[str, str]]:
+        """Digest of a document → recipient → in whose mailbox it goes, as far as the events here tell."""
+        return {
+            digest: {code: owner for event in events for code, owner in event.body["recipients"]}
+            for digest, events in self.accepted.items()
+        }
+
+    # ── What does not fit ────────────────────────────────────────────────────────────────────────
+    def faults(self) -> Iterator[Fault]:
+        """Everything that does not fit, in the order of the lines within each question."""
+        yield from self._unread
+        if self._unread:
+            return
+        yield from self._scope_faults()
+        for message in self.bundle.documents:
+            yield from self._document_faults(message)
+        for message in self.bundle.statuses:
+            yield from self._status_faults(message)
+        for message in self.bundle.notices:
+            yield from self._notice_faults(message)
+        for message, slip in self._slips:
+            yield from self._slip_faults(message, slip)
+        for event in self.bundle.events:
+            yield from self._event_faults(event)
+        yield from self._spare_faults()
+
+    def _read(self) -> None:
+        for message in (*self.bundle.documents, *self.bundle.statuses, *self.bundle.notices, *self.bundle.slips):
+            try:
+                if message.type == "slip":
+                    self._slips.append((message, parse_slip(message.signed.payload)))
+                    continue
+                manifest = parse_manifest(message.signed.payload)
+            except Refusal as refusal:
+                self._unread.append(
+                    _fault("shape", message, f"{refusal.field}: {refusal.found}", str(refusal.expected))
+                )
+                continue
+            digest = message.signed.digest
+            match manifest:
+                case DocumentManifest() if message.type == "document":
+                    self.documents[digest] = manifest
+                case StatusManifest() if message.type == "status":
+                    self.statuses[digest] = manifest
+                case NoticeManifest() if message.type == "notice":
+                    self.notices[digest] = manifest
+                case _:
+                    self._unread.append(_fault("shape", message, f"a {manifest.kind}", f"a {message.type}"))
+
+    def _scope_faults(self) -> Iterator[Fault]:
+        named = self.bundle.scope.get("document")
+        if named is None:
+            return
+        if not isinstance(named, dict):
+            yield Fault(reason="shape", line=1, what="scope", found="another document", expected="from, id and digest")
+            return
+        digest = str(named.get("digest"))
+        first = self.accepted.get(digest)
+        if first is None or first[0].body["document"] != named:
+            found = f"no acceptance of {named.get('id')} with digest {digest}"
+            yield Fault(reason="missing", line=1, what="scope", found=found, expected="the document that is proved")
+            return
+        related = {digest}
+        for other, events in sorted(self.accepted.items(), key=lambda pair: pair[1][0].index):
+            if other not in related and any(
+                one["digest"] in related for event in events for one in event.body.get("concerns", ())
+            ):
+                related.add(other)
+        for other, events in self.accepted.items():
+            if other not in related:
+                found = f"document {events[0].body['document']['id']}, which changes nothing here"
+                yield _event_fault("unused", events[0], found, "the document itself, and changes of it")
+
+    def _document_faults(self, message: Message) -> Iterator[Fault]:
+        digest = message.signed.digest
+        manifest = self.documents[digest]
+        events = self.accepted.get(digest, [])
+        if not events or events[0].body.get("part", 1) != 1:
+            yield _fault("missing", message, "no event that it was accepted", "its acceptance in the log")
+            return
+        first = events[0].body
+        told = {
+            "from": first["document"]["from"],
+            "id": first["document"]["id"],
+            "thumbprint": first["thumbprint"],
+            "action": first["action"],
+            "priority": first["priority"],
+            "test": first["test"],
+            "sent_at": parse_rfc3339(first["sent_at"]),
+            "parts": first.get("parts_digests", []),
+        }
+        signed = {
+            "from": manifest.from_,
+            "id": str(manifest.id),
+            "thumbprint": message.signed.thumbprint.hex(),
+            "action": manifest.action.value,
+            "priority": manifest.document.priority,
+            "test": manifest.test,
+            "sent_at": manifest.sent_at,
+            "parts": [part.sha256 for part in manifest.parts],
+        }
+        for name, value in signed.items():
+            if told[name] != value:
+                yield _fault("mismatch", message, f"{name} {value}", f"{told[name]}, as the log says")
+        yield from self._recipient_faults(events)
+
+    def _recipient_faults(self, events: list[EventLine]) -> Iterator[Fault]:
+        """Without narrower scope every part of the list of recipients is there, and they add up."""
+        if self.recipient is not None or "archive" in self.bundle.scope:
+            return
+        parts = [event.body.get("part", 1) for event in events]
+        wanted = events[0].body.get("parts", 1)
+        count = sum(len(event.body["recipients"]) for event in events)
+        if parts != list(range(1, wanted + 1)) or count != events[0].body["count"]:
+            found = f"parts {parts} with {count} recipients"
+            expected = f"{wanted} parts with {events[0].body['count']} recipients"
+            yield _event_fault("missing", events[0], found, expected)
+
+    def _status_faults(self, message: Message) -> Iterator[Fault]:
+        digest = message.signed.digest
+        manifest = self.statuses[digest]
+        if digest not in self.recorded:
+            yield _fault("missing", message, "no event that it was recorded", "its record in the log")
+        for event in self.recorded.get(digest, []):
+            body = event.body
+            if (body["message"]["from"], body["message"]["id"]) != (manifest.from_, str(manifest.id)):
+                yield _fault("mismatch", message, f"{manifest.from_} {manifest.id}", "the sender and id of the log")
+            if body["thumbprint"] != message.signed.thumbprint.hex():
+                found = f"certificate {message.signed.thumbprint.hex()}"
+                yield _fault("mismatch", message, found, f"{body['thumbprint']}, as the log says")
+            for item in body["items"]:
+                yield from self._item_faults(message, manifest, event, item)
+
+    def _item_faults(
+        self, message: Message, manifest: StatusManifest, event: EventLine, item: Mapping[str, Any]
+    ) -> Iterator[Fault]:
+        if not 0 <= item["item"] < len(manifest.items):
+            yield _event_fault("mismatch", event, f"item {item['item']}", f"one of {len(manifest.items)} items")
+            return
+        signed = manifest.items[item["item"]]
+        concerned = {"from": signed.concerns.from_, "id": str(signed.concerns.id), "digest": signed.concerns.digest}
+        named = {name: item["document"][name] for name in concerned}
+        if (concerned, signed.code.value, signed.at) != (named, item["code"], parse_rfc3339(item["at"])):
+            found = f"item {item['item']}: {item['code']} at {item['at']} about {named['id']}"
+            expected = f"{signed.code.value} at {signed.at.isoformat()} about {concerned['id']}, as signed"
+            yield _event_fault("mismatch", event, found, expected)
+            return
+        if "error" in item or signed.code is StatusCode.TAKE_BACK:
+            return
+        speaker, recipient, at = signed.for_ or manifest.from_, item["recipient"], at_of(event.body)
+        if speaker != recipient and self.facts.succeeds(speaker, recipient, at) is None:
+            found = f"item {item['item']} about the delivery to {recipient}"
+            yield _event_fault("mismatch", event, found, f"{speaker}, for whom the item speaks")
+            return
+        said_by = manifest.from_
+        if item["document"]["digest"] not in self.accepted or said_by in (speaker, recipient):
+            return
+        # An update may add recipients: their mailboxes stand in its own acceptance.
+        if any(owners.get(recipient) == said_by for owners in self.owners.values()):
+            return
+        if self.facts.may_sign(said_by, recipient, at) is None:
+            found = f"item {item['item']} by {said_by} about the delivery to {recipient}"
+            yield _event_fault("policy", event, found, "the recipient, its mailbox's owner or a mandated hub")
+
+    def _notice_faults(self, message: Message) -> Iterator[Fault]:
+        known = {*self.accepted, *self.recorded}
+        concerned = False
+        for position, item in enumerate(self.notices[message.signed.digest].items):
+            digest = getattr(item.concerns, "digest", None)
+            if digest not in known:
+                continue
+            concerned = True
+            events = self.accepted.get(digest)
+            if item.event.value != "accepted" or events is None or events[0].body.get("part", 1) != 1:
+                continue
+            told = events[0].leaf.hex(), at_of(events[0].body)
+            if (item.leaf, item.first_accepted_at) != told:
+                found = f"item {position}: leaf {item.leaf}, accepted at {item.first_accepted_at}"
+                yield _fault("mismatch", message, found, f"leaf {told[0]}, accepted at {told[1]}")
+        if not concerned:
+            yield _fault("unused", message, "nothing about a document or status here", "a notice that belongs here")
+
+    def _slip_faults(self, message: Message, slip: Slip) -> Iterator[Fault]:
+        events = self.accepted.get(slip.document.digest)
+        if events is None:
+            yield _fault("unused", message, f"document {slip.document.id}", "a document of this bundle")
+            return
+        first = events[0]
+        told = {
+            "from": first.body["document"]["from"],
+            "id": first.body["document"]["id"],
+            "accepted_at": at_of(first.body),
+            "leaf": first.leaf.hex(),
+        }
+        said = {
+            "from": slip.document.from_,
+            "id": str(slip.document.id),
+            "accepted_at": slip.accepted_at,
+            "leaf": slip.leaf,
+        }
+        for name, value in said.items():
+            if told[name] != value:
+                yield _fault("mismatch", message, f"{name} {value}", f"{told[name]}, as the log says")
+        line = self.bundle.by_thumbprint.get(bytes.fromhex(first.body["thumbprint"]))
+        if line is None or b64decode(slip.certificate) != line.der:
+            yield _fault("mismatch", message, "another certificate", "that of the document's signer")
+        publishes = self.dispatched.get(slip.document.digest, [])
+        named = None if slip.recipients is None else [one.code for one in slip.recipients]
+        if not any(
+            event.body["attempt"] == slip.attempt and (named is None or event.body.get("recipients") == named)
+            for event in publishes
+        ):
+            yield _fault("missing", message, f"no publish {slip.attempt} that fits", "its dispatch in the log")
+
+    def _event_faults(self, event: EventLine) -> Iterator[Fault]:
+        body = event.body
+        match body["event"]:
+            case "accepted":
+                digest = body["document"]["digest"]
+                fits = digest in self.documents or digest in self.withheld
+                wanted = "its signed document, or why it is withheld"
+            case "status_recorded":
+                digest = body["message"]["digest"]
+                about = [item for item in body["items"] if item["document"]["digest"] in self.accepted]
+                if not about:
+                    yield _event_fault("unused", event, "statuses of other documents", "a document of this bundle")
+                    return
+                fits = digest in self.statuses or digest in self.withheld
+                wanted = "its signed status message, or why it is withheld"
+            case "dispatched":
+                digest = body["message"]["digest"]
+                fits = digest in self.accepted or digest in self.recorded or digest in self.notices
+                wanted = "a message of this bundle"
+            case "overdue":
+                fits, wanted = body["document"]["digest"] in self.accepted, "a document of this bundle"
+            case "operator_action":
+                fits, wanted = body["target"] in self._names, "an action on a document of this bundle"
+            case "directory_changed":
+                fits = not self._concerned.isdisjoint(body["codes"])
+                wanted = "an agency that speaks in this bundle"
+            case "rejected":
+                fits, wanted = body.get("id") in self._names, "a document of this bundle"
+            case _:
+                fits, wanted = False, "an event about a document of this bundle"
+        if not fits:
+            reason = "missing" if body["event"] in ("accepted", "status_recorded") else "unused"
+            yield _event_fault(reason, event, f"an event {body['event'][:40]} that nothing goes with", wanted)
+        elif self.recipient is not None and not concerns(body, frozenset({self.recipient}), self.owners):
+            yield _event_fault("unused", event, "an event about other recipients", f"events about {self.recipient}")
+
+    def _spare_faults(self) -> Iterator[Fault]:
+        """Certificates, statements and gaps that nothing needs."""
+        used = {message.signed.thumbprint for message in self._messages()}
+        used |= {bytes.fromhex(event.body["thumbprint"]) for event in self.events.get("accepted", [])}
+        used |= {bytes.fromhex(event.body["thumbprint"]) for event in self.events.get("status_recorded", [])}
+        for line in self.bundle.certificates:
+            if line.thumbprint not in used:
+                yield Fault(
+                    reason="unused",
+                    line=line.line,
+                    what="certificate",
+                    found=f"certificate {line.thumbprint.hex()}",
+                    expected="only certificates of who signed something here",
+                )
+        for one in self.bundle.statements:
+            if self._concerned.isdisjoint((one.who, one.agency)):
+                yield Fault(
+                    reason="unused",
+                    line=one.line,
+                    what="statement",
+                    found=f"{one.kind} of {one.who} for {one.agency}",
+                    expected="only statements about who speaks here",
+                )
+        for gap in self.bundle.withheld:
+            events = self.accepted if gap.kind == "document" else self.recorded
+            if gap.digest not in events or gap.digest in self.documents or gap.digest in self.statuses:
+                yield Fault(
+                    reason="unused",
+                    line=gap.line,
+                    what="withheld",
+                    found=f"{gap.kind} {gap.digest}",
+                    expected="a message of which the log tells and that is not here",
+                )
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        """Ids and digests of the documents."""
+        documents = [events[0].body["document"] for events in self.accepted.values()]
+        return frozenset(name for one in documents for name in (one["id"], one["digest"]))
+
+    @cached_property
+    def _concerned(self) -> frozenset[str]:
+        """Codes of everybody who signs, submits or is spoken for."""
+        codes = {str(self.bundle.scope.get("recipient"))}
+        for message in self._messages():
+            if (enrolment := self.facts.enrolment(message.signed.thumbprint)) is not None:
+                codes.add(enrolment.code)
+        for event in self.events.get("accepted", []):
+            codes |= {event.body["document"]["from"], event.body["submitter"]}
+        for event in self.events.get("status_recorded", []):
+            codes |= {event.body["message"]["from"], event.body["submitter"]}
+            codes |= {item["recipient"] for item in event.body["items"]}
+        return frozenset(codes)
+
+    def _messages(self) -> Iterator[Message]:
+        yield from (*self.bundle.documents, *self.bundle.statuses, *self.bundle.notices, *self.bundle.slips)
+        yield self.bundle.seal
+
+    # ── Signatures ───────────────────────────────────────────────────────────────────────────────
+    def judged(self) -> tuple[Judged, ...]:
+        """The verdict on every signed message, in the order of the lines. Only for a bundle without faults."""
+        made_at = parse_rfc3339(self.bundle.made_at)
+        judged: list[Judged] = []
+        for message in self.bundle.documents:
+            document = self.documents[message.signed.digest]
+            event = self.accepted[message.signed.digest][0].body
+            judged.append(
+                self._judge.judge(
+                    message,
+                    speaker=document.from_,
+                    signed_at=document.sent_at,
+                    received_at=at_of(event),
+                    submitter=event["submitter"],
+                )
+            )
+        for message in self.bundle.statuses:
+            status = self.statuses[message.signed.digest]
+            event = self.recorded[message.signed.digest][0].body
+            judged.append(
+                self._judge.judge(
+                    message,
+                    speaker=status.from_,
+                    signed_at=status.sent_at,
+                    received_at=at_of(event),
+                    submitter=event["submitter"],
+                )
+            )
+        for message in self.bundle.notices:
+            notice = self.notices[message.signed.digest]
+            judged.append(
+                self._judge.judge(
+                    message,
+                    speaker=notice.from_,
+                    signed_at=notice.sent_at,
+                    received_at=notice.sent_at,
+                    exchange=True,
+                )
+            )
+        for message in self.bundle.slips:
+            enrolment = self.facts.enrolment(message.signed.thumbprint)
+            speaker = enrolment.code if enrolment is not None else "?"
+            judged.append(
+                self._judge.judge(message, speaker=speaker, signed_at=made_at, received_at=made_at, exchange=True)
+            )
+        return tuple(judged)
+
+
+def concerns(body: Mapping[str, Any], wanted: frozenset[str], owners: Mapping[str, Mapping[str, str]]) -> bool:
+    """Whether an event belongs to the story of these recipients. `owners` as `Agreement.owners` has them."""
+    match body["event"]:
+        case "accepted":
+            return body.get("part", 1) == 1 or any(code in wanted for code, _ in body["recipients"])
+        case "dispatched" if body["message"]["digest"] in owners:
+            if (named := body.get("recipients")) is not None:
+                return not wanted.isdisjoint(named)
+            mailboxes = {owners[body["message"]["digest"]].get(code, code) for code in wanted}
+            return not (wanted | mailboxes).isdisjoint(body["owners"])
+        case "status_recorded":
+            return any(item["recipient"] in wanted for item in body["items"])
+        case "overdue":
+            return not wanted.isdisjoint(body["recipients"])
+    return True
+
+
+def _grouped(events: list[EventLine], about: str) -> dict[str, list[EventLine]]:
+    groups: dict[str, list[EventLine]] = {}
+    for event in events:
+        groups.setdefault(event.body[about]["digest"], []).append(event)
+    for group in groups.values():
+        group.sort(key=lambda event: (event.body.get("part", 1) if about == "document" else 0, event.log, event.index))
+    return groups
+
+
+def _fault(reason: str, message: Message, found: str, expected: str) -> Fault:
+    return Fault(reason=reason, line=message.line, what=message.type, found=found, expected=expected)
+
+
+def _event_fault(reason: str, event: EventLine, found: str, expected: str) -> Fault:
+    return Fault(reason=reason, line=event.line, what=f"event {event.index}", found=found, expected=expected)

@@ -1,0 +1,383 @@
+"""Gathers what a bundle is made of from the database, in one snapshot. Reads only; signs nothing.
+
+What lies beyond the newest checkpoint is left out: it can be proved a second later. The exact bytes of slips are not
+kept by the exchange; what they say is, in events, so `broker.evidence.bundle.assemble` says it again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from broker.evidence.bundle.agreement import concerns
+from broker.evidence.bundle.facts import at_of
+from broker.evidence.bundle.trees import SQL, load_nodes
+from broker.evidence.merkle import consistency_proof, inclusion_proof, nodes_of_consistency, nodes_of_inclusion
+from broker.evidence.notes import Checkpoint, parse_note
+from broker.store.pool import Connection
+from schemas.jws import parse_stored
+from schemas.manifest import NoticeManifest, StatusManifest, parse_manifest
+from schemas.problem import Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which documents, and of each which recipients' stories (None: everybody's)."""
+
+    documents: Mapping[int, frozenset[str] | None]
+    only_about_these: bool = False
+    """Leave out signed messages that also speak of other documents; what is left out is named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """An event and its place in the log."""
+
+    body: bytes
+    value: Mapping[str, Any]
+    origin_id: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signer:
+    """An enrolled certificate."""
+
+    thumbprint: bytes
+    der: bytes
+    chain: tuple[bytes, ...]
+    agency_id: int
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """A checkpoint to which everything of its origin is proved."""
+
+    origin_id: int
+    origin: str
+    size: int
+    note: str
+    since: str | None = None
+    proof: tuple[bytes, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Material:
+    """Everything that goes into a bundle."""
+
+    heads: dict[int, Head]
+    documents: dict[str, bytes] = field(default_factory=dict)
+    """Stored JWS by digest, as the others."""
+    statuses: dict[str, bytes] = field(default_factory=dict)
+    notices: dict[str, bytes] = field(default_factory=dict)
+    withheld: dict[str, tuple[str, str]] = field(default_factory=dict)
+    entries: dict[tuple[int, int], Entry] = field(default_factory=dict)
+    """By origin and position."""
+    signers: dict[bytes, Signer] = field(default_factory=dict)
+    statements: list[dict[str, Any]] = field(default_factory=list)
+    log_by: dict[str, Any] = field(default_factory=dict)
+    """Digest of a document → until when the log promised to hold its acceptance."""
+    addressed: dict[tuple[str, str], str] = field(default_factory=dict)
+    """(digest, recipient) → what the sender wrote."""
+    paths: dict[tuple[int, int], list[bytes]] = field(default_factory=dict)
+
+
+async def heads_of(connection: Connection, since: bytes | None = None) -> dict[int, Head]:
+    """The newest checkpoint of every origin, with witnesses' signatures; `since` is an older note to continue from.
+
+    Raises Problem if `since` is no checkpoint of this log.
+    """
+    heads: dict[int, Head] = {}
+    older = Checkpoint.parse(parse_note(since).text) if since is not None else None
+    for row in await connection.fetch(SQL["checkpoints"]):
+        lines = await connection.fetch(SQL["cosignatures"], row["origin_id"], row["size"])
+        note = row["note"].decode() + "".join(f"{line['line']}\n" for line in lines)
+        old: str | None = None
+        proof: tuple[bytes, ...] = ()
+        if older is not None and since is not None and older.origin == row["origin"]:
+            if older.size > row["size"]:
+                raise Problem(
+                    f"The older checkpoint covers {older.size} entries, and the newest one only {row['size']}.",
+                    "a checkpoint from before.",
+                    "Compare the log with `lienthong audit verify`: a log never shrinks.",
+                )
+            places = nodes_of_consistency(older.size, row["size"])
+            node = await load_nodes(connection, row["origin_id"], places)
+            old, proof = since.decode(), tuple(consistency_proof(older.size, row["size"], node))
+        heads[row["origin_id"]] = Head(
+            origin_id=row["origin_id"], origin=row["origin"], size=row["size"], note=note, since=old, proof=proof
+        )
+    if older is not None and not any(head.since for head in heads.values()):
+        raise Problem(
+            f"No log here is called {older.origin}.",
+            f"a checkpoint of {', '.join(head.origin for head in heads.values()) or 'this exchange'}.",
+            "Name the file of an older checkpoint of this very exchange.",
+        )
+    if not heads:
+        raise Problem(
+            "This exchange has signed no checkpoint yet.",
+            "a log with at least one checkpoint.",
+            "Let the keeper run (`lienthong keeper`), and look at `lienthong audit checkpoint`.",
+        )
+    return heads
+
+
+async def collect(
+    connection: Connection, selection: Selection, heads: Mapping[int, Head], broker_thumbprint: bytes
+) -> Material:
+    """Everything about the selected documents that the checkpoints `heads` cover, with audit paths.
+
+    Raises Problem if the acceptance of none of them is covered yet.
+    """
+    material = Material(heads=dict(heads))
+    ids = list(selection.documents)
+    rows: dict[int, Mapping[str, Any]] = {
+        row["document_id"]: dict(row) for row in await connection.fetch(SQL["documents"], ids)
+    }
+    entries = await _entries(connection, material, "document_events", ids)
+    accepted = {entry.value["document"]["digest"] for entry, _ in entries if entry.value["event"] == "accepted"}
+    for document_id in ids:
+        row = rows[document_id]
+        digest = row["digest"].hex()
+        if digest in accepted:
+            material.documents[digest] = row["jws"]
+            material.log_by[digest] = row["log_by"]
+    owners = {
+        digest: {
+            code: owner
+            for entry, _ in entries
+            if entry.value["event"] == "accepted" and entry.value["document"]["digest"] == digest
+            for code, owner in entry.value["recipients"]
+        }
+        for digest in material.documents
+    }
+    for entry, about in entries:
+        codes = selection.documents.get(about) if about is not None else None
+        digest = rows[about]["digest"].hex() if about is not None else ""
+        if digest in material.documents and (codes is None or concerns(entry.value, codes, owners)):
+            material.entries[entry.origin_id, entry.position] = entry
+    await _statuses(connection, material, selection)
+    await _notices(connection, material, selection, list(rows.values()))
+    await _rejections(connection, material, list(rows.values()))
+    await _directory(connection, material, broker_thumbprint)
+    await _addressed(connection, material, rows)
+    await _paths(connection, material)
+    return material
+
+
+async def _entries(
+    connection: Connection, material: Material, query: str, *arguments: object
+) -> list[tuple[Entry, int | None]]:
+    """Events that the checkpoints cover, in the order of the log, each with the document that it is about."""
+    found = []
+    for row in await connection.fetch(SQL[query], *arguments):
+        head = material.heads.get(row["origin_id"])
+        if head is None or row["position"] >= head.size:
+            continue
+        entry = Entry(
+            body=row["body"],
+            value=json.loads(row["body"]),
+            origin_id=row["origin_id"],
+            position=row["position"],
+        )
+        found.append((entry, row["document_id"]))
+    return sorted(found, key=lambda pair: (pair[0].origin_id, pair[0].position))
+
+
+def _of_kind(material: Material, kind: str) -> list[Mapping[str, Any]]:
+    return [entry.value for entry in material.entries.values() if entry.value["event"] == kind]
+
+
+async def _statuses(connection: Connection, material: Material, selection: Selection) -> None:
+    recorded = {body["message"]["digest"]: body["message"] for body in _of_kind(material, "status_recorded")}
+    if not recorded:
+        return
+    rows = await connection.fetch(
+        SQL["statuses"],
+        [one["from"] for one in recorded.values()],
+        [UUID(one["id"]) for one in recorded.values()],
+        [bytes.fromhex(one["digest"]) for one in recorded.values()],
+    )
+    ids: dict[int, str] = {}
+    for row in rows:
+        digest = row["digest"].hex()
+        ids[row["status_message_id"]] = digest
+        if selection.only_about_these and _speaks_of_others(row["jws"], material):
+            material.withheld[digest] = ("status", "other-documents")
+        else:
+            material.statuses[digest] = row["jws"]
+    for digest in recorded:
+        if digest not in material.statuses and digest not in material.withheld:
+            material.withheld[digest] = ("status", "retention")
+    times = [row["published_at"] for row in await connection.fetch(SQL["status_dispatches"], list(ids))]
+    await _dispatches(connection, material, times, set(ids.values()))
+
+
+async def _dispatches(connection: Connection, material: Material, times: Iterable[Any], digests: set[str]) -> None:
+    for entry, _ in await _entries(connection, material, "dispatches_at", sorted(set(times))):
+        if entry.value["message"]["digest"] in digests:
+            material.entries[entry.origin_id, entry.position] = entry
+
+
+async def _notices(
+    connection: Connection, material: Material, selection: Selection, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Notices have no index of their own; they are written in the transaction, and at the time, of what they tell."""
+    pairs = {(row[owner], row["accepted_at"]) for row in rows for owner in ("submitter_id", "sender_id")}
+    moments = {at_of(body) for body in _of_kind(material, "overdue")}
+    pairs |= {(row[owner], at) for row in rows for owner in ("submitter_id", "sender_id") for at in moments}
+    refusing = [
+        body for body in _of_kind(material, "status_recorded") if any("error" in item for item in body["items"])
+    ]
+    if refusing:
+        codes = await connection.fetch(SQL["agency_ids"], [body["submitter"] for body in refusing])
+        ids = {row["code"]: row["agency_id"] for row in codes}
+        pairs |= {(ids[body["submitter"]], at_of(body)) for body in refusing if body["submitter"] in ids}
+    ordered = sorted(pairs)
+    found = await connection.fetch(SQL["notices"], [pair[0] for pair in ordered], [pair[1] for pair in ordered])
+    times = []
+    narrow = selection.only_about_these or any(codes is not None for codes in selection.documents.values())
+    for row in found:
+        manifest = parse_manifest(parse_stored(row["notice"]).payload)
+        if not isinstance(manifest, NoticeManifest):
+            continue
+        digests = [getattr(item.concerns, "digest", None) for item in manifest.items]
+        known = {*material.documents, *material.statuses, *material.withheld}
+        if (all if narrow else any)(digest in known for digest in digests):
+            material.notices[parse_stored(row["notice"]).digest] = row["notice"]
+            times += [row["published_at"]] if row["published_at"] is not None else []
+    await _dispatches(connection, material, times, set(material.notices))
+
+
+async def _rejections(connection: Connection, material: Material, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Refusals of other messages under the same sender and id: a conflict, or an attempt that failed before."""
+    names = {(str(row["id"]), row["sender"]) for row in rows if row["digest"].hex() in material.documents}
+    times = await connection.fetch(SQL["rejection_times"], [name[0] for name in names], [name[1] for name in names])
+    for entry, _ in await _entries(connection, material, "rejections_at", [row["at"] for row in times]):
+        if (entry.value.get("id"), entry.value.get("claimed_from")) in names:
+            material.entries[entry.origin_id, entry.position] = entry
+
+
+async def _directory(connection: Connection, material: Material, broker_thumbprint: bytes) -> None:
+    """Certificates of everybody who signed, and what the log says of them, their hubs and the exchange."""
+    signed = [*material.documents.values(), *material.statuses.values(), *material.notices.values()]
+    thumbprints = {broker_thumbprint, *(parse_stored(jws).thumbprint for jws in signed)}
+    bodies = [*_of_kind(material, "accepted"), *_of_kind(material, "status_recorded")]
+    thumbprints |= {bytes.fromhex(body["thumbprint"]) for body in bodies}
+    for row in await connection.fetch(SQL["certificates"], sorted(thumbprints)):
+        material.signers[row["thumbprint"]] = Signer(
+            thumbprint=row["thumbprint"],
+            der=row["der"],
+            chain=tuple(row["chain"]),
+            agency_id=row["agency_id"],
+            code=row["code"],
+        )
+    if broker_thumbprint not in material.signers:
+        raise Problem(
+            "The exchange's own certificate is not enrolled in this database.",
+            "the certificate with which bundles are sealed.",
+            "Enrol it: `lienthong run`, `lienthong worker` and `lienthong pki init` do it when they start.",
+        )
+    signing, succeeding = _pairs(material, bodies)
+    codes = sorted({code for pair in (*signing, *succeeding) for code in pair})
+    ids = {signer.agency_id for signer in material.signers.values()}
+    ids |= {row["agency_id"] for row in await connection.fetch(SQL["agency_ids"], codes)}
+    told: set[tuple[str, str, str]] = set()
+    for entry, _ in await _entries(connection, material, "directory_events", sorted(ids)):
+        reason = _needed(entry.value, material, signing, succeeding)
+        if reason is not None:
+            told.add(reason)
+            material.entries[entry.origin_id, entry.position] = entry
+    untold = [pair for pair in sorted(signing) if ("mandate", *pair) not in told]
+    for row in await connection.fetch(SQL["mandates"], [p[0] for p in untold], [p[1] for p in untold]):
+        statement = {"kind": "mandate", "who": row["hub"], "agency": row["agency"], "from": str(row["valid_from"])}
+        if row["valid_until"] is not None:
+            statement["until"] = str(row["valid_until"])
+        material.statements.append(statement)
+    untold = [pair for pair in sorted(succeeding) if ("succession", *pair) not in told]
+    for row in await connection.fetch(SQL["successions"], [p[0] for p in untold], [p[1] for p in untold]):
+        material.statements.append(
+            {"kind": "succession", "who": row["heir"], "agency": row["agency"], "from": str(row["on_date"])}
+        )
+
+
+def _pairs(
+    material: Material, bodies: Sequence[Mapping[str, Any]]
+) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+    """Who signs for whom, and who succeeds whom, as (hub, agency) and (heir, agency)."""
+    signing: set[tuple[str, str]] = set()
+    succeeding: set[tuple[str, str]] = set()
+    for body in bodies:
+        speaker = body["document" if body["event"] == "accepted" else "message"]["from"]
+        signer = material.signers.get(bytes.fromhex(body["thumbprint"]))
+        signing |= {(code, speaker) for code in (signer.code if signer else speaker, body["submitter"])}
+        for item in body.get("items", ()):
+            if item["recipient"] != speaker and item["code"] != "13":
+                signing.add((speaker, item["recipient"]))
+                succeeding.add((speaker, item["recipient"]))
+        jws = material.statuses.get(body.get("message", {}).get("digest"))
+        manifest = parse_manifest(parse_stored(jws).payload) if jws is not None else None
+        if isinstance(manifest, StatusManifest):
+            spoken = {item.for_ for item in manifest.items if item.for_}
+            succeeding |= {(heir, item["recipient"]) for heir in spoken for item in body["items"]}
+    return (
+        {pair for pair in signing if pair[0] != pair[1]},
+        {pair for pair in succeeding if pair[0] != pair[1]},
+    )
+
+
+def _needed(
+    body: Mapping[str, Any], material: Material, signing: set[tuple[str, str]], succeeding: set[tuple[str, str]]
+) -> tuple[str, str, str] | None:
+    """What a directory event is needed for, or None."""
+    change, codes, facts = body["change"], body["codes"], body.get("facts", {})
+    if change in ("certificate.enrolled", "certificate.revoked"):
+        name = str(facts.get("thumbprint"))
+        return ("certificate", name, "") if bytes.fromhex(name) in material.signers else None
+    if change in ("mandate.given", "mandate.ended") and len(codes) == 2 and (codes[1], codes[0]) in signing:
+        return "mandate", codes[1], codes[0]
+    if change == "agency.added" and codes:
+        if (facts.get("hub"), codes[0]) in signing:
+            return "mandate", str(facts["hub"]), codes[0]
+        return ("exchange", codes[0], "") if facts.get("level") == "exchange" else None
+    if change == "agency.closed":
+        heir = next((heir for heir in codes[1:] if (heir, codes[0]) in succeeding), None)
+        return ("succession", heir, codes[0]) if heir is not None else None
+    return None
+
+
+async def _addressed(connection: Connection, material: Material, rows: Mapping[int, Mapping[str, Any]]) -> None:
+    named = {
+        code
+        for body in _of_kind(material, "dispatched")
+        if body["message"]["digest"] in material.documents
+        for code in body.get("recipients", ())
+    }
+    if not named:
+        return
+    for row in await connection.fetch(SQL["addressed"], list(rows), sorted(named)):
+        material.addressed[rows[row["document_id"]]["digest"].hex(), row["code"]] = row["addressed_as"]
+
+
+async def _paths(connection: Connection, material: Material) -> None:
+    """The audit path of every event to its origin's checkpoint."""
+    for origin_id, head in material.heads.items():
+        positions = [position for other, position in material.entries if other == origin_id]
+        places = {place for position in positions for place in nodes_of_inclusion(position, head.size)}
+        if not places:
+            material.paths |= {(origin_id, position): [] for position in positions}
+            continue
+        node = await load_nodes(connection, origin_id, places)
+        for position in positions:
+            material.paths[origin_id, position] = inclusion_proof(position, head.size, node)
+
+
+def _speaks_of_others(jws: bytes, material: Material) -> bool:
+    manifest = parse_manifest(parse_stored(jws).payload)
+    return not isinstance(manifest, StatusManifest) or any(
+        item.concerns.digest not in material.documents for item in manifest.items
+    )
