@@ -11,6 +11,7 @@ from pathlib import Path
 
 from adapters import Agency
 from adapters.mail import queue
+from adapters.mail.listener import MailListener
 from adapters.mail.sending import Sender
 from adapters.mail.server import PageServer
 from adapters.mail.settings import MailSettings
@@ -27,6 +28,10 @@ async def running(agency: Agency, settings: MailSettings) -> AsyncIterator[None]
         page = PageServer(agency, settings)
         await page.start()
         stack.push_async_callback(page.stop)
+        if settings.listener is not None:
+            listener = MailListener(agency, settings, settings.listener)
+            await listener.start()
+            stack.push_async_callback(listener.stop)
         sender = Sender(agency, settings, Signal())
         group = await stack.enter_async_context(asyncio.TaskGroup())
         sending = group.create_task(sender.run())

@@ -222,12 +222,12 @@ def _listener(table: Reader) -> Listener:
         host=host,
         port=int(table.number("port", 8624)),
         addresses=frozenset(_checked(table, "addresses", one).lower() for one in addresses),
-        max_bytes=int(table.number("max_mib", 50.0) * MIB),
+        max_bytes=int(table.number("max_mib", 40.0) * MIB),
         certificate_file=certificate,
         key_file=key,
         dkim_keys=table.optional_path("dkim_keys"),
-        timeout_seconds=table.number("timeout_seconds", 60.0),
-        connections=int(table.number("connections", 20)),
+        timeout_seconds=table.number("timeout_seconds", 300.0),
+        connections=int(table.number("connections", 10)),
     )
 
 
