@@ -264,6 +264,57 @@ ENTRIES: Final[tuple[ErrorEntry, ...]] = (
         http=403,
         vxp=21,
     ),
+    # ── The gateway ──────────────────────────────────────────────────────────────────────────────────────────────
+    ErrorEntry(
+        code="LT-AUTH",
+        fault=Fault.TRUST,
+        retryable=False,
+        en="The request does not prove who sends it.",
+        vi="Yêu cầu không chứng minh được cơ quan gửi.",
+        remedy_en="Send a token made for this very request, signed with an enrolled key (contract, section 6), and keep "
+        "the clock right.",
+        remedy_vi="Gửi mã xác thực tạo riêng cho yêu cầu này, ký bằng khóa đã đăng ký (hợp đồng kết nối, mục 6), và giữ "
+        "đồng hồ hệ thống chính xác.",
+        http=401,
+        vxp=15,
+    ),
+    ErrorEntry(
+        code="LT-NOT-FOUND",
+        fault=Fault.SENDER,
+        retryable=True,
+        en="There is nothing at this address that this agency may read.",
+        vi="Tại địa chỉ này không có nội dung mà cơ quan được phép đọc.",
+        remedy_en="Content can be read by who has stored it, and by sender and recipients of an accepted document that "
+        "names it; check the digest.",
+        remedy_vi="Nội dung chỉ được đọc bởi cơ quan đã tải lên và bởi bên gửi, bên nhận của văn bản đã được tiếp nhận "
+        "có nêu nội dung đó; hãy kiểm tra lại mã băm.",
+        http=404,
+        vxp=10,
+    ),
+    ErrorEntry(
+        code="LT-QUOTA",
+        fault=Fault.SENDER,
+        retryable=True,
+        en="The agency has stored as much as it may have waiting to be sent.",
+        vi="Cơ quan đã tải lên hết dung lượng được phép chờ gửi.",
+        remedy_en="Send the documents that name what is stored, or wait until unused content has gone, then upload "
+        "again; the operator can raise the quota.",
+        remedy_vi="Gửi các văn bản có nêu nội dung đã tải lên, hoặc chờ nội dung không dùng được xóa rồi tải lên lại; "
+        "đơn vị vận hành có thể tăng hạn mức.",
+        http=507,
+        vxp=20,
+    ),
+    ErrorEntry(
+        code="LT-BUSY",
+        fault=Fault.BROKER,
+        retryable=True,
+        en="There are too many requests of this kind at the moment.",
+        vi="Hiện có quá nhiều yêu cầu loại này.",
+        remedy_en="Try again a little later.",
+        remedy_vi="Hãy thử lại sau ít phút.",
+        http=503,
+        vxp=20,
+    ),
     # ── Recipients ───────────────────────────────────────────────────────────────────────────────────────────────
     ErrorEntry(
         code="LT-RECIPIENT-UNKNOWN",
