@@ -19,7 +19,6 @@ import structlog
 from broker.gateway.app import Gateway
 from broker.gateway.vxp.answers import INTERNAL, NOT_PROCESSED, Answer, failed, moment
 from broker.gateway.vxp.making import arrival
-from broker.gateway.vxp.parts import Kept
 from broker.gateway.vxp.submission import SQL as SUBMISSION_SQL
 from broker.gateway.vxp.submission import publish
 from broker.gateway.vxp.systems import System, Systems
@@ -85,7 +84,7 @@ class Packets:
     async def file(self, system: System, doc_id: UUID) -> bytes | None:
         """The edXML file of a packet, and its lease anew; None if the system has no such packet.
 
-        Raises OSError and ValueError if the content store cannot give a part, Refusal if no file can be written.
+        Raises OSError or ContentMissing if the content store cannot give a part, Refusal if no file can be written.
         """
         row = await self.gateway.pool.fetchrow(SQL["packet"], system.id, doc_id)
         if row is None:
@@ -170,31 +169,31 @@ class Packets:
         payload = parse_stored(found["jws"]).payload
         manifest = parse_manifest(payload)
         assert isinstance(manifest, DocumentManifest)
-        root = self.gateway.settings.content_dir
-        contents: dict[str, Content] = {}
-        for part in await pool.fetch(SQL["parts_of"], packet["document_id"]):
-            inline = part["inline"]
-            contents[part["digest"]] = (
-                Plain(inline) if inline is not None else Kept.at(root, part["digest"], part["size"])
-            )
+        kept = {row["digest"]: row for row in await pool.fetch(SQL["parts_of"], packet["document_id"])}
+        original = next((part for part in manifest.parts if part.role is Role.EDXML), None)
+        if original is not None:
+            return await self._bytes(kept[original.sha256])
+        contents: dict[str, Content] = {digest: Plain(await self._bytes(row)) for digest, row in kept.items()}
         directory = self.gateway.directory.current
-        recipients: list[str] = []
-        if not any(part.role is Role.EDXML for part in manifest.parts):
-            # Groups mean nothing to old software, and a change may name nobody: the resolved ones are written.
-            named = [agency.code for to in manifest.to if (agency := directory.find(to)) is not None]
-            recipients = list(dict.fromkeys([*named, packet["to_code"]]))
+        # Groups mean nothing to old software, and a change may name nobody: the resolved ones are written.
+        named = [agency.code for to in manifest.to if (agency := directory.find(to)) is not None]
+        recipients = list(dict.fromkeys([*named, packet["to_code"]]))
         names = {
             code: agency.name for code in (manifest.from_, *recipients) if (agency := directory.find(code)) is not None
         }
 
         def write() -> bytes:
             rendered = render_document(payload, contents, recipients=recipients, names=names)
-            if rendered.original is not None:
-                return b"".join(rendered.original.pieces())
             assert rendered.message is not None
             return b"".join(write_pieces(rendered.message))
 
         return await asyncio.to_thread(write)
+
+    async def _bytes(self, row: asyncpg.Record) -> bytes:
+        """A part's bytes, out of the record or the content store, where they were verified when they came."""
+        if row["inline"] is not None:
+            return bytes(row["inline"])
+        return b"".join([piece async for piece in self.gateway.content.read(row["digest"], 0, row["size"])])
 
 
 def unknown(doc_id: UUID) -> Answer:

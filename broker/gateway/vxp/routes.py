@@ -24,6 +24,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from broker.content.store import ContentMissing
 from broker.directory.live import VIETNAM
 from broker.dispatch.patience import is_away
 from broker.gateway.app import Gateway
@@ -157,7 +158,7 @@ class Facade:
         except ClientDisconnect:
             raise
         except Exception as error:
-            if not (is_away(error) or isinstance(error, asyncpg.PostgresError | Problem | ValueError)):
+            if not (is_away(error) or isinstance(error, asyncpg.PostgresError | Problem | ContentMissing)):
                 log.exception("a request failed", path=request.url.path)
             else:
                 log.error("a request failed", path=request.url.path, error=type(error).__name__)
@@ -254,7 +255,7 @@ class Facade:
         doc_id = _id(text)
         try:
             file = await self.packets.file(caller.system, doc_id)
-        except (OSError, ValueError) as error:
+        except (OSError, ContentMissing) as error:
             log.error("a file cannot be given", doc_id=str(doc_id), error=type(error).__name__)
             return not_readable(type(error).__name__)
         return unknown(doc_id) if file is None else Answer(more={"data": b64encode(file).decode()})

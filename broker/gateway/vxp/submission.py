@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -20,11 +21,11 @@ import asyncpg
 import structlog
 
 from broker.amqp.publishing import OutgoingMessage
+from broker.content.uploads import Uploads
 from broker.directory.live import today_in_vietnam
 from broker.directory.records import Agency, AgencyId
 from broker.directory.snapshot import Directory
 from broker.gateway.app import Gateway
-from broker.gateway.vxp import parts
 from broker.gateway.vxp.answers import BAD_EDXML, NO_SENDER, Answer, failed, refused, refused_with
 from broker.gateway.vxp.making import (
     Made,
@@ -37,6 +38,7 @@ from broker.gateway.vxp.making import (
 )
 from broker.gateway.vxp.systems import System, Systems
 from broker.store.queries import load_queries
+from schemas.edxml.content import Content
 from schemas.edxml.naming import as_uuid, split_code
 from schemas.edxml.reading import Reading, read
 from schemas.edxml.records import Document, Status
@@ -94,6 +96,13 @@ class Submitter:
     systems: Systems
     _large: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LARGE_AT_ONCE))
 
+    @property
+    def _uploads(self) -> Uploads:
+        """What is too large for a message is stored as if the hub had uploaded it, within its quota."""
+        gateway = self.gateway
+        quota = gateway.settings.content_quota_bytes
+        return Uploads(gateway.pool, gateway.content, quota=quota, largest=quota)
+
     async def submit(self, system: System, file: bytes, *, kind: Kind, claimed: str | None) -> Answer:
         """Submit a file for a system, and wait a bounded time for what the exchange thinks of it.
 
@@ -110,6 +119,13 @@ class Submitter:
         row = await self.gateway.pool.fetchrow(SQL["submission_of_file"], system.id, kind, file_digest)
         if row is not None and row["state"] != "rejected":
             taken = _taken(row, kind, system.hub_id)
+            beside = self.gateway.directory.current.find(claimed) if claimed else None
+            if claimed and (beside is None or beside.id != taken.from_id):
+                return failed(
+                    NO_SENDER,
+                    f"Đơn vị gửi “{claimed}” không khớp với tệp",
+                    f"The sender “{claimed}” is not the one in the file",
+                )
             if row["state"] == "accepted":
                 return _accepted(taken.doc_id)
             if row["published_at"] is None:
@@ -219,7 +235,7 @@ class Submitter:
         within = await asyncio.to_thread(inline, made.contents)
         for name, content in made.contents.items():
             if name not in within:
-                await asyncio.to_thread(parts.store, self.gateway.settings.content_dir, ready.sender.code, content)
+                await self._uploads.take(hub.id, name, _chunks(content), size=content.size)
         signed = sign(made.payload, key=signer.key, thumbprint=signer.thumbprint)
         message = encode_message(signed, content=within)
         try:
@@ -334,6 +350,13 @@ async def settle(pool: asyncpg.Pool[asyncpg.Record], submission_id: int, fate: F
     state = "accepted" if fate.accepted else "rejected"
     detail = json.dumps(fate.detail) if fate.detail is not None else None
     return await pool.fetchval(SQL["settle"], submission_id, state, fate.error, detail, answered) is not None
+
+
+async def _chunks(content: Content) -> AsyncIterator[bytes]:
+    """A part's bytes; decoding and unpacking is done in a thread, piece by piece."""
+    pieces = content.pieces()
+    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+        yield piece
 
 
 def _taken(row: asyncpg.Record, kind: str, hub_id: AgencyId) -> Taken:
