@@ -28,6 +28,8 @@ from schemas.problem import Problem
 log = logging.getLogger("lienthong.mail")
 
 GREETING = "Lienthong"
+# The null sender (RFC 5321 §4.5.5), as aiosmtpd has it.
+NOBODY = "<>"
 # Mails that are parsed and judged at the same time: each may be as large as max_mib.
 AT_ONCE = 2
 
@@ -81,8 +83,8 @@ class MailListener:
     async def handle_MAIL(
         self, server: SMTP, session: Session, envelope: Envelope, address: str | None, options: list[str]
     ) -> str:
-        sender = (address or "").lower()
-        if sender and sender not in self._senders:
+        sender = (address or NOBODY).lower()
+        if sender != NOBODY and sender not in self._senders:
             return Turned(
                 "550 5.7.1",
                 f"Địa chỉ {one_line(sender, 100)} không được phép gửi qua trục liên thông.",
@@ -106,9 +108,9 @@ class MailListener:
         content = envelope.content if isinstance(envelope.content, bytes) else b""
         try:
             async with self._judging:
-                if not envelope.mail_from:
+                if envelope.mail_from in (None, NOBODY):
                     return await self._from_nobody(content)
-                return await self._from_office(content, envelope.mail_from)
+                return await self._from_office(content, str(envelope.mail_from))
         except Turned as why:
             log.warning("a mail from %s was turned away: %s %s", envelope.mail_from, why.code, one_line(why.en, 300))
             return why.reply
