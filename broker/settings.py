@@ -10,6 +10,7 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
@@ -46,6 +47,7 @@ PATHS = (
     "custody_key_file",
     "gateway_tls_certificate_file",
     "gateway_tls_key_file",
+    "oidc_client_secret_file",
 )
 """Settings that name files; relative ones in a configuration file are relative to that file."""
 
@@ -81,6 +83,14 @@ class Settings(BaseSettings):
     gateway_tls_certificate_file: Path | None = None
     gateway_tls_key_file: Path | None = None
     """PEM files with which the gateway speaks TLS itself; without them something in front of it has to."""
+    gateway_metrics_from: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    """Networks whose machines may read the gateway's counts."""
+    oidc_issuer: str = ""
+    """OpenID Connect: the identity provider through which people may sign in to the pages; empty: passwords only."""
+    oidc_client_id: str = ""
+    oidc_client_secret_file: Path | None = None
+    oidc_title: str = "OpenID Connect"
+    """What the provider is called on the sign-in page."""
     content_url: str = ""
     """Where content is kept: empty for the folder `content_dir`, or an address such as s3://bucket/prefix."""
     content_quota_bytes: Positive = 20 * 1024**3
@@ -185,6 +195,16 @@ class Settings(BaseSettings):
             _ = parts.port
         except ValueError:
             raise ValueError(form) from None
+        return value
+
+    @field_validator("gateway_metrics_from")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            try:
+                ip_network(one)
+            except ValueError:
+                raise ValueError(f"{one!r} is not a network such as 10.0.0.0/8") from None
         return value
 
     @field_validator("mailbox_type_by_level")

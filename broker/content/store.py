@@ -6,7 +6,7 @@ nothing either; who may make content visible or remove it, and when, is said in 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from hashlib import sha256 as new_sha256
 from typing import Final, Protocol
@@ -114,6 +114,6 @@ async def pieces(chunks: AsyncIterable[bytes], length: int = CHUNK) -> AsyncIter
         yield bytes(gathered)
 
 
-async def whole(data: bytes) -> AsyncIterator[bytes]:
+async def whole(data: bytes) -> AsyncGenerator[bytes]:
     """Bytes in memory as chunks."""
     yield data

@@ -15,6 +15,8 @@ from broker.amqp.connection import Link
 from broker.amqp.publishing import Publisher
 from broker.content.store import ContentStore
 from broker.directory.live import LiveDirectory
+from broker.gateway.measures import Measures
+from broker.gateway.watching import Watch
 from broker.identity import BrokerIdentity
 from broker.settings import Settings
 
@@ -39,7 +41,9 @@ def create_app(gateway: Gateway) -> FastAPI:
     from broker.gateway.pages import routes as pages
     from broker.gateway.vxp import routes as vxp
 
-    app = FastAPI(title="Lienthong", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="Lienthong", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app.state.measures = Measures()
+    app.add_middleware(Watch, measures=app.state.measures)
     for room in (health, content, directory, vxp, pages):
         app.include_router(room.router(gateway))
     return app

@@ -1,16 +1,27 @@
-"""Is this gateway alive, and can it serve? `GET /healthz` and `GET /readyz`, without authentication or secrets."""
+"""Is this gateway alive, can it serve, and how much does it do? `GET /healthz`, `/readyz`, and `/metrics`.
+
+Without authentication and without secrets. Counts are given to addresses of `gateway_metrics_from` only: how much
+agencies send is nobody else's business.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
 
 import asyncpg
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
+from starlette.requests import Request
+from starlette.responses import Response
 
 from broker.amqp.connection import LinkState
+from broker.evidence.lag import log_status
 from broker.gateway.app import Gateway
+from broker.gateway.authentication import SQL
+from broker.gateway.measures import Measures
 
 DATABASE_PATIENCE: Final = 2.0
 """Seconds that the database may take to answer before this gateway counts as not ready."""
@@ -32,7 +43,48 @@ def router(gateway: Gateway) -> APIRouter:
         good = all(state == "ok" for state in checks.values())
         return JSONResponse({"status": "ok" if good else "not ready", **checks}, status_code=200 if good else 503)
 
+    networks = [ip_network(one) for one in gateway.settings.gateway_metrics_from]
+
+    @routes.get("/metrics", include_in_schema=False)
+    async def metrics(request: Request) -> Response:
+        """Counts for Prometheus; 404 for who may not see them."""
+        if not _is_in(request, networks):
+            return Response(status_code=404)
+        text = Measures.of(request).text([*await _content_waiting(gateway), *await _log_lag(gateway)])
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
     return routes
+
+
+def _is_in(request: Request, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
+    try:
+        address = ip_address(request.client.host if request.client else "")
+    except ValueError:
+        return False
+    return any(address in network for network in networks)
+
+
+async def _content_waiting(gateway: Gateway) -> list[tuple[str, str, float]]:
+    row = await gateway.pool.fetchrow(SQL["waiting_content"])
+    assert row is not None
+    return [
+        ("lienthong_content_waiting", "Contents stored and not named by a document yet.", float(row["contents"])),
+        ("lienthong_content_waiting_bytes", "Bytes of these.", float(row["bytes"])),
+    ]
+
+
+async def _log_lag(gateway: Gateway) -> list[tuple[str, str, float]]:
+    """How far the log is behind; nothing where it has not begun."""
+    async with gateway.pool.acquire() as connection:
+        status = await log_status(connection)
+    return [
+        ("lienthong_log_unsequenced", "Events that have no place in the log yet.", float(status.unsequenced)),
+        *(
+            [("lienthong_log_lag_seconds", "Age of the oldest event without a checkpoint.", status.lag_seconds)]
+            if status.lag_seconds is not None
+            else []
+        ),
+    ]
 
 
 async def _database(gateway: Gateway) -> str:

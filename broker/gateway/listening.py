@@ -11,13 +11,23 @@ import socket
 from collections.abc import Iterator
 from typing import Final
 
+import h11
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from schemas.problem import UNREACHABLE, Problem
 
 BACKLOG: Final = 1024
 """Connections that may wait to be taken."""
+CONNECTIONS: Final = 2000
+"""Connections and requests at a time; beyond that the answer is 503."""
+HEAD_BYTES: Final = 16 * 1024
+"""Bytes of a request's line and headers together; beyond that the answer is 400."""
+HEAD_SECONDS: Final = 15.0
+"""Seconds that a client has for them."""
+IDLE_SECONDS: Final = 30
+"""Seconds that a connection may wait for its next request."""
 
 
 class Server(uvicorn.Server):
@@ -36,6 +46,39 @@ class Server(uvicorn.Server):
         """Begin to listen, and say so."""
         await super().startup(sockets)
         self.listening.set()
+
+
+class Patient(H11Protocol):
+    """HTTP/1.1 whose patience with a request's line and headers ends: connections that trickle are closed."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The clock of the first request begins with the connection."""
+        super().connection_made(transport)
+        self._late = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def data_received(self, data: bytes) -> None:
+        """The clock of a further request begins with its first byte, and ends with its last header."""
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._calm()
+        elif self._late is None and self.conn.trailing_data[0]:
+            self._late = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing to wait for any more."""
+        self._calm()
+        super().connection_lost(exc)
+
+    def _calm(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _give_up(self) -> None:
+        if self.conn.their_state is h11.IDLE:
+            self.transport.abort()
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -60,10 +103,13 @@ def server_for(app: FastAPI, *, certificate: str | None, key: str | None, grace:
     """A server for this application; with a certificate and its key it speaks TLS only.
 
     `grace` seconds is what requests in progress get to end when the server is asked to stop.
+    Raises Problem for files that cannot be used.
     """
+    if (certificate is None) != (key is None):
+        raise _tls("one of gateway_tls_certificate_file and gateway_tls_key_file is set", "both, or none")
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=Patient,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -71,8 +117,19 @@ def server_for(app: FastAPI, *, certificate: str | None, key: str | None, grace:
         server_header=False,
         proxy_headers=False,
         backlog=BACKLOG,
+        limit_concurrency=CONNECTIONS,
+        h11_max_incomplete_event_size=HEAD_BYTES,
+        timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=grace,
         ssl_certfile=certificate,
         ssl_keyfile=key,
     )
+    try:
+        config.load()
+    except OSError as error:  # ssl.SSLError is one
+        raise _tls(f"{certificate} and {key} cannot be used: {error}", "a PEM certificate and its key") from error
     return Server(config)
+
+
+def _tls(found: str, expected: str) -> Problem:
+    return Problem(found, expected, "Correct gateway_tls_certificate_file and gateway_tls_key_file.")
