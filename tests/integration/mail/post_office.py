@@ -26,7 +26,7 @@ class PostOffice:
     """`answers` are taken one by one, first in first out; when there are none left every mail is taken.
 
     An answer is an SMTP reply such as "451 later"; "die" closes the connection after DATA without a word; "hang" never
-    answers; "rcpt 550 …" answers at RCPT.
+    answers; "rcpt 550 …" answers at RCPT; "kill" takes the mail, and kills the client before it hears so.
     """
 
     port: int = field(default_factory=free_port)
@@ -36,6 +36,7 @@ class PostOffice:
     seen: list[EmailMessage] = field(default_factory=list)
     raw: list[bytes] = field(default_factory=list)
     recipients: list[str] = field(default_factory=list)
+    kill: Callable[[], None] = lambda: None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def start(self) -> None:
@@ -68,9 +69,12 @@ class PostOffice:
                 return "451 nobody reads this"
             if answer == "hang":
                 await asyncio.sleep(3600)
-            if answer.startswith("250"):
+            if answer.startswith("250") or answer == "kill":
                 self.recipients += envelope.rcpt_tos
                 self.mails.append(mail)
+            if answer == "kill":
+                self.kill()
+                return "250 nobody reads this"
             return answer
         finally:
             self.changed.set()
