@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import signal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from adapters import Agency
 from adapters.cli.output import JsonOption, emit_line, run, say
 from adapters.cli.setup import CONFIG
-from adapters.folder.places import opened
-from adapters.folder.watch import Habits, Happened, Watch
 from adapters.settings import load
+
+if TYPE_CHECKING:
+    from adapters.folder.watch import Happened
 
 ANSWER_WITHIN_SECONDS = 30.0
 EMPTY_AFTER_SECONDS = 2.0
@@ -37,11 +38,17 @@ def watch_command(
     as_json: JsonOption = False,
 ) -> None:
     """Watch a folder: send what is dropped into outbox/, lay down what comes in inbox/."""
-    habits = Habits(settle=settle, every=every, missing_after=missing_after, edxml=edxml)
-    run(_watch(config, folder, habits, once=once, as_json=as_json))
+    habits = {"settle": settle, "every": every, "missing_after": missing_after}
+    run(_watch(config, folder, habits, edxml=edxml, once=once, as_json=as_json))
 
 
-async def _watch(config: Path, folder: Path, habits: Habits, *, once: bool, as_json: bool) -> None:
+async def _watch(
+    config: Path, folder: Path, habits: dict[str, float], *, edxml: bool, once: bool, as_json: bool
+) -> None:
+    # Only this command needs them: the others start sooner without.
+    from adapters.folder.places import opened
+    from adapters.folder.watch import Habits, Watch
+
     settings = load(config)
 
     def tell(happened: Happened) -> None:
@@ -49,7 +56,7 @@ async def _watch(config: Path, folder: Path, habits: Habits, *, once: bool, as_j
 
     with opened(folder, settings.data_dir) as places:
         async with Agency.open(settings) as me:
-            watch = Watch(me, places, habits, tell)
+            watch = Watch(me, places, Habits(edxml=edxml, **habits), tell)
             if once:
                 await me.wait_connected()
                 await watch.drain(idle=EMPTY_AFTER_SECONDS, answer_within=ANSWER_WITHIN_SECONDS)

@@ -101,6 +101,8 @@ def unfinished(places: Places) -> list[Claim]:
     """After a start: claims that were begun, completed as far as they can be."""
     for spool in places.claimed.glob("*.parts"):
         files.remove(spool)
+    for slip in places.claimed.glob(".*.tmp"):  # of a claim that had not begun
+        slip.unlink()
     found = []
     for slip in sorted(places.claimed.glob("*.json")):
         claim = _completed(places, *_read_slip(slip))

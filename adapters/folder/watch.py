@@ -81,20 +81,20 @@ class Watch:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listen())
-            group.create_task(self._send_all(idle=None))
-            group.create_task(self._documents(idle=None))
+            group.create_task(self.send(idle=None))
+            group.create_task(self.lay_down(idle=None))
             group.create_task(self._statuses(idle=None))
             group.create_task(self._notices(idle=None))
             group.create_task(self._take_backs(idle=None))
 
     async def drain(self, *, idle: float, answer_within: float) -> None:
         """Send what lies in outbox/, wait for the exchange's answers, lay down what came; then end."""
-        await self._send_all(idle=idle)
+        await self.send(idle=idle)
         with contextlib.suppress(TimeoutError):
             await self._agency.flushed(timeout=answer_within)
             await self._agency.answered(timeout=answer_within)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._documents(idle=idle))
+            group.create_task(self.lay_down(idle=idle))
             group.create_task(self._statuses(idle=idle))
             group.create_task(self._notices(idle=idle))
             group.create_task(self._take_backs(idle=idle))
@@ -113,7 +113,8 @@ class Watch:
                 f"{self._habits.every:g} s.", f"Không có thông báo thay đổi ({why}); kiểm tra mỗi "
                 f"{self._habits.every:g} giây."),)))  # fmt: skip
 
-    async def _send_all(self, *, idle: float | None) -> None:
+    async def send(self, *, idle: float | None = None) -> None:
+        """Send what lies in outbox/; until cancelled, or with `idle` until nothing there can become ready by itself."""
         self._claims = await self._trying("outbox", lambda: asyncio.to_thread(claiming.unfinished, self._places))
         again = FIRST_AGAIN_SECONDS
         while True:
@@ -189,7 +190,8 @@ class Watch:
 
     # ── inbox/ ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _documents(self, *, idle: float | None) -> None:
+    async def lay_down(self, *, idle: float | None = None) -> None:
+        """Lay down documents in inbox/; until cancelled, or until none came for `idle` seconds."""
         async for delivery in self._agency.receive(idle=idle):
             try:
                 place = await self._receiving.document(delivery.letter)
