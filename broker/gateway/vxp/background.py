@@ -34,7 +34,7 @@ ROUND: Final = 1.0
 """Seconds between two rounds of each duty."""
 PREFETCH: Final = 50
 """Messages of one mailbox that are held at a time."""
-GRACE: Final = timedelta(seconds=10)
+GRACE: Final = timedelta(seconds=15)
 """How old an unpublished submission must be before somebody else than its own request publishes it."""
 SETTLE_AFTER: Final = timedelta(seconds=2)
 

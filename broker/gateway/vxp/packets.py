@@ -19,8 +19,8 @@ import structlog
 from broker.gateway.app import Gateway
 from broker.gateway.vxp.answers import INTERNAL, NOT_PROCESSED, Answer, failed, moment
 from broker.gateway.vxp.making import arrival
+from broker.gateway.vxp.submission import PUBLISHING, publish
 from broker.gateway.vxp.submission import SQL as SUBMISSION_SQL
-from broker.gateway.vxp.submission import publish
 from broker.gateway.vxp.systems import System, Systems
 from broker.store.queries import load_queries
 from schemas.edxml.content import Content, Plain
@@ -154,7 +154,7 @@ class Packets:
         if arrived is not None:
             # Committed: if this publish is not confirmed in time, the background gives it out again.
             try:
-                async with asyncio.timeout(self.gateway.settings.vxp_wait_seconds):
+                async with asyncio.timeout(PUBLISHING):
                     if await publish(self.gateway, hub.code, "status", message, key):
                         await self.gateway.pool.execute(SUBMISSION_SQL["mark_published"], arrived, digest)
             except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:

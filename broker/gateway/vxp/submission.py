@@ -57,6 +57,8 @@ from schemas.wire import (
 SQL = load_queries("broker.gateway.vxp", "submission.sql")
 LOOKS: Final = (0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2)
 """Seconds between two looks at what the exchange thinks of a submission; the last repeats."""
+PUBLISHING: Final = 10.0
+"""Seconds that a publish may take to be confirmed while its request waits; after that the background gives it out."""
 LARGE: Final = 2 * 1024 * 1024
 """Bytes from which a file is large; few of those are worked on at a time."""
 LARGE_AT_ONCE: Final = 2
@@ -280,7 +282,7 @@ class Submitter:
         """Publish; what is not confirmed in time stays in the table and is given out again by the background."""
         hub = self.gateway.directory.current.by_id(system.hub_id)
         try:
-            async with asyncio.timeout(self.gateway.settings.vxp_wait_seconds):
+            async with asyncio.timeout(PUBLISHING):
                 confirmed = await publish(self.gateway, hub.code, taken.kind, message, key)
         except TimeoutError:
             confirmed = False
