@@ -78,35 +78,6 @@ FROM rejection
 WHERE id = $1 AND ($2::text IS NULL OR claimed_from = $2)
 ORDER BY at;
 
--- name: search
--- Documents by what people remember of them; every argument but the limit may be null.
-SELECT d.document_id, d.id, s.code AS sender, s.name AS sender_name, d.number, d.notation, d.issued_on, d.type, d.subject,
-       d.action, d.priority, d.accepted_at, d.recipients, d.test
-FROM document d
-JOIN agency s ON s.agency_id = d.sender_id
-WHERE ($1::text IS NULL OR d.number = $1)
-  AND ($2::text IS NULL OR d.notation = $2)
-  AND ($3::text IS NULL OR d.subject ILIKE $3)
-  AND ($4::bigint[] IS NULL OR d.sender_id = ANY ($4))
-  AND ($5::timestamptz IS NULL OR d.accepted_at >= $5)
-  AND ($6::timestamptz IS NULL OR d.accepted_at < $6)
-  AND (($7::bigint[] IS NULL AND $8::text IS NULL AND NOT $9::boolean) OR EXISTS (
-        SELECT FROM delivery v
-        WHERE v.document_id = d.document_id
-          AND ($7::bigint[] IS NULL OR v.recipient_id = ANY ($7))
-          AND ($8::text IS NULL OR (v.processing = $8 AND NOT v.recalled) OR ($8 = 'recalled' AND v.recalled))
-          AND (NOT $9::boolean OR (v.overdue_at IS NOT NULL AND v.arrived_at IS NULL AND v.closed_at IS NULL))
-          AND ($12::bigint[] IS NULL OR d.sender_id = ANY ($12) OR v.recipient_id = ANY ($12))))
-  AND ($11::bigint[] IS NULL OR d.sender_id = ANY ($11) OR EXISTS (
-        SELECT FROM delivery v
-        WHERE v.document_id = d.document_id AND v.recipient_id = ANY ($11)
-          AND ($12::bigint[] IS NULL OR d.sender_id = ANY ($12) OR v.recipient_id = ANY ($12))))
-  AND ($12::bigint[] IS NULL OR d.sender_id = ANY ($12) OR EXISTS (
-        SELECT FROM delivery v WHERE v.document_id = d.document_id AND v.recipient_id = ANY ($12)))
-  AND ($13::timestamptz IS NULL OR (d.accepted_at, d.document_id) < ($13, $14::bigint))
-ORDER BY d.accepted_at DESC, d.document_id DESC
-LIMIT $10;
-
 -- name: search_rejections
 -- Refused messages by period, claimed sender and code.
 SELECT rejection_id, at, amqp_user, kind, claimed_from, id, encode(digest, 'hex') AS digest, code, detail, quarantined
@@ -119,38 +90,3 @@ WHERE ($1::text IS NULL OR claimed_from = $1)
   AND ($7::timestamptz IS NULL OR (at, rejection_id) < ($7, $8::bigint))
 ORDER BY at DESC, rejection_id DESC
 LIMIT $5;
-
--- name: report_sent
--- Documents accepted in a period, by a dimension of their sender or by their day; rehearsals are left out.
-SELECT CASE $3::text
-         WHEN 'tier' THEN coalesce(s.tier::text, '-') WHEN 'level' THEN s.level WHEN 'agency' THEN s.code
-         WHEN 'day' THEN to_char(d.accepted_at AT TIME ZONE 'Asia/Ho_Chi_Minh', 'YYYY-MM-DD')
-         WHEN 'month' THEN to_char(d.accepted_at AT TIME ZONE 'Asia/Ho_Chi_Minh', 'YYYY-MM') END AS key,
-       max(s.name) AS title, count(*) AS sent
-FROM document d JOIN agency s ON s.agency_id = d.sender_id
-WHERE NOT d.test
-  AND ($1::timestamptz IS NULL OR d.accepted_at >= $1)
-  AND ($2::timestamptz IS NULL OR d.accepted_at < $2)
-  AND ($4::bigint[] IS NULL OR d.sender_id = ANY ($4))
-GROUP BY 1;
-
--- name: report_received
--- Deliveries of documents accepted in a period, by a dimension of the recipient or by day; rehearsals are left out.
-SELECT CASE $3::text
-         WHEN 'tier' THEN coalesce(r.tier::text, '-') WHEN 'level' THEN r.level WHEN 'agency' THEN r.code
-         WHEN 'day' THEN to_char(d.accepted_at AT TIME ZONE 'Asia/Ho_Chi_Minh', 'YYYY-MM-DD')
-         WHEN 'month' THEN to_char(d.accepted_at AT TIME ZONE 'Asia/Ho_Chi_Minh', 'YYYY-MM') END AS key,
-       max(r.name) AS title,
-       count(*) AS deliveries,
-       count(v.arrived_at) AS received,
-       count(*) FILTER (WHERE v.processing = 'refused' AND NOT v.recalled) AS refused,
-       count(*) FILTER (WHERE v.processing = 'completed' AND NOT v.recalled) AS completed,
-       count(*) FILTER (WHERE v.overdue_at IS NOT NULL AND v.arrived_at IS NULL AND v.closed_at IS NULL) AS overdue
-FROM delivery v
-JOIN document d ON d.document_id = v.document_id
-JOIN agency r ON r.agency_id = v.recipient_id
-WHERE NOT d.test
-  AND ($1::timestamptz IS NULL OR d.accepted_at >= $1)
-  AND ($2::timestamptz IS NULL OR d.accepted_at < $2)
-  AND ($4::bigint[] IS NULL OR v.recipient_id = ANY ($4))
-GROUP BY 1;

@@ -5,36 +5,23 @@ For a period, or for one document. Reads only. An agency belongs to the province
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from asyncpg import Record
 
 from broker.audit.completeness import NOTHING_BEHIND, Completeness
+from broker.audit.figures import COLUMNS, of_standing
+from broker.audit.finding import completeness, reading
 from broker.audit.period import ALWAYS, Period
+from broker.audit.report import figures_of
 from broker.audit.scope import EVERYTHING, Scope, visible
+from broker.audit.terms import STATES
 from broker.directory.records import AgencyId
 from broker.store.pool import Connection
 from broker.store.queries import load_queries
 
 SQL = load_queries("broker.audit", "overview.sql")
-
-STATES: Final = (
-    "accepted",
-    "dispatched",
-    "arrived",
-    "received",
-    "assigned",
-    "processing",
-    "completed",
-    "refused",
-    "held",
-    "cancelled",
-    "recalled",
-)
-"""Every state of a delivery as reports tell it: its processing state, or `recalled`, which is final."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +43,7 @@ class Place:
     overdue: int
     """Of them, past their deadline and not arrived."""
     states: Mapping[str, int]
-    """Deliveries by state; every one of `STATES` is there."""
+    """Deliveries by state; every one of `broker.audit.terms.STATES` is there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,18 +60,18 @@ async def by_province(connection: Connection, *, period: Period = ALWAYS, scope:
     Provinces that exist or had traffic then. The auditor of a subtree sees only the province of the subtree, with the
     subtree's figures.
     """
-    agencies = await visible(connection, scope)
-    places = await connection.fetch(SQL["provinces"], agencies)
-    return await _of_period(connection, places, period)
+    async with reading(connection):
+        places = await connection.fetch(SQL["provinces"], await visible(connection, scope))
+        return await _of_period(connection, places, period)
 
 
 async def by_commune(
     connection: Connection, province: AgencyId, *, period: Period = ALWAYS, scope: Scope = EVERYTHING
 ) -> Overview:
     """Traffic of `period` for each agency at or below `province`: itself, departments, districts and communes."""
-    agencies = await visible(connection, scope)
-    places = await connection.fetch(SQL["agencies_below"], agencies, province)
-    return await _of_period(connection, places, period)
+    async with reading(connection):
+        places = await connection.fetch(SQL["agencies_below"], await visible(connection, scope), province)
+        return await _of_period(connection, places, period)
 
 
 async def document_by_province(connection: Connection, document_id: int, *, scope: Scope = EVERYTHING) -> Overview:
@@ -105,31 +92,28 @@ async def document_by_commune(
 
 
 async def _of_period(connection: Connection, places: Sequence[Record], period: Period) -> Overview:
-    sent = await connection.fetch(SQL["sent_by_agency"], period.begin, period.end)
-    got = await connection.fetch(SQL["deliveries_by_agency"], period.begin, period.end)
-    counted = _counted(places, {row["agency_id"]: row["sent"] for row in sent}, got)
-    shown = tuple(
-        p for row, p in zip(places, counted, strict=True) if row["state"] != "closed" or p.deliveries + p.sent
-    )
-    return Overview(places=shown, complete=NOTHING_BEHIND)
+    agencies = [agency for place in places for agency in place["agencies"]]
+    figures = await figures_of(connection, "agency", period, agencies)
+    counted = _counted(places, {row["agency_id"]: dict(row) for row in figures})
+    both = zip(places, counted, strict=True)
+    shown = tuple(p for row, p in both if row["state"] != "closed" or p.deliveries + p.sent)
+    return Overview(places=shown, complete=await completeness(connection))
 
 
 async def _of_document(connection: Connection, places: Sequence[Record], document_id: int, scope: Scope) -> Overview:
-    got = await connection.fetch(SQL["document_by_agency"], document_id, await visible(connection, scope))
-    return Overview(places=tuple(p for p in _counted(places, {}, got) if p.deliveries), complete=NOTHING_BEHIND)
+    rows = await connection.fetch(SQL["document_by_agency"], document_id, await visible(connection, scope))
+    standings = {row["agency_id"]: row["standing"] for row in rows}
+    figures = {agency: dict(zip(COLUMNS, of_standing(standing), strict=True)) for agency, standing in standings.items()}
+    counted = _counted(places, figures)
+    return Overview(places=tuple(place for place in counted if place.deliveries), complete=NOTHING_BEHIND)
 
 
-def _counted(places: Sequence[Record], sent: Mapping[int, int], got: Sequence[Record]) -> list[Place]:
-    """The figures of `got` (by agency and state) gathered for each place."""
-    by_agency: dict[int, list[Record]] = defaultdict(list)
-    for row in got:
-        by_agency[row["agency_id"]].append(row)
+def _counted(places: Sequence[Record], figures: Mapping[int, Mapping[str, int]]) -> list[Place]:
+    """The figures of agencies gathered for each place."""
     counted = []
     for place in places:
-        rows = [row for agency in place["agencies"] for row in by_agency.get(agency, ())]
-        states = dict.fromkeys(STATES, 0)
-        for row in rows:
-            states[row["state"]] += row["deliveries"]
+        rows = [figures[agency] for agency in place["agencies"] if agency in figures]
+        sums = {name: sum(row[name] for row in rows) for name in COLUMNS}
         counted.append(
             Place(
                 agency_id=AgencyId(place["place_id"]),
@@ -137,11 +121,11 @@ def _counted(places: Sequence[Record], sent: Mapping[int, int], got: Sequence[Re
                 name=place["name"],
                 level=place["level"],
                 nso_code=place["nso_code"],
-                sent=sum(sent.get(agency, 0) for agency in place["agencies"]),
-                deliveries=sum(row["deliveries"] for row in rows),
-                arrived=sum(row["arrived"] for row in rows),
-                overdue=sum(row["overdue"] for row in rows),
-                states=states,
+                sent=sums["sent"],
+                deliveries=sums["deliveries"],
+                arrived=sums["confirmed"],
+                overdue=sums["overdue"],
+                states={state: sums[state] for state in STATES},
             )
         )
     return counted

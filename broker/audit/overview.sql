@@ -23,31 +23,10 @@ FROM below b JOIN agency p ON p.agency_id = b.agency_id
 WHERE $1::bigint[] IS NULL OR b.agency_id = ANY ($1)
 ORDER BY p.code, b.agency_id;
 
--- name: sent_by_agency
--- Documents of a period by sender.
-SELECT d.sender_id AS agency_id, count(*) AS sent
-FROM document d
-WHERE NOT d.test
-  AND ($1::timestamptz IS NULL OR d.accepted_at >= $1)
-  AND ($2::timestamptz IS NULL OR d.accepted_at < $2)
-GROUP BY 1;
-
--- name: deliveries_by_agency
--- Deliveries of a period's documents by recipient and state.
-SELECT v.recipient_id AS agency_id, CASE WHEN v.recalled THEN 'recalled' ELSE v.processing END AS state,
-       count(*) AS deliveries, count(v.arrived_at) AS arrived,
-       count(*) FILTER (WHERE v.overdue_at IS NOT NULL AND v.arrived_at IS NULL AND v.closed_at IS NULL) AS overdue
-FROM delivery v JOIN document d ON d.document_id = v.document_id
-WHERE NOT d.test
-  AND ($1::timestamptz IS NULL OR d.accepted_at >= $1)
-  AND ($2::timestamptz IS NULL OR d.accepted_at < $2)
-GROUP BY 1, 2;
-
 -- name: document_by_agency
 -- One document's deliveries by recipient, as a scope may see them: all where the sender belongs to it.
-SELECT v.recipient_id AS agency_id, CASE WHEN v.recalled THEN 'recalled' ELSE v.processing END AS state,
-       1::bigint AS deliveries, (v.arrived_at IS NOT NULL)::int AS arrived,
-       (v.overdue_at IS NOT NULL AND v.arrived_at IS NULL AND v.closed_at IS NULL)::int AS overdue
+SELECT v.recipient_id AS agency_id,
+       delivery_standing(v.processing, v.recalled, v.arrived_at, v.overdue_at, v.closed_at) AS standing
 FROM delivery v JOIN document d ON d.document_id = v.document_id
 WHERE v.document_id = $1
   AND ($2::bigint[] IS NULL OR d.sender_id = ANY ($2) OR v.recipient_id = ANY ($2));

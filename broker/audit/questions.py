@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
+from broker.audit.finding import Spot, find, reading
 from broker.audit.lookup import agency_called, subtree
 from broker.audit.period import ALWAYS, Period
-from broker.audit.scope import EVERYTHING, Scope, visible
+from broker.audit.scope import EVERYTHING, Scope, view_of, visible
 from broker.audit.search import Found, cursor, read_cursor
 from broker.directory.records import AgencyId
 from broker.store.pool import Connection
@@ -21,6 +22,9 @@ from broker.store.queries import load_queries
 SQL = load_queries("broker.audit", "questions.sql")
 
 Trouble = Literal["overdue", "refused"]
+
+WIDER: Final = 8
+"""If few of the documents looked at had a delivery that fits, so many times more are looked at next."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,13 +172,35 @@ async def troubled(
     Of documents accepted in `period`, to agencies of `level`, at or below `under`; newest document first.
     Raises Problem if no agency is called `under`, and for an `after` that is not from a page.
     """
-    below = None if under is None else await subtree(connection, (await agency_called(connection, under)).agency_id)
-    before = read_cursor(after, 2) if after is not None else (None, None, None)
-    rows = await connection.fetch(
-        SQL[trouble], below, level, period.begin, period.end, await visible(connection, scope), limit + 1, *before
-    )
-    lines = tuple(DeliveryLine(**dict(row)) for row in rows[:limit])
-    more = len(rows) > limit
-    last = lines[-1] if more else None
-    mark = None if last is None else cursor(last.accepted_at, last.document_id, last.recipient_id)
-    return Deliveries(lines=lines, after=mark)
+    mark = read_cursor(after, 2) if after is not None else None
+    async with reading(connection):
+        view = await view_of(connection, scope)
+        below = None
+        conditions = view.documents()
+        if under is None:
+            conditions.append(view.in_state(trouble))
+        else:
+            top = (await agency_called(connection, under)).agency_id
+            below = await subtree(connection, top)
+            conditions.append(view.delivered_under(top, frozenset(below), state=trouble))
+        agencies = None if view.root is None else sorted(view.inside)
+        lines: list[DeliveryLine] = []
+        # The document in which the last page ended has perhaps more lines.
+        before = None if mark is None else Spot(mark[0], mark[1] + 1)
+        looked_at = limit + 1
+        while len(lines) <= limit:
+            hits = await find(
+                connection, conditions, limit=looked_at, since=period.begin, until=period.end, before=before
+            )
+            documents = [spot.document_id for spot in hits.spots]
+            cut = (mark[1], mark[2]) if mark is not None else (None, None)
+            rows = await connection.fetch(
+                SQL["troubled"], documents, below, level, agencies, trouble, limit + 1 - len(lines), *cut
+            )
+            lines += [DeliveryLine(**dict(row)) for row in rows]
+            if len(hits.spots) < looked_at:
+                break
+            before, looked_at = hits.spots[-1], looked_at * WIDER
+    last = lines[limit - 1] if len(lines) > limit else None
+    end = None if last is None else cursor(last.accepted_at, last.document_id, last.recipient_id)
+    return Deliveries(lines=tuple(lines[:limit]), after=end)

@@ -73,46 +73,25 @@ WHERE e.recipient_id = $1 AND e.recorded_at >= $2 AND e.recorded_at < $3
 ORDER BY e.recorded_at, e.document_id, e.item
 LIMIT $4;
 
--- name: overdue
--- Deliveries past their deadline that have not arrived, newest document first.
+-- name: troubled
+-- Those deliveries of documents that are overdue or refused, in the documents' order, within a scope.
 SELECT d.document_id, d.id, s.code AS sender, s.name AS sender_name, d.number, d.notation, d.subject, d.priority,
        d.accepted_at, d.test, v.recipient_id, r.code AS recipient, r.name AS recipient_name, r.level, o.code AS owner,
        CASE WHEN v.recalled THEN 'recalled' ELSE v.processing END AS state,
-       v.due_arrival, v.overdue_at, v.dispatched_at, v.arrived_at, NULL::text AS reason
-FROM delivery v
-JOIN document d ON d.document_id = v.document_id
-JOIN agency s ON s.agency_id = d.sender_id
-JOIN agency r ON r.agency_id = v.recipient_id
-JOIN agency o ON o.agency_id = v.owner_id
-WHERE v.overdue_at IS NOT NULL AND v.arrived_at IS NULL AND v.closed_at IS NULL
-  AND ($1::bigint[] IS NULL OR v.recipient_id = ANY ($1))
-  AND ($2::text IS NULL OR r.level = $2)
-  AND ($3::timestamptz IS NULL OR d.accepted_at >= $3)
-  AND ($4::timestamptz IS NULL OR d.accepted_at < $4)
-  AND ($5::bigint[] IS NULL OR d.sender_id = ANY ($5) OR v.recipient_id = ANY ($5))
-  AND ($7::timestamptz IS NULL OR (d.accepted_at, d.document_id, v.recipient_id) < ($7, $8::bigint, $9::bigint))
-ORDER BY d.accepted_at DESC, d.document_id DESC, v.recipient_id DESC
-LIMIT $6;
-
--- name: refused
--- Deliveries that the recipient refused, with its reason, newest document first.
-SELECT d.document_id, d.id, s.code AS sender, s.name AS sender_name, d.number, d.notation, d.subject, d.priority,
-       d.accepted_at, d.test, v.recipient_id, r.code AS recipient, r.name AS recipient_name, r.level, o.code AS owner,
-       CASE WHEN v.recalled THEN 'recalled' ELSE v.processing END AS state,
-       v.due_arrival, v.overdue_at, v.dispatched_at, v.arrived_at, (SELECT e.reason FROM status_entry e
+       v.due_arrival, v.overdue_at, v.dispatched_at, v.arrived_at, CASE WHEN $5::text = 'refused' THEN (SELECT e.reason FROM status_entry e
          WHERE e.document_id = v.document_id AND e.recipient_id = v.recipient_id AND e.code = '02'
-         ORDER BY e.at, e.digest LIMIT 1) AS reason
-FROM delivery v
-JOIN document d ON d.document_id = v.document_id
+         ORDER BY e.at, e.digest LIMIT 1) END AS reason
+FROM unnest($1::bigint[]) WITH ORDINALITY AS k (document_id, place)
+JOIN document d ON d.document_id = k.document_id
 JOIN agency s ON s.agency_id = d.sender_id
+JOIN delivery v ON v.document_id = d.document_id
 JOIN agency r ON r.agency_id = v.recipient_id
 JOIN agency o ON o.agency_id = v.owner_id
-WHERE v.processing = 'refused' AND NOT v.recalled
-  AND ($1::bigint[] IS NULL OR v.recipient_id = ANY ($1))
-  AND ($2::text IS NULL OR r.level = $2)
-  AND ($3::timestamptz IS NULL OR d.accepted_at >= $3)
-  AND ($4::timestamptz IS NULL OR d.accepted_at < $4)
-  AND ($5::bigint[] IS NULL OR d.sender_id = ANY ($5) OR v.recipient_id = ANY ($5))
-  AND ($7::timestamptz IS NULL OR (d.accepted_at, d.document_id, v.recipient_id) < ($7, $8::bigint, $9::bigint))
-ORDER BY d.accepted_at DESC, d.document_id DESC, v.recipient_id DESC
+WHERE CASE $5::text WHEN 'overdue' THEN v.overdue_at IS NOT NULL AND v.arrived_at IS NULL AND v.closed_at IS NULL
+                    WHEN 'refused' THEN v.processing = 'refused' AND NOT v.recalled END
+  AND ($2::bigint[] IS NULL OR v.recipient_id = ANY ($2))
+  AND ($3::text IS NULL OR r.level = $3)
+  AND ($4::bigint[] IS NULL OR d.sender_id = ANY ($4) OR v.recipient_id = ANY ($4))
+  AND ($7::bigint IS NULL OR v.document_id <> $7 OR v.recipient_id < $8::bigint)
+ORDER BY k.place, v.recipient_id DESC
 LIMIT $6;

@@ -6,20 +6,37 @@ for each recipient. Whether a delivery has arrived, or was refused, is told as i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final, Literal
 
+from asyncpg import Record
+
 from broker.audit.completeness import NOTHING_BEHIND, Completeness
-from broker.audit.period import ALWAYS, Period
-from broker.audit.read import SQL
+from broker.audit.figures import EVERY_AGENCY
+from broker.audit.finding import completeness, reading
+from broker.audit.period import ALWAYS, BEGINNING, END, NO_DAY_AFTER, NO_DAY_BEFORE, Period
 from broker.audit.scope import EVERYTHING, Scope, visible
-from broker.audit.words import LEVELS, TIERS
+from broker.audit.words import LEVELS, TIERS, Words
 from broker.store.pool import Connection
+from broker.store.queries import load_queries
+
+SQL: Final = load_queries("broker.audit", "report.sql")
 
 Dimension = Literal["tier", "level", "agency", "day", "month"]
 DIMENSIONS: Final[tuple[Dimension, ...]] = ("tier", "level", "agency", "day", "month")
-COUNTS: Final = ("sent", "deliveries", "received", "refused", "completed", "overdue")
+COUNTS: Final = {
+    "sent": "sent",
+    "deliveries": "deliveries",
+    "received": "confirmed",
+    "refused": "refused",
+    "completed": "completed",
+    "overdue": "overdue",
+}
+"""What a report's row tells, and the figure it comes from."""
+
+NO_TIER: Final = "-"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +92,12 @@ async def report(
 
     The auditor of a subtree gets its agencies' figures: what they sent and what they were to receive.
     """
-    return await recount(connection, by=by, since=period.begin, until=period.end, scope=scope)
+    async with reading(connection):
+        agencies = await visible(connection, scope)
+        figures = await figures_of(connection, by, period, agencies)
+        rows = await _rows(connection, by, figures)
+        complete = await completeness(connection)
+    return Report(by=by, since=period.begin, until=period.end, rows=rows, complete=complete)
 
 
 async def recount(
@@ -91,20 +113,57 @@ async def recount(
     Counts what was accepted from `since` (included) to `until` (excluded), which need not be whole days.
     """
     agencies = await visible(connection, scope)
-    sent = {r["key"]: r for r in await connection.fetch(SQL["report_sent"], since, until, by, agencies)}
-    got = {r["key"]: r for r in await connection.fetch(SQL["report_received"], since, until, by, agencies)}
-    keys = set(TIERS) - {"-"} if by == "tier" else set()
-    rows = []
-    for key in sorted(keys | sent.keys() | got.keys(), key=lambda k: (k == "-", k)):
-        name = next((r["title"] for r in (sent.get(key), got.get(key)) if r is not None), key)
-        counts = {n: got[key][n] if key in got else 0 for n in COUNTS if n != "sent"}
-        rows.append(
-            ReportRow(key=key, title=title(by, key, name), sent=sent[key]["sent"] if key in sent else 0, **counts)
-        )
-    return Report(by=by, since=since, until=until, rows=tuple(rows), complete=NOTHING_BEHIND)
+    figures = await connection.fetch(SQL["recount"], since or BEGINNING, until or END, by, agencies)
+    rows = await _rows(connection, by, figures)
+    return Report(by=by, since=since, until=until, rows=rows, complete=NOTHING_BEHIND)
 
 
-def title(by: Dimension, key: str, name: str) -> str:
-    """What a person reads beside a row's key."""
-    words = {"tier": TIERS, "level": LEVELS}.get(by, {}).get(key)
-    return name if words is None else f"{words.vi} ({words.en})"
+async def figures_of(
+    connection: Connection, by: Dimension, period: Period, agencies: Sequence[int] | None
+) -> Sequence[Record]:
+    """The figures of `agencies` (None for all) in `period`: by day, by month, or for each agency."""
+    some = [EVERY_AGENCY] if agencies is None else agencies
+    if by == "day":
+        return await connection.fetch(SQL["by_day"], some, period.first or NO_DAY_BEFORE, period.after or NO_DAY_AFTER)
+    if by == "month":
+        return await connection.fetch(SQL["by_month"], some, *period.months_and_days())
+    return await connection.fetch(SQL["by_agency"], agencies, *period.months_and_days())
+
+
+async def _rows(connection: Connection, by: Dimension, figures: Sequence[Record]) -> tuple[ReportRow, ...]:
+    known: dict[int, Record] = {}
+    if by in ("tier", "level", "agency"):
+        rows = await connection.fetch(SQL["agencies"], sorted({row["agency_id"] for row in figures}))
+        known = {row["agency_id"]: row for row in rows}
+    sums: dict[tuple[str, str, int], dict[str, int]] = {}
+    if by == "tier":
+        # The national table has its three lines whether or not anything was sent.
+        sums = {(tier, _told(TIERS[tier]), 0): dict.fromkeys(COUNTS, 0) for tier in TIERS if tier != NO_TIER}
+    for row in figures:
+        line = _line(by, row["bucket"], known.get(row["agency_id"]))
+        total = sums.setdefault(line, dict.fromkeys(COUNTS, 0))
+        for name, column in COUNTS.items():
+            total[name] += row[column]
+    return tuple(
+        ReportRow(key=line[0], title=line[1], **counts)
+        for line, counts in sorted(sums.items(), key=lambda item: (item[0][0] == NO_TIER, item[0]))
+        if by == "tier" or any(counts.values())
+    )
+
+
+def _line(by: Dimension, bucket: date | None, agency: Record | None) -> tuple[str, str, int]:
+    """Key and title of the row that figures belong to; the agency's id too, because a code may mean two agencies."""
+    if agency is None:
+        assert bucket is not None
+        key = bucket.isoformat()[:7] if by == "month" else bucket.isoformat()
+        return key, key, 0
+    if by == "agency":
+        return agency["code"], agency["name"], agency["agency_id"]
+    if by == "level":
+        return agency["level"], _told(LEVELS[agency["level"]]), 0
+    tier = NO_TIER if agency["tier"] is None else str(agency["tier"])
+    return tier, _told(TIERS[tier]), 0
+
+
+def _told(words: Words) -> str:
+    return f"{words.vi} ({words.en})"

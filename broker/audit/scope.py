@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from broker.audit.conditions import View
 from broker.audit.lookup import subtree
 from broker.directory.records import AgencyId
 from broker.store.pool import Connection
@@ -31,3 +32,10 @@ EVERYTHING: Final = Scope(root=None)
 async def visible(connection: Connection, scope: Scope) -> list[int] | None:
     """The agencies of the scope, as every statement takes them; None for everything."""
     return None if scope.root is None else await subtree(connection, scope.root)
+
+
+async def view_of(connection: Connection, scope: Scope) -> View:
+    """The scope as conditions need it."""
+    if scope.root is None:
+        return View()
+    return View(root=scope.root, inside=frozenset(await subtree(connection, scope.root)))

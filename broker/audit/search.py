@@ -13,11 +13,15 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from broker.audit.completeness import NOTHING_BEHIND, Completeness
+from broker.audit.completeness import Completeness
+from broker.audit.conditions import View
+from broker.audit.finding import SQL, Spot, completeness, find, reading
 from broker.audit.lookup import agencies_called, agency_called, subtree
-from broker.audit.read import SQL, rejection
+from broker.audit.read import SQL as RECORDS
+from broker.audit.read import rejection
 from broker.audit.record import RejectionRecord
-from broker.audit.scope import EVERYTHING, Scope, visible
+from broker.audit.scope import EVERYTHING, Scope, view_of, visible
+from broker.audit.terms import notation_condition, number_condition, word_conditions
 from broker.store.pool import Connection
 from schemas.problem import Problem
 
@@ -39,9 +43,10 @@ class Wanted:
     under: str | None = None
     """Code of an agency: it, or one below it, sent the document or was to receive it."""
     state: str | None = None
-    """A processing state of a delivery, or `recalled`."""
+    """A processing state of some delivery, or `recalled`: with `recipient` of the delivery to it, else with `under` of
+    one to an agency there."""
     overdue: bool = False
-    """Some delivery missed its deadline and has not arrived to this day."""
+    """Some delivery missed its deadline and is open and has not arrived to this day."""
     since: datetime | None = None
     """Accepted by the exchange at this moment or later."""
     until: datetime | None = None
@@ -98,43 +103,60 @@ async def search_documents(connection: Connection, wanted: Wanted, *, scope: Sco
 
     Raises Problem for a code that no agency has or had, and for an `after` that is not from a page.
     """
-    pattern = None
-    if wanted.subject is not None:
-        escaped = (word.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") for word in wanted.subject.split())
-        pattern = "%" + "%".join(escaped) + "%"
-    sender = [c.agency_id for c in await agencies_called(connection, wanted.sender)] if wanted.sender else None
-    recipient = [c.agency_id for c in await agencies_called(connection, wanted.recipient)] if wanted.recipient else None
-    under = None
-    if wanted.under is not None:
-        under = await subtree(connection, (await agency_called(connection, wanted.under)).agency_id)
-    before_at, before_id = read_cursor(wanted.after) if wanted.after else (None, None)
-    rows = await connection.fetch(
-        SQL["search"],
-        wanted.number,
-        wanted.notation,
-        pattern,
-        sender,
-        wanted.since,
-        wanted.until,
-        recipient,
-        wanted.state,
-        wanted.overdue,
-        wanted.limit + 1,
-        under,
-        await visible(connection, scope),
-        before_at,
-        before_id,
-    )
-    documents = tuple(Found(**dict(row)) for row in rows[: wanted.limit])
-    more = len(rows) > wanted.limit
-    last = documents[-1] if documents else None
+    before = Spot(*read_cursor(wanted.after)) if wanted.after else None
+    async with reading(connection):
+        view = await view_of(connection, scope)
+        hits = await find(
+            connection,
+            await conditions_of(connection, wanted, view),
+            limit=wanted.limit + 1,
+            since=wanted.since,
+            until=wanted.until,
+            before=before,
+        )
+        shown = hits.spots[: wanted.limit]
+        agencies = None if view.root is None else sorted(view.inside)
+        rows = await connection.fetch(SQL["documents"], [spot.document_id for spot in shown], agencies)
+        complete = await completeness(connection)
     return Page(
-        documents=documents,
-        after=cursor(last.accepted_at, last.document_id) if more and last is not None else None,
-        estimate=len(rows),
-        exact=not more and wanted.after is None,
-        complete=NOTHING_BEHIND,
+        documents=tuple(Found(**dict(row)) for row in rows),
+        after=cursor(*shown[-1]) if len(hits.spots) > wanted.limit else None,
+        estimate=hits.number,
+        exact=hits.exact,
+        complete=complete,
     )
+
+
+async def conditions_of(connection: Connection, wanted: Wanted, view: View) -> list[str]:
+    """What `wanted` asks, as conditions over terms. Raises Problem for a code that no agency has or had."""
+    conditions = view.documents()
+    number, notation = wanted.number, wanted.notation
+    if number is not None and notation is None and "/" in number:
+        number, _, notation = number.partition("/")
+    if number:
+        conditions.append(number_condition(number))
+    if notation:
+        conditions.append(notation_condition(notation))
+    if wanted.subject is not None:
+        conditions += word_conditions(wanted.subject, phrase=wanted.phrase)
+    if wanted.sender is not None:
+        conditions.append(view.sent(await _ids(connection, wanted.sender)))
+    states = [state for state in (wanted.state, "overdue" if wanted.overdue else None) if state is not None]
+    if wanted.recipient is not None:
+        recipients = await _ids(connection, wanted.recipient)
+        conditions += [view.delivered(recipients, state=state) for state in states or (None,)]
+    if wanted.under is not None:
+        top = (await agency_called(connection, wanted.under)).agency_id
+        below = frozenset(await subtree(connection, top))
+        about: list[str | None] = [None] if wanted.recipient is not None or not states else [*states]
+        conditions += [view.under(top, below, state=state) for state in about]
+    elif wanted.recipient is None:
+        conditions += [view.in_state(state) for state in states]
+    return conditions
+
+
+async def _ids(connection: Connection, code: str) -> list[int]:
+    return [called.agency_id for called in await agencies_called(connection, code)]
 
 
 async def search_rejections(
@@ -147,7 +169,7 @@ async def search_rejections(
     """
     before_at, before_id = read_cursor(wanted.after) if wanted.after else (None, None)
     rows = await connection.fetch(
-        SQL["search_rejections"],
+        RECORDS["search_rejections"],
         wanted.sender,
         wanted.since,
         wanted.until,

@@ -16,6 +16,7 @@ from broker.audit.timeline import timeline
 from broker.store.pool import connect
 from schemas.problem import Problem
 from tests.kit.exchange import Exchange, Letter
+from tests.kit.following import follow
 from tests.kit.statuses import forwarded, item
 from tests.kit.statuses import report as answer
 
@@ -111,6 +112,7 @@ async def test_documents_are_found_by_what_is_remembered_of_them(exchange: Excha
         Wanted(number="no such number"),
     ]
     await exchange.until_value("SELECT count(*) FROM delivery WHERE processing = 'dispatched'", 1)
+    await follow(exchange.settings.database_url)
     async with connect(exchange.settings.database_url) as connection:
         for wanted in fitting:
             assert [row.id for row in (await search_documents(connection, wanted)).documents] == [letter.id], wanted
@@ -120,6 +122,7 @@ async def test_documents_are_found_by_what_is_remembered_of_them(exchange: Excha
 
 async def test_the_report_by_tier_counts_documents_by_sender_and_deliveries_by_recipient(exchange: Exchange) -> None:
     await sent(exchange)
+    await follow(exchange.settings.database_url)
     async with connect(exchange.settings.database_url) as connection:
         table = await report(connection)
         figures = {row.key: (row.sent, row.deliveries, row.received) for row in table.rows}
@@ -133,5 +136,6 @@ async def test_the_report_by_tier_counts_documents_by_sender_and_deliveries_by_r
 
 async def test_rehearsals_are_left_out_of_statistics(exchange: Exchange) -> None:
     await sent(exchange, test=True)
+    await follow(exchange.settings.database_url)
     async with connect(exchange.settings.database_url) as connection:
         assert (await report(connection)).total().deliveries == 0
