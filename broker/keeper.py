@@ -35,12 +35,13 @@ from broker.upkeep.mailboxes import KeepMailboxes
 from broker.upkeep.partitions import MakePartitions
 from broker.upkeep.queues import ServerMailboxes
 from broker.upkeep.replay import Replay
+from broker.upkeep.rollups import PERIOD, FollowLog
 from broker.upkeep.rounds import Rounds, Task, nothing
 from broker.upkeep.sending import KeeperSender
 from broker.upkeep.silence import Patience
 from broker.upkeep.unfinished import FinishPublishes
 
-CONNECTIONS: Final = 10
+CONNECTIONS: Final = 11
 """Database connections: one for each duty and one for the lease."""
 
 log = structlog.get_logger(__name__)
@@ -113,6 +114,7 @@ def duties(
         ),
         KeepLog(pool, settings),
         PublishLog(pool, settings),
+        FollowLog(period=PERIOD),
     ]
 
 
