@@ -80,6 +80,8 @@ def check(
         return _ended(bundle, anchors, faults, roots)
     judged = agreement.judged()
     faults = [fault for one in judged for fault in verdict_faults(one)][:MOST_FAULTS]
+    if bundle.disorder is not None:
+        faults.append(bundle.disorder)
     sealed, seal = seal_faults(bundle, judge)
     faults += seal
     judged += (sealed,) if sealed is not None else ()

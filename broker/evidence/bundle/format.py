@@ -173,6 +173,9 @@ class Bundle:
     """SHA-256 of all bytes before the seal's line, lower-case hex."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """How many lines of each type there are, the seal not counted."""
+    disorder: Fault | None = None
+    """The first line that does not stand where it belongs among those of its type. Told late: whoever changes a
+    message moves it in the order, and should be told of the change."""
 
     @cached_property
     def by_thumbprint(self) -> Mapping[bytes, CertificateLine]:
@@ -212,7 +215,7 @@ def count_lines(lines: Iterable[Mapping[str, Any]]) -> dict[str, int]:
 # ── Reading ──────────────────────────────────────────────────────────────────────────────────────
 def read(data: bytes) -> Bundle:
     """Read a bundle's bytes. Raises BadBundle with the first thing that is not as the format wants it."""
-    values = _values(data)
+    values, disorder = _values(data)
     seal_at = data.rfind(b"\n", 0, len(data) - 1) + 1
     by_type: dict[str, list[tuple[int, Mapping[str, Any]]]] = {name: [] for name in TYPES}
     for number, value in enumerate(values, 1):
@@ -277,27 +280,36 @@ def read(data: bytes) -> Bundle:
         seal=_messages([(seal_line, seal)])[0],
         sealed=sha256(data[:seal_at]).hexdigest(),
         counts=count_lines(values[:-1]),
+        disorder=disorder,
     )
 
 
-def _values(data: bytes) -> list[Mapping[str, Any]]:
-    """Every line's value: canonical, of a known type and shape, in order."""
+def _values(data: bytes) -> tuple[list[Mapping[str, Any]], Fault | None]:
+    """Every line's value: canonical, of a known type and shape, types in order, no line twice; and the first line that
+    does not stand in the order of its type."""
     if not data.endswith(b"\n"):
         raise _bad("encoding", 0, "bundle", "a last line without a newline", "a newline after every line")
     lines = data[:-1].split(b"\n")
     if len(lines) > MAX_LINES:
         raise _bad("encoding", 0, "bundle", f"{len(lines)} lines", f"at most {MAX_LINES}")
     values: list[Mapping[str, Any]] = []
+    seen: set[bytes] = set()
     before: tuple[int, tuple[Any, ...]] | None = None
+    disorder: Fault | None = None
     for number, line in enumerate(lines, 1):
         value = _value(number, line)
+        if line in seen:
+            raise _bad("order", number, value["type"], "the same line once more", "every line once")
+        seen.add(line)
         key = sort_key(value)
         if before is not None and key <= before:
-            found = "it once more" if key == before else "it after one that it must precede"
-            raise _bad("order", number, value["type"], found, "every line once, in the order of the format")
+            wrong = _bad("order", number, value["type"], "it after a line that it must precede", "the format's order")
+            if key[0] < before[0]:
+                raise wrong
+            disorder = disorder or wrong.fault
         before = key
         values.append(value)
-    return values
+    return values, disorder
 
 
 def _value(number: int, line: bytes) -> Mapping[str, Any]:

@@ -201,9 +201,12 @@ def _deliveries(agreement: Agreement, digest: str) -> tuple[Delivery, ...]:
         for code in (event.body.get("recipients") or event.body["owners"])
     }
     facts: dict[str, list[Fact]] = {}
+    recalled: set[str] = set()
     for event, item in _items(agreement, digest):
         if "error" in item or item["code"] not in set(StatusCode):
             continue
+        if item["code"] == StatusCode.CHANGE_AGREED and _answers_recall(agreement, event, item["item"]):
+            recalled.add(item["recipient"])
         fact = Fact(
             code=StatusCode(item["code"]),
             at=parse_rfc3339(item["at"]),
@@ -221,11 +224,27 @@ def _deliveries(agreement: Agreement, digest: str) -> tuple[Delivery, ...]:
             Delivery(
                 recipient=code,
                 owner=owners.get(code, code),
-                state=folded.processing.value,
+                state="recalled" if code in recalled else folded.processing.value,
                 arrived_at=folded.arrived_at,
             )
         )
     return tuple(rows)
+
+
+def _answers_recall(agreement: Agreement, event: EventLine, number: int) -> bool:
+    """Whether an item agrees to a recall, or to a 13, that is in the bundle."""
+    manifest = agreement.statuses.get(event.body["message"]["digest"])
+    answers = manifest.items[number].answers if manifest is not None else None
+    if answers is None:
+        return False
+    asked = (answers.from_, str(answers.id))
+    recalls = [one[0].body for one in agreement.accepted.values() if one[0].body["action"] == "recall"]
+    if asked in [(one["document"]["from"], one["document"]["id"]) for one in recalls]:
+        return True
+    return any(
+        (one.from_, str(one.id)) == asked and any(item.code is StatusCode.TAKE_BACK for item in one.items)
+        for one in agreement.statuses.values()
+    )
 
 
 def _items(agreement: Agreement, digest: str) -> Iterator[tuple[EventLine, Mapping[str, Any]]]:
