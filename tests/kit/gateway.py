@@ -25,7 +25,8 @@ class Running:
     """A gateway that answers."""
 
     url: str
-    """Where it answers, which is its name too: `gateway_url`."""
+    """Its name: `gateway_url`, and where it answers, unless another name was asked for."""
+    port: int
     parts: Gateway
     exchange: Exchange
     """The exchange beside it: agencies are added there; call `refresh` before they are used."""
@@ -39,8 +40,8 @@ class Running:
 async def running_gateway(exchange: Exchange, **settings: Any) -> AsyncIterator[Running]:
     """A gateway on the servers, database and home of `exchange`; `settings` override."""
     bound = bind("127.0.0.1", 0)
-    url = f"http://127.0.0.1:{bound.getsockname()[1]}"
-    configured = exchange.settings.model_copy(update={"gateway_url": url} | settings)
+    port = bound.getsockname()[1]
+    configured = exchange.settings.model_copy(update={"gateway_url": f"http://127.0.0.1:{port}"} | settings)
     stop = asyncio.Event()
     listening = asyncio.Event()
     try:
@@ -50,7 +51,7 @@ async def running_gateway(exchange: Exchange, **settings: Any) -> AsyncIterator[
             try:
                 await asyncio.wait({serving, answering}, return_when=asyncio.FIRST_COMPLETED)
                 if not serving.done():
-                    yield Running(url=url, parts=parts, exchange=exchange)
+                    yield Running(url=configured.gateway_url, port=port, parts=parts, exchange=exchange)
             finally:
                 stop.set()
                 answering.cancel()
