@@ -37,6 +37,10 @@ NEVER_LOGGED: Final = frozenset(
 """Names whose values are secrets or a document's text, or may be."""
 
 
+_tracebacks = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+"""Where an error came from, without the values of variables: those hold passwords, tokens and documents."""
+
+
 def set_up(*, process: str, level: str = "info", as_json: bool | None = None) -> None:
     """Prepare logging for a process called `process` ("worker", "keeper", …). Call once, before the first event.
 
@@ -53,9 +57,9 @@ def set_up(*, process: str, level: str = "info", as_json: bool | None = None) ->
         mask,
     ]
     last: list[structlog.typing.Processor] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        [_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
         if in_json
-        else [structlog.dev.ConsoleRenderer()]
+        else [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
