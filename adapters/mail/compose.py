@@ -146,7 +146,7 @@ def _attachment(part: IncomingPart, position: int, data: bytes) -> MIMEBase:
 
 def short_name(name: str, position: int) -> str:
     """A file name short enough for a header line, its ending kept."""
-    stem, dot, ending = one_line(file_name(name, position), 255).rpartition(".")
+    stem, dot, ending = file_name(one_line(name, 255), position).rpartition(".")
     if not dot or len(ending) > 10:
         stem, dot, ending = stem + dot + ending, "", ""
     return one_line(stem, NAME_LIMIT) + dot + ending
