@@ -21,6 +21,7 @@ from broker.content.opening import open_content
 from broker.directory.live import LiveDirectory
 from broker.gateway.app import Gateway, create_app
 from broker.gateway.listening import bind, server_for
+from broker.gateway.pages.routes import background as pages_background
 from broker.gateway.vxp.background import background as vxp_background
 from broker.identity import BrokerIdentity
 from broker.settings import Settings, gateway_url_of
@@ -30,7 +31,7 @@ CONNECTIONS: Final = 10
 """Database connections; none is held while a body travels."""
 STOP_GRACE: Final = 20
 """Seconds that requests in progress get to end when the gateway is asked to stop."""
-BACKGROUND: Final = (vxp_background,)
+BACKGROUND: Final = (vxp_background, pages_background)
 """What rooms do beside answering requests, until they are told to stop."""
 
 log = structlog.get_logger(__name__)

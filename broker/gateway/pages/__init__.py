@@ -1,5 +1,5 @@
 """The pages on which auditors find, see and check, and operators act. Server-rendered, Vietnamese first.
 
-Reads through `broker.audit` and `broker.evidence`, acts through `broker.interventions` and `broker.dispatch`: nothing is
-decided here but who may see which page.
+Reads through `broker.audit` and `broker.evidence`, acts through `broker.interventions` and `broker.dispatch`; decides
+nothing but who may see which page.
 """

@@ -1,12 +1,103 @@
-"""The pages' paths."""
+"""The pages' paths: every page of every module, behind one door."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from typing import Final
+from weakref import WeakKeyDictionary
 
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from broker.directory.live import LiveDirectory
 from broker.gateway.app import Gateway
+from broker.gateway.pages import (
+    agencies,
+    country,
+    documents,
+    evidence_log,
+    home,
+    lists,
+    live,
+    oidc,
+    operating,
+    proofs,
+    reporting,
+    searching,
+    signin,
+)
+from broker.gateway.pages.figures import Remembered
+from broker.gateway.pages.guard import Page, Site, guarded, with_headers
+from broker.gateway.pages.render import MEDIA_TYPES, Renderer
+from broker.gateway.pages.stories import Stories
+
+PAGES: Final[tuple[Page, ...]] = (
+    *signin.PAGES,
+    *oidc.PAGES,
+    *home.PAGES,
+    *searching.PAGES,
+    *lists.PAGES,
+    *proofs.PAGES,
+    *operating.PAGES,
+    *documents.PAGES,
+    *agencies.PAGES,
+    *country.PAGES,
+    *reporting.PAGES,
+    *evidence_log.PAGES,
+    *live.PAGES,
+)
+"""Every page there is. Paths with fixed words stand before those with a part in the same place."""
+
+_STREAMS: Final[WeakKeyDictionary[LiveDirectory, live.Streams]] = WeakKeyDictionary()
+"""The open streams of each gateway of this process, for `background` to end."""
 
 
 def router(gateway: Gateway) -> APIRouter:
     """All pages, for this gateway."""
-    return APIRouter()
+    routes = APIRouter()
+    site = Site(
+        gateway=gateway,
+        renderer=Renderer(),
+        figures=Remembered(),
+        stories=Stories(),
+        streams=_streams_of(gateway),
+        openid=oidc.configured(gateway.settings),
+    )
+    routes.add_route("/static/{name}", _static(site), methods=["GET"], include_in_schema=False)
+    by_path: dict[str, dict[str, Callable[[Request], Awaitable[Response]]]] = defaultdict(dict)
+    for page in PAGES:
+        by_path[page.path][page.method] = guarded(site, page)
+    for path, handlers in by_path.items():
+        for method, handler in handlers.items():
+            routes.add_route(path, handler, methods=[method], include_in_schema=False)
+    return routes
+
+
+async def background(gateway: Gateway, stop: asyncio.Event) -> None:
+    """When the gateway is to stop, open streams end, so that nobody waits for them."""
+    streams = _streams_of(gateway)
+    await stop.wait()
+    streams.stop.set()
+
+
+def _streams_of(gateway: Gateway) -> live.Streams:
+    return _STREAMS.setdefault(gateway.directory, live.Streams())
+
+
+def _static(site: Site) -> Callable[[Request], Awaitable[Response]]:
+    """The stylesheet, the script and the emblem. Their addresses change with their content."""
+
+    async def answer(request: Request) -> Response:
+        name = str(request.path_params["name"])
+        body = site.renderer.static.get(name)
+        if body is None:
+            return with_headers(site, Response(status_code=404))
+        fresh = request.query_params.get("v") == site.renderer.version
+        media_type = MEDIA_TYPES[name.rpartition(".")[2]]
+        age = "public, max-age=31536000, immutable" if fresh else "no-cache"
+        return with_headers(site, Response(body, media_type=media_type, headers={"Cache-Control": age}))
+
+    return answer

@@ -1,0 +1,172 @@
+"""Templates into pages: Jinja2 with everything escaped, dates of Viet Nam, numbers as each language writes them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlencode
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
+from starlette.responses import HTMLResponse, Response
+
+from broker.audit.period import VIETNAM
+from broker.audit.words import CHANGE, CHANGE_STATE, PRIORITY, PROCESSING, STATUS, TIERS, Words
+from broker.gateway.pages.texts import Language, text
+
+if TYPE_CHECKING:
+    from broker.gateway.pages.guard import Visit
+
+STATIC: Final = ("lienthong.css", "lienthong.js", "emblem.svg")
+MEDIA_TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+
+TONES: Final[Mapping[str, str]] = {
+    "accepted": "waiting",
+    "dispatched": "waiting",
+    "arrived": "good",
+    "received": "good",
+    "assigned": "good",
+    "processing": "good",
+    "completed": "done",
+    "refused": "bad",
+    "held": "still",
+    "cancelled": "still",
+    "recalled": "still",
+    "overdue": "late",
+}
+"""How a state is coloured; each tone has a sign of its own as well, so that nothing rests on colour."""
+
+
+class Renderer:
+    """Makes pages. One for the whole gateway; templates are compiled once."""
+
+    def __init__(self) -> None:
+        self.static: dict[str, bytes] = {
+            name: files("broker.gateway.pages").joinpath("static", name).read_bytes() for name in STATIC
+        }
+        self.version = hashlib.sha256(b"".join(self.static.values())).hexdigest()[:12]
+        self.environment = Environment(
+            loader=PackageLoader("broker.gateway.pages", "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self.environment.globals |= {
+            "t": _t,
+            "version": self.version,
+            "PROCESSING": PROCESSING,
+            "STATUS": STATUS,
+            "CHANGE": CHANGE,
+            "CHANGE_STATE": CHANGE_STATE,
+            "TIERS": TIERS,
+            "PRIORITY": PRIORITY,
+            "TONES": TONES,
+            "query": _query,
+            "percent": _percent,
+        }
+        self.environment.filters |= {
+            "words": _words,
+            "n": _number,
+            "when": _when,
+            "day": _day,
+            "segment": lambda value: quote(str(value), safe=""),
+            "size": _size,
+            "short": lambda value, keep=12: f"{str(value)[:keep]}…" if len(str(value)) > keep else str(value),
+        }
+
+    def page(self, template: str, *, status: int, visit: Visit, **values: Any) -> Response:
+        """The page of a template, for one visit."""
+        html = self.environment.get_template(template).render(
+            visit=visit, language=visit.language, now=datetime.now(UTC), **values
+        )
+        return HTMLResponse(html, status_code=status, headers={"Content-Language": visit.language, "Vary": "Cookie"})
+
+    def word(self, words: Words, language: Language) -> str:
+        """One notion in a language, for what is no page."""
+        return words.en if language == "en" else words.vi
+
+    def fragment(self, template: str, *, visit: Visit, **values: Any) -> str:
+        """A part of a page."""
+        return self.environment.get_template(template).render(
+            visit=visit, language=visit.language, now=datetime.now(UTC), **values
+        )
+
+
+def _language(context: Context) -> Language:
+    found: Language = context["language"]
+    return found
+
+
+@pass_context
+def _t(context: Context, key: str, **values: object) -> str:
+    return text(key, _language(context), **values)
+
+
+@pass_context
+def _words(context: Context, words: Words) -> str:
+    return words.en if _language(context) == "en" else words.vi
+
+
+@pass_context
+def _number(context: Context, value: int | None) -> str:
+    return "–" if value is None else number(value, _language(context))
+
+
+def number(value: int, language: Language) -> str:
+    """`value` with its thousands apart: 1.234 in Vietnamese, 1,234 in English."""
+    return f"{value:,}" if language == "en" else f"{value:,}".replace(",", ".")
+
+
+@pass_context
+def _percent(context: Context, part: int, whole: int) -> str:
+    """A share as people read it; never 100 % while one is missing, never 0 % where there is one."""
+    if whole == 0:
+        return "–"
+    share = part * 100 / whole
+    if 0 < share < 0.1:
+        shown = "<0.1"
+    elif 99.9 < share < 100:
+        shown = ">99.9"
+    else:
+        shown = f"{share:.1f}".removesuffix(".0")
+    return (shown if _language(context) == "en" else shown.replace(".", ",")) + "%"
+
+
+def _when(at: datetime | None, precise: bool = False) -> Markup:
+    """A point in time as people in Viet Nam write it: dd/mm/yyyy hh:mm (ICT)."""
+    if at is None:
+        return Markup("–")
+    local = at.astimezone(VIETNAM)
+    form = "%d/%m/%Y %H:%M:%S" if precise else "%d/%m/%Y %H:%M"
+    return Markup('<time datetime="{}">{}</time>').format(local.isoformat(timespec="seconds"), local.strftime(form))
+
+
+def _day(day: date | None) -> Markup:
+    if day is None:
+        return Markup("–")
+    return Markup('<time datetime="{}">{}</time>').format(day.isoformat(), day.strftime("%d/%m/%Y"))
+
+
+@pass_context
+def _size(context: Context, size: int) -> str:
+    amount, unit = float(size), "B"
+    for larger in ("kB", "MB", "GB"):
+        if amount < 1000:
+            break
+        amount, unit = amount / 1000, larger
+    shown = f"{amount:.0f}" if unit == "B" else f"{amount:.1f}"
+    return f"{shown if _language(context) == 'en' else shown.replace('.', ',')} {unit}"
+
+
+@pass_context
+def _query(context: Context, **changes: object) -> str:
+    """The address of this page with other parameters; None removes one."""
+    visit: Visit = context["visit"]
+    kept = {k: v for k, v in visit.request.query_params.items() if k not in changes and v}
+    kept |= {k: str(v) for k, v in changes.items() if v is not None and v != ""}
+    return f"{visit.request.url.path}?{urlencode(kept)}" if kept else visit.request.url.path
