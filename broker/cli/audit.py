@@ -15,6 +15,7 @@ from broker.audit.report import DIMENSIONS, Dimension, Report, recount
 from broker.audit.search import Wanted, search_documents, search_rejections
 from broker.audit.words import PROCESSING
 from broker.cli.audit_bundle import check_command, prove_command
+from broker.cli.audit_log import checkpoint_command, verify_command
 from broker.cli.output import JsonOption, emit, run
 from broker.settings import load_settings
 from broker.store.pool import connect
@@ -24,6 +25,8 @@ from schemas.problem import Problem
 app = typer.Typer(no_args_is_help=True)
 app.command("prove")(prove_command)
 app.command("check")(check_command)
+app.command("verify")(verify_command)
+app.command("checkpoint")(checkpoint_command)
 
 SinceOption = Annotated[
     str | None, typer.Option("--since", metavar="DATE", help="From this day (2026-11-20) or time, included.")

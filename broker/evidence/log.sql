@@ -73,8 +73,10 @@ ORDER BY o.origin_id;
 
 -- name: record_checkpoint
 -- What was signed, once for each size. Only what is committed was signed.
-INSERT INTO checkpoint (origin_id, size, root, at, keeper_epoch, note)
-SELECT $1, $2, $3, clock_timestamp(), $4, $5 ON CONFLICT DO NOTHING;
+INSERT INTO checkpoint (origin_id, size, root, at, keeper_epoch, note, number)
+SELECT $1, $2, $3, clock_timestamp(), $4, $5,
+       coalesce((SELECT number + 1 FROM checkpoint WHERE origin_id = $1 ORDER BY size DESC LIMIT 1), 0)
+ON CONFLICT DO NOTHING;
 
 -- name: signed_sizes
 -- Sizes between two sizes for which a checkpoint was signed.
@@ -100,3 +102,45 @@ FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
 UNION ALL
 SELECT 'prepared ' || gid, database, '', prepared FROM pg_prepared_xacts
 ORDER BY since LIMIT 1;
+
+-- name: entries_from
+-- Entries of one origin in their order, from a position on, with the event that each names.
+SELECT l.position, l.leaf, l.event_at, l.event_id, e.body, e.leaf AS event_leaf, e.kind, e.event_id IS NULL AS missing
+FROM log_entry l LEFT JOIN event e ON e.at = l.event_at AND e.event_id = l.event_id
+WHERE l.origin_id = $1 AND l.position >= $2
+ORDER BY l.position LIMIT $3;
+
+-- name: checkpoints_from
+-- What was signed, in order, from a size on.
+SELECT size, root, at, note, number FROM checkpoint WHERE origin_id = $1 AND size >= $2 ORDER BY size LIMIT $3;
+
+-- name: position_of_leaf
+-- Where an event with this leaf stands.
+SELECT l.position FROM event e JOIN log_entry l ON l.event_at = e.at AND l.event_id = e.event_id
+WHERE e.leaf = $1 AND l.origin_id = $2 LIMIT 1;
+
+-- name: nodes_from
+-- Hashes over full tiles, level by level, from a number of the first level on.
+SELECT level, number, hash FROM log_node WHERE origin_id = $1 ORDER BY level, number;
+
+-- name: behind_the_cursor
+-- Events that the sequencer has passed without giving them a position.
+SELECT e.at, e.event_id, e.kind, e.epoch, e.xid::text AS xid
+FROM event e, log_cursor c
+WHERE (e.epoch, e.xid, e.event_id) <= (c.epoch, c.xid, c.event_id)
+  AND NOT EXISTS (SELECT FROM log_entry l WHERE l.event_at = e.at AND l.event_id = e.event_id)
+ORDER BY e.epoch, e.xid, e.event_id;
+
+-- name: entries_in_all
+-- How many entries an origin has, by its rows.
+SELECT count(*) FROM log_entry WHERE origin_id = $1;
+
+-- name: strangers
+-- Rows of the log that belong to no origin.
+SELECT 'log_entry' AS place, origin_id, count(*) AS many FROM log_entry WHERE origin_id <> ALL ($1::smallint[]) GROUP BY 2
+UNION ALL
+SELECT 'log_node', origin_id, count(*) FROM log_node WHERE origin_id <> ALL ($1::smallint[]) GROUP BY 2;
+
+-- name: cosignatures_of
+-- What witnesses said of a checkpoint.
+SELECT witness, at, line FROM cosignature WHERE origin_id = $1 AND size = $2 ORDER BY witness, at;

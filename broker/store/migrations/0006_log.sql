@@ -53,6 +53,7 @@ CREATE TABLE checkpoint (                                 -- everything that was
     at            timestamptz NOT NULL,
     keeper_epoch  bigint NOT NULL,
     note          bytea NOT NULL,                         -- C2SP signed note
+    number        bigint NOT NULL,                        -- counts the origin's checkpoints from 0: a gap is a removed row
     PRIMARY KEY (origin_id, size)
 );
 

@@ -1,0 +1,365 @@
+-- The exchange's rows against the events that tell of them. Each statement yields one line for everything that does not
+-- fit: place (a table), key, what (a column, or row), found, expected. Only bytes of events are believed; whether those
+-- are the ones that were logged is checked elsewhere. $1 is the time from which on events and rows are looked at.
+
+-- name: document_columns
+-- A document's columns say what its acceptance says.
+WITH told AS MATERIALIZED (
+    SELECT DISTINCT ON (b #>> '{document,from}', b #>> '{document,id}') b, leaf
+    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b, leaf, epoch, xid, event_id FROM event
+          WHERE kind = 'accepted' AND at >= $1) e
+    WHERE coalesce((b ->> 'part')::int, 1) = 1
+    ORDER BY b #>> '{document,from}', b #>> '{document,id}', epoch DESC, xid DESC, event_id DESC
+)
+SELECT 'document' AS place, s.code || ' ' || d.id AS key, x.what, x.found, x.expected
+FROM told t
+JOIN document d ON d.id = (t.b #>> '{document,id}')::uuid
+JOIN agency s ON s.agency_id = d.sender_id AND s.code = t.b #>> '{document,from}'
+LEFT JOIN agency u ON u.agency_id = d.submitter_id
+CROSS JOIN LATERAL (VALUES
+    ('digest', encode(d.digest, 'hex'), t.b #>> '{document,digest}'),
+    ('action', d.action, t.b ->> 'action'),
+    ('priority', d.priority::text, t.b ->> 'priority'),
+    ('test', d.test::text, t.b ->> 'test'),
+    ('sent_at', d.sent_at::text, (t.b ->> 'sent_at')::timestamptz::text),
+    ('accepted_at', d.accepted_at::text, (t.b ->> 'at')::timestamptz::text),
+    ('submitter_id', u.code, t.b ->> 'submitter'),
+    ('thumbprint', encode(d.thumbprint, 'hex'), t.b ->> 'thumbprint'),
+    ('natural_key', encode(d.natural_key, 'hex'), t.b ->> 'natural_key'),
+    ('leaf', encode(d.leaf, 'hex'), encode(t.leaf, 'hex')),
+    ('document_part', (SELECT coalesce(jsonb_agg(encode(p.digest, 'hex') ORDER BY p.ordinal), '[]')
+                       FROM document_part p WHERE p.document_id = d.document_id)::text, (t.b -> 'parts_digests')::text)
+) AS x (what, found, expected)
+WHERE x.found IS DISTINCT FROM x.expected;
+
+-- name: documents_missing
+-- Every accepted document is there.
+SELECT 'document' AS place, (b #>> '{document,from}') || ' ' || (b #>> '{document,id}') AS key, 'row' AS what,
+       'no row' AS found, 'the document accepted at ' || (b ->> 'at') AS expected
+FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM event WHERE kind = 'accepted' AND at >= $1) e
+WHERE coalesce((b ->> 'part')::int, 1) = 1
+  AND NOT EXISTS (SELECT FROM document d JOIN agency s ON s.agency_id = d.sender_id
+                  WHERE d.id = (b #>> '{document,id}')::uuid AND s.code = b #>> '{document,from}');
+
+-- name: documents_untold
+-- Every document was accepted.
+SELECT 'document' AS place, s.code || ' ' || d.id AS key, 'row' AS what, 'a row' AS found,
+       'no row: no event tells that it was accepted' AS expected
+FROM document d JOIN agency s ON s.agency_id = d.sender_id
+LEFT JOIN (SELECT convert_from(body, 'UTF8')::jsonb -> 'document' AS b FROM event WHERE kind = 'accepted' AND at >= $1) e
+       ON e.b ->> 'from' = s.code AND (e.b ->> 'id')::uuid = d.id
+WHERE d.accepted_at >= $1 AND e.b IS NULL;
+
+-- name: deliveries
+-- A document has a delivery for each recipient that its acceptance (or an update of it) names, to the owner it names.
+WITH told AS MATERIALIZED (
+    SELECT convert_from(body, 'UTF8')::jsonb AS b FROM event WHERE kind = 'accepted' AND at >= $1
+), wanted AS (
+    SELECT DISTINCT d.document_id, s.code AS sender, d.id, r ->> 0 AS recipient, r ->> 1 AS owner
+    FROM told t CROSS JOIN LATERAL jsonb_array_elements(t.b -> 'recipients') r
+    JOIN document d ON d.id = (t.b #>> '{document,id}')::uuid AND encode(d.digest, 'hex') = t.b #>> '{document,digest}'
+    JOIN agency s ON s.agency_id = d.sender_id AND s.code = t.b #>> '{document,from}'
+), there AS (
+    SELECT v.document_id, s.code AS sender, d.id, r.code AS recipient, o.code AS owner
+    FROM delivery v JOIN document d USING (document_id) JOIN agency s ON s.agency_id = d.sender_id
+    JOIN agency r ON r.agency_id = v.recipient_id JOIN agency o ON o.agency_id = v.owner_id
+    WHERE d.accepted_at >= $1
+)
+SELECT 'delivery' AS place,
+       coalesce(w.sender, h.sender) || ' ' || coalesce(w.id, h.id) || ' to ' || coalesce(w.recipient, h.recipient) AS key,
+       CASE WHEN w.owner IS NULL OR h.owner IS NULL THEN 'row' ELSE 'owner_id' END AS what,
+       coalesce(CASE WHEN w.owner IS NULL THEN 'a row' ELSE h.owner END, 'no row') AS found,
+       CASE WHEN w.owner IS NULL THEN 'no row: no event names this recipient'
+            WHEN h.owner IS NULL THEN 'the delivery that was accepted' ELSE w.owner END AS expected
+FROM wanted w FULL JOIN there h ON h.document_id = w.document_id AND h.recipient = w.recipient
+WHERE w.owner IS DISTINCT FROM h.owner
+  AND NOT (w.owner IS NULL AND EXISTS (
+        SELECT FROM told u CROSS JOIN LATERAL jsonb_array_elements(u.b -> 'recipients') r
+        JOIN document up ON up.id = (u.b #>> '{document,id}')::uuid
+        JOIN document_concerns c ON c.document_id = up.document_id AND c.concerned_id = h.document_id
+        WHERE u.b ->> 'action' = 'update' AND r ->> 0 = h.recipient));
+
+-- name: recipients_counted
+-- A document's number of recipients is that of its deliveries.
+SELECT 'document' AS place, s.code || ' ' || d.id AS key, 'recipients' AS what, d.recipients::text AS found,
+       v.many::text AS expected
+FROM document d JOIN agency s ON s.agency_id = d.sender_id
+CROSS JOIN LATERAL (SELECT count(*) AS many FROM delivery v WHERE v.document_id = d.document_id) v
+WHERE d.accepted_at >= $1 AND d.recipients <> v.many;
+
+-- name: dispatches
+-- A delivery went out when, and only if, an event says so.
+WITH handed AS (
+    SELECT (b #>> '{message,id}')::uuid AS id, b #>> '{message,from}' AS sender, r.code AS recipient,
+           min((b ->> 'at')::timestamptz) AS at
+    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM event WHERE kind = 'dispatched' AND at >= $1) e
+    CROSS JOIN LATERAL jsonb_array_elements_text(coalesce(b -> 'recipients', b -> 'owners')) AS r (code)
+    WHERE b ->> 'kind' = 'document'
+    GROUP BY 1, 2, 3
+), there AS (
+    SELECT d.id, s.code AS sender, r.code AS recipient, v.dispatched_at AS at
+    FROM delivery v JOIN document d USING (document_id) JOIN agency s ON s.agency_id = d.sender_id
+    JOIN agency r ON r.agency_id = v.recipient_id
+    WHERE d.accepted_at >= $1
+)
+SELECT 'delivery' AS place, t.sender || ' ' || t.id || ' to ' || t.recipient AS key, 'dispatched_at' AS what,
+       coalesce(t.at::text, 'nothing') AS found, coalesce(h.at::text, 'nothing: no event tells it') AS expected
+FROM there t LEFT JOIN handed h USING (id, sender, recipient)
+WHERE t.at IS DISTINCT FROM h.at;
+
+-- name: held_and_cancelled
+-- Only an operator, or a recall that was quicker, keeps a delivery from going out.
+SELECT 'delivery' AS place, s.code || ' ' || d.id || ' to ' || r.code AS key, 'processing' AS what,
+       v.processing AS found, 'another state: no event tells that an operator did this' AS expected
+FROM delivery v JOIN document d USING (document_id) JOIN agency s ON s.agency_id = d.sender_id
+JOIN agency r ON r.agency_id = v.recipient_id
+WHERE v.processing IN ('held', 'cancelled') AND d.accepted_at >= $1
+  AND NOT EXISTS (SELECT FROM event e WHERE e.document_id = d.document_id AND e.kind = 'operator_action')
+  AND NOT (v.processing = 'cancelled' AND d.action = 'recall');
+
+-- name: overdue_flags
+-- A delivery is overdue when, and only if, an event says so.
+WITH told AS (
+    SELECT (b #>> '{document,id}')::uuid AS id, b #>> '{document,from}' AS sender, r.code AS recipient,
+           min((b ->> 'at')::timestamptz) AS at
+    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM event WHERE kind = 'overdue' AND at >= $1) e
+    CROSS JOIN LATERAL jsonb_array_elements_text(b -> 'recipients') AS r (code)
+    WHERE b ->> 'what' = 'arrival'
+    GROUP BY 1, 2, 3
+), there AS (
+    SELECT d.id, s.code AS sender, r.code AS recipient, v.overdue_at AS at
+    FROM delivery v JOIN document d USING (document_id) JOIN agency s ON s.agency_id = d.sender_id
+    JOIN agency r ON r.agency_id = v.recipient_id
+    WHERE d.accepted_at >= $1
+)
+SELECT 'delivery' AS place, t.sender || ' ' || t.id || ' to ' || t.recipient AS key, 'overdue_at' AS what,
+       coalesce(t.at::text, 'nothing') AS found, coalesce(o.at::text, 'nothing: no event tells it') AS expected
+FROM there t LEFT JOIN told o USING (id, sender, recipient)
+WHERE t.at IS DISTINCT FROM o.at;
+
+-- name: status_messages
+-- Every status message that was recorded is there, and says what was recorded.
+WITH told AS MATERIALIZED (
+    SELECT DISTINCT ON (b #>> '{message,from}', b #>> '{message,id}') b, leaf
+    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b, leaf, epoch, xid, event_id FROM event
+          WHERE kind = 'status_recorded' AND at >= $1) e
+    ORDER BY b #>> '{message,from}', b #>> '{message,id}', epoch, xid, event_id
+)
+SELECT 'status_message' AS place, (t.b #>> '{message,from}') || ' ' || (t.b #>> '{message,id}') AS key, x.what,
+       x.found, x.expected
+FROM told t
+LEFT JOIN (SELECT m.*, s.code FROM status_message m JOIN agency s ON s.agency_id = m.sender_id) m
+       ON m.id = (t.b #>> '{message,id}')::uuid AND m.code = t.b #>> '{message,from}'
+CROSS JOIN LATERAL (VALUES
+    ('row', CASE WHEN m.id IS NULL THEN 'no row' END, CASE WHEN m.id IS NULL THEN 'the message recorded at ' || (t.b ->> 'at') END),
+    ('digest', encode(m.digest, 'hex'), t.b #>> '{message,digest}'),
+    ('thumbprint', encode(m.thumbprint, 'hex'), t.b ->> 'thumbprint'),
+    ('accepted_at', m.accepted_at::text, (t.b ->> 'at')::timestamptz::text)
+) AS x (what, found, expected)
+WHERE x.found IS DISTINCT FROM x.expected AND (m.id IS NOT NULL OR x.what = 'row');
+
+-- name: status_leaves
+-- A status message names the leaf of one of its events.
+SELECT 'status_message' AS place, s.code || ' ' || m.id AS key, 'leaf' AS what, encode(m.leaf, 'hex') AS found,
+       'the leaf of an event that tells of it' AS expected
+FROM status_message m JOIN agency s ON s.agency_id = m.sender_id
+WHERE m.accepted_at >= $1
+  AND NOT EXISTS (SELECT FROM event e WHERE e.leaf = m.leaf AND e.kind IN ('status_recorded', 'rejected')
+                    AND convert_from(e.body, 'UTF8')::jsonb @> CASE e.kind
+                        WHEN 'rejected' THEN jsonb_build_object('id', m.id::text)
+                        ELSE jsonb_build_object('message', jsonb_build_object('id', m.id::text, 'from', s.code)) END);
+
+-- name: status_entries
+-- Every status that took effect is there, and no other.
+WITH told AS MATERIALIZED (
+    SELECT DISTINCT (i #>> '{document,id}')::uuid AS document, i #>> '{document,from}' AS sender,
+           i ->> 'recipient' AS recipient, i ->> 'code' AS code, (i ->> 'at')::timestamptz AS at,
+           b #>> '{message,from}' AS by
+    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM event WHERE kind = 'status_recorded' AND at >= $1) e
+    CROSS JOIN LATERAL jsonb_array_elements(b -> 'items') AS i
+    WHERE NOT i ? 'error'
+), there AS (
+    SELECT DISTINCT d.id AS document, s.code AS sender, r.code AS recipient, e.code, e.at, y.code AS by
+    FROM status_entry e JOIN document d USING (document_id) JOIN agency s ON s.agency_id = d.sender_id
+    JOIN agency r ON r.agency_id = e.recipient_id JOIN agency y ON y.agency_id = e.by_id
+    WHERE e.recorded_at >= $1
+)
+SELECT 'status_entry' AS place,
+       sender || ' ' || document || ' to ' || recipient || ': ' || code || ' by ' || by || ' of ' || at AS key,
+       'row' AS what, CASE WHEN t.one IS NULL THEN 'a row' ELSE 'no row' END AS found,
+       CASE WHEN t.one IS NULL THEN 'no row: no event tells it' ELSE 'the status that was recorded' END AS expected
+FROM (SELECT *, 1 AS one FROM told) t FULL JOIN (SELECT *, 1 AS one FROM there) h
+     USING (document, sender, recipient, code, at, by)
+WHERE t.one IS NULL OR h.one IS NULL;
+
+-- name: status_entry_digests
+-- A status carries the digest of the message that it came in, and names its answers as that does.
+SELECT 'status_entry' AS place, m.id || ' item ' || e.item AS key, 'digest' AS what, encode(e.digest, 'hex') AS found,
+       encode(m.digest, 'hex') AS expected
+FROM status_entry e JOIN status_message m USING (status_message_id)
+WHERE e.recorded_at >= $1 AND e.digest <> m.digest;
+
+-- name: rejections
+-- Every refusal is there, and no other.
+WITH told AS (
+    SELECT (b ->> 'at')::timestamptz AS at, b ->> 'error' AS code, coalesce(b ->> 'digest', '') AS digest,
+           coalesce(b ->> 'amqp_user', '') AS who, (b ->> 'quarantined')::boolean AS quarantined, count(*) AS many
+    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM event WHERE kind = 'rejected' AND at >= $1) e
+    GROUP BY 1, 2, 3, 4, 5
+), there AS (
+    SELECT at, code, coalesce(encode(digest, 'hex'), '') AS digest,
+           CASE WHEN amqp_user = upper(amqp_user) THEN amqp_user ELSE '' END AS who, quarantined, count(*) AS many
+    FROM (SELECT at, code, digest, coalesce(amqp_user, '') AS amqp_user, quarantined FROM rejection WHERE at >= $1) r
+    GROUP BY 1, 2, 3, 4, 5
+)
+SELECT 'rejection' AS place, at || ' ' || code || ' from ' || who || ' ' || digest AS key, 'row' AS what,
+       coalesce(h.many, 0) || ' rows' AS found, coalesce(t.many, 0) || ' rows, as events tell' AS expected
+FROM told t FULL JOIN there h USING (at, code, digest, who, quarantined)
+WHERE t.many IS DISTINCT FROM h.many;
+
+-- name: certificates
+-- A certificate is the one that was enrolled, for whom it was, and revoked when an event says so.
+WITH told AS (
+    SELECT b #>> '{facts,thumbprint}' AS thumbprint, b ->> 'change' AS change, b
+    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM event WHERE kind = 'directory_changed') e
+    WHERE b ->> 'change' IN ('certificate.enrolled', 'certificate.revoked')
+), enrolled AS (SELECT * FROM told WHERE change = 'certificate.enrolled'),
+   revoked AS (SELECT * FROM told WHERE change = 'certificate.revoked')
+SELECT 'certificate' AS place, coalesce(encode(c.thumbprint, 'hex'), t.thumbprint) AS key, x.what, x.found, x.expected
+FROM enrolled t FULL JOIN (SELECT c.*, a.code FROM certificate c JOIN agency a USING (agency_id)) c
+     ON encode(c.thumbprint, 'hex') = t.thumbprint
+LEFT JOIN revoked r ON r.thumbprint = encode(c.thumbprint, 'hex')
+CROSS JOIN LATERAL (VALUES
+    ('row', CASE WHEN c.thumbprint IS NULL THEN 'no row' ELSE 'a row' END,
+            CASE WHEN t.b IS NULL THEN 'no row: no event tells its enrolment' ELSE 'a row' END),
+    ('der', encode(sha256(c.der), 'hex'), encode(c.thumbprint, 'hex')),
+    ('agency_id', c.code, t.b #>> '{codes,0}'),
+    ('custody', c.custody, t.b #>> '{facts,custody}'),
+    ('not_before', c.not_before::text, (t.b #>> '{facts,not_before}')::timestamptz::text),
+    ('not_after', c.not_after::text, (t.b #>> '{facts,not_after}')::timestamptz::text),
+    ('revoked_at', c.revoked_at::text, (r.b #>> '{facts,revoked_at}')::timestamptz::text)
+) AS x (what, found, expected)
+WHERE x.found IS DISTINCT FROM x.expected
+  AND (x.what = 'row' OR (c.thumbprint IS NOT NULL AND t.b IS NOT NULL));
+
+-- name: agencies
+-- An agency that was added is there, under its code and level.
+SELECT 'agency' AS place, b #>> '{codes,0}' AS key, x.what, x.found, x.expected
+FROM (SELECT agency_id, convert_from(body, 'UTF8')::jsonb AS b FROM event WHERE kind = 'directory_changed') e
+LEFT JOIN agency a USING (agency_id)
+CROSS JOIN LATERAL (VALUES
+    ('row', CASE WHEN a.agency_id IS NULL THEN 'no row' END, CASE WHEN a.agency_id IS NULL THEN 'the agency' END),
+    ('code', a.code, b #>> '{codes,0}'),
+    ('level', a.level, b #>> '{facts,level}'),
+    ('derived', a.derived::text, b #>> '{facts,derived}')
+) AS x (what, found, expected)
+WHERE b ->> 'change' = 'agency.added' AND x.found IS DISTINCT FROM x.expected
+  AND (a.agency_id IS NOT NULL OR x.what = 'row');
+
+-- name: mandates
+-- A mandate is what the newest event about it says.
+WITH told AS (
+    SELECT DISTINCT ON (b #>> '{facts,hub}', agency) b ->> 'change' AS change, b #>> '{facts,hub}' AS hub, agency, b
+    FROM (SELECT agency_id, event_id, epoch, xid, convert_from(body, 'UTF8')::jsonb AS b,
+                 convert_from(body, 'UTF8')::jsonb #>> '{codes,0}' AS agency
+          FROM event WHERE kind = 'directory_changed') e
+    WHERE b ->> 'change' IN ('mandate.given', 'mandate.ended')
+    ORDER BY b #>> '{facts,hub}', agency, epoch DESC, xid DESC, event_id DESC
+)
+SELECT 'mandate' AS place, t.hub || ' for ' || t.agency AS key, x.what, x.found, x.expected
+FROM told t
+LEFT JOIN (SELECT m.*, h.code AS hub, a.code AS agency FROM mandate m JOIN agency h ON h.agency_id = m.hub_id
+           JOIN agency a ON a.agency_id = m.agency_id) m ON m.hub = t.hub AND m.agency = t.agency
+CROSS JOIN LATERAL (VALUES
+    ('row', CASE WHEN m.hub IS NULL THEN 'no row' END, CASE WHEN m.hub IS NULL THEN 'the mandate' END),
+    ('may_receive', m.may_receive::text, coalesce(t.b #>> '{facts,receive}', m.may_receive::text)),
+    ('may_sign', m.may_sign::text, coalesce(t.b #>> '{facts,sign}', m.may_sign::text)),
+    ('valid_until', (m.valid_until IS NOT NULL)::text, (t.change = 'mandate.ended')::text)
+) AS x (what, found, expected)
+WHERE x.found IS DISTINCT FROM x.expected AND (m.hub IS NOT NULL OR x.what = 'row');
+
+-- name: operators
+-- What operators did is what they were recorded to do, with the reason that they gave.
+SELECT 'admin_action' AS place, (b ->> 'at') || ' ' || (b ->> 'action') || ' ' || (b ->> 'target') AS key,
+       CASE WHEN a.action_id IS NULL THEN 'row' ELSE 'reason' END AS what,
+       CASE WHEN a.action_id IS NULL THEN 'no row' ELSE encode(sha256(convert_to(a.reason, 'UTF8')), 'hex') END AS found,
+       CASE WHEN a.action_id IS NULL THEN 'what the event tells' ELSE b ->> 'reason_sha256' END AS expected
+FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM event WHERE kind = 'operator_action' AND at >= $1) e
+LEFT JOIN admin_action a ON a.at = (b ->> 'at')::timestamptz AND a.action = b ->> 'action' AND a.target = b ->> 'target'
+WHERE a.action_id IS NULL
+   OR encode(sha256(convert_to(a.reason, 'UTF8')), 'hex') IS DISTINCT FROM b ->> 'reason_sha256';
+
+-- name: actions_untold
+-- No action of an operator is recorded that no event tells.
+SELECT 'admin_action' AS place, a.at || ' ' || a.action || ' ' || a.target AS key, 'row' AS what, 'a row' AS found,
+       'no row: no event tells it' AS expected
+FROM admin_action a
+WHERE a.at >= $1
+  AND NOT EXISTS (SELECT FROM event e WHERE e.at = a.at AND e.kind IN ('operator_action', 'directory_changed')
+                    AND a.action IN (convert_from(e.body, 'UTF8')::jsonb ->> 'action',
+                                     convert_from(e.body, 'UTF8')::jsonb ->> 'change'));
+
+-- name: mailboxes
+-- A mailbox has been made again at least as often as events tell.
+SELECT 'mailbox' AS place, t.owner AS key, 'generation' AS what, coalesce(m.generation::text, 'no row') AS found,
+       'at least ' || t.generation AS expected
+FROM (SELECT b ->> 'owner' AS owner, max((b ->> 'generation')::int) AS generation
+      FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM event WHERE kind = 'mailbox_reset' AND at >= $1) e
+      GROUP BY 1) t
+JOIN agency a ON a.code = t.owner AND a.state <> 'closed'
+LEFT JOIN mailbox m ON m.owner_id = a.agency_id
+WHERE coalesce(m.generation, 0) < t.generation;
+
+-- name: event_documents
+-- The column that finds a document's events names the document that the bytes name.
+SELECT 'event' AS place, e.at || ' ' || e.event_id AS key, 'document_id' AS what,
+       coalesce(e.document_id::text, 'nothing') AS found, coalesce(d.document_id::text, 'nothing') AS expected
+FROM (SELECT at, event_id, document_id, convert_from(body, 'UTF8')::jsonb AS b FROM event
+      WHERE kind IN ('accepted', 'overdue', 'dispatched') AND at >= $1) e
+CROSS JOIN LATERAL (SELECT coalesce(b -> 'document', b -> 'message') AS named) n
+JOIN LATERAL (SELECT d.document_id FROM document d JOIN agency s ON s.agency_id = d.sender_id
+              WHERE d.id = (named ->> 'id')::uuid AND s.code = named ->> 'from') d ON true
+WHERE coalesce(b ->> 'kind', 'document') = 'document' AND e.document_id IS DISTINCT FROM d.document_id;
+
+-- name: inline_content
+-- Parts that are kept here are the bytes that their digest names.
+SELECT 'content' AS place, encode(digest, 'hex') AS key, 'inline' AS what,
+       encode(sha256(inline), 'hex') || ', ' || octet_length(inline) || ' bytes' AS found,
+       encode(digest, 'hex') || ', ' || size || ' bytes' AS expected
+FROM content
+WHERE inline IS NOT NULL AND stored_at >= $1 AND (sha256(inline) <> digest OR octet_length(inline) <> size);
+
+-- name: changes
+-- A delivery is asked for a change by the message whose digest the row carries.
+SELECT 'change_request' AS place, c.document_id || ' to ' || c.recipient_id AS key, 'asked_by' AS what,
+       encode(c.asked_by, 'hex') AS found, coalesce(encode(coalesce(d.digest, m.digest), 'hex'), 'no such message') AS expected
+FROM change_request c LEFT JOIN document d ON d.document_id = c.asking_document_id
+LEFT JOIN status_message m ON m.status_message_id = c.asking_status_id
+WHERE c.asked_at >= $1 AND c.asked_by IS DISTINCT FROM coalesce(d.digest, m.digest);
+
+-- name: signed_documents
+-- Documents with their signed bytes and what the columns say about those; for a comparison outside the database.
+SELECT d.document_id, s.code AS sender, d.id, d.digest, d.jws, d.action, d.priority, d.test, d.number, d.notation,
+       d.issued_on, d.type, d.subject, d.natural_key, d.sent_at, d.via, c.der
+FROM document d JOIN agency s ON s.agency_id = d.sender_id LEFT JOIN certificate c USING (thumbprint)
+WHERE d.accepted_at >= $1 ORDER BY d.document_id;
+
+-- name: signed_statuses
+-- Status messages with their signed bytes, and the entries that came in them.
+SELECT m.status_message_id, s.code AS sender, m.id, m.digest, m.jws, m.sent_at, c.der,
+       (SELECT jsonb_agg(jsonb_build_array(e.item, e.code, e.reason, e.staff, e.at)) FROM status_entry e
+        WHERE e.status_message_id = m.status_message_id) AS entries
+FROM status_message m JOIN agency s ON s.agency_id = m.sender_id LEFT JOIN certificate c USING (thumbprint)
+WHERE m.accepted_at >= $1 ORDER BY m.status_message_id;
+
+-- name: delivery_facts
+-- Deliveries with everything their states are computed from.
+SELECT s.code AS sender, d.id, r.code AS recipient, v.processing, v.recalled, v.anomalous, v.arrived_at, v.closed_at,
+       v.dispatched_at IS NOT NULL AS dispatched,
+       (SELECT array_agg(ROW(e.code, e.at, e.digest, e.answers)) FROM status_entry e
+        WHERE e.document_id = v.document_id AND e.recipient_id = v.recipient_id) AS facts,
+       (SELECT array_agg(ROW(c.asked_by, c.kind, c.state, c.answered_at)) FROM change_request c
+        WHERE c.document_id = v.document_id AND c.recipient_id = v.recipient_id) AS changes
+FROM delivery v JOIN document d USING (document_id) JOIN agency s ON s.agency_id = d.sender_id
+JOIN agency r ON r.agency_id = v.recipient_id
+WHERE d.accepted_at >= $1;

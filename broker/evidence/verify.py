@@ -1,0 +1,178 @@
+"""`audit verify`: everything that the database and the log's files say, held against what was logged and signed.
+
+From the signatures down: checkpoints → tree → tiles → leaves → events' bytes → columns of events → the exchange's rows
+→ the messages in them. One read-only snapshot, streamed; the log goes on meanwhile. Finds, names and explains; changes
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+
+from broker.evidence.findings import Finding, shown
+from broker.evidence.notes import VerifierKey
+from broker.evidence.tile_files import TileFiles
+from broker.evidence.tree_rows import SQL as LOG
+from broker.evidence.verify_log import LogCheck
+from broker.evidence.verify_messages import SQL as RECORDS
+from broker.evidence.verify_messages import check_documents, check_states, check_statuses
+from broker.store.pool import Connection
+
+#: The statements of records.sql that stream rows for a comparison outside the database.
+STREAMED: Final = ("signed_documents", "signed_statuses", "delivery_facts")
+
+RECORD_CHECKS: Final = tuple(name for name in RECORDS if name not in STREAMED)
+"""Statements that yield findings."""
+
+BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+Progress = Callable[[str, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What is to be verified."""
+
+    since_position: int = 0
+    """Only from this position of the open log on; 0 is everything, all years."""
+    full: bool = False
+    """Also every signature of every message."""
+    records: bool = True
+    """Also the exchange's rows, not the log alone."""
+
+
+def nothing(what: str, steps: int) -> None:
+    """For who does not watch."""
+
+
+async def verify(
+    connection: Connection,
+    vkeys: Sequence[VerifierKey],
+    log_dir: Path | None,
+    scope: Scope,
+    *,
+    progress: Progress = nothing,
+) -> AsyncIterator[Finding]:
+    """Everything that is not as it was logged, in one snapshot of the database.
+
+    `vkeys` are the log's public keys of all times, `log_dir` its static files (None: leave them out). `progress` is
+    told what is being looked at, and how much of it was.
+    """
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        async for finding in findings(connection, vkeys, log_dir, scope, progress=progress):
+            yield finding
+
+
+async def findings(
+    connection: Connection,
+    vkeys: Sequence[VerifierKey],
+    log_dir: Path | None,
+    scope: Scope,
+    *,
+    progress: Progress = nothing,
+) -> AsyncIterator[Finding]:
+    """As `verify`, in the transaction of the caller."""
+    heads = await connection.fetch(LOG["heads"])
+    since = BEGINNING
+    for head in heads:
+        if scope.since_position and head["closed_at"] is not None:
+            continue
+        files = None if log_dir is None else TileFiles(log_dir, head["origin"])
+        check = LogCheck(
+            connection,
+            head,
+            vkeys,
+            files,
+            since=scope.since_position,
+            progress=lambda steps: progress("entries of the log", steps),
+        )
+        async for finding in check.run():
+            yield finding
+        if scope.since_position:
+            since = await _time_of(connection, head["origin_id"], scope.since_position) or BEGINNING
+    async for finding in _around_the_log(connection, heads):
+        yield finding
+    if scope.records:
+        async for finding in _records(connection, since, scope, progress):
+            yield finding
+
+
+async def _time_of(connection: Connection, origin_id: int, position: int) -> datetime | None:
+    rows = await connection.fetch(LOG["entries_from"], origin_id, position, 1)
+    return rows[0]["event_at"] if rows else None
+
+
+async def _around_the_log(connection: Connection, heads: Sequence[Any]) -> AsyncIterator[Finding]:
+    """Events that were passed over, rows of no origin, and a year that names another one's tree."""
+    async for row in connection.cursor(LOG["behind_the_cursor"], prefetch=500):
+        yield Finding(
+            where="event",
+            key=f"{row['at'].isoformat()} {row['event_id']}",
+            what="row",
+            found=f"an event ({row['kind']}, epoch {row['epoch']}, transaction {row['xid']}) that is not in the log,"
+            " although later ones are",
+            expected="no such row: it was inserted behind the log's back",
+        )
+    for row in await connection.fetch(LOG["strangers"], [head["origin_id"] for head in heads]):
+        yield Finding(
+            where=row["place"],
+            key=f"origin {row['origin_id']}",
+            what="row",
+            found=f"{row['many']} rows",
+            expected="none: there is no such origin",
+        )
+    for before, after in pairwise(heads):
+        first = await connection.fetchval(LOG["bodies"], after["origin_id"], 0, 1)
+        wanted = f'"previous":{{"origin":"{before["origin"]}","root":"{before["root"].hex()}","size":{before["size"]}}}'
+        if first is None or wanted.encode() not in bytes(first):
+            yield Finding(
+                where="log_entry",
+                key=f"{after['origin']} position 0",
+                what="body",
+                found=shown(bytes(first or b"")[:300]),
+                expected=f"the log's beginning, naming {before['origin']} with {before['size']} entries and its root",
+            )
+
+
+async def _records(connection: Connection, since: datetime, scope: Scope, progress: Progress) -> AsyncIterator[Finding]:
+    for name in RECORD_CHECKS:
+        arguments = (since,) if "$1" in RECORDS[name] else ()
+        try:
+            async with connection.transaction():
+                async for row in connection.cursor(RECORDS[name], *arguments, prefetch=500):
+                    yield Finding(
+                        where=row["place"],
+                        key=shown(row["key"]),
+                        what=row["what"],
+                        found=shown(row["found"]),
+                        expected=shown(row["expected"]),
+                    )
+        except asyncpg.DataError as error:
+            yield Finding(
+                where="event",
+                key=f"as {name} reads it",
+                what="body",
+                found=f"a body that cannot be read: {error}",
+                expected="events as they were logged; what was changed is named above, and until it is put right these"
+                " rows cannot be compared",
+            )
+        progress("kinds of rows", 1)
+    checks = (
+        ("documents", check_documents(connection, since, signatures=scope.full, progress=_of(progress, "documents"))),
+        ("statuses", check_statuses(connection, since, signatures=scope.full, progress=_of(progress, "statuses"))),
+        ("deliveries", check_states(connection, since, progress=_of(progress, "deliveries"))),
+    )
+    for _, check in checks:
+        async for finding in check:
+            yield finding
+
+
+def _of(progress: Progress, what: str) -> Callable[[int], None]:
+    return lambda steps: progress(what, steps)

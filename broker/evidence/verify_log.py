@@ -1,0 +1,536 @@
+"""Event bytes against leaves, leaves against tree and tiles, the tree against everything that was signed.
+
+Streams one origin in its order, a tile of 256 leaves at a time, in memory that does not grow with the log. For every
+tile several things say what its leaves are: `log_entry`, the tile's file, the entries in its bundle, and (once it is
+full) one hash in the level above. What most of them say, and the signed checkpoints confirm, is taken as logged; who
+says something else was changed, and is named. Reads only; the events themselves are compared with what was logged.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from broker.evidence.checkpoints import trusted
+from broker.evidence.findings import Finding, shown
+from broker.evidence.growth import Growth
+from broker.evidence.merkle import EvidenceFault, Frontier, leaf_hash
+from broker.evidence.notes import VerifierKey, verify_checkpoint
+from broker.evidence.tile_files import TileFiles
+from broker.evidence.tiles import FULL, Tile, decode_entries, decode_hashes, fold
+from broker.evidence.tree_rows import SQL, growth_at
+from broker.store.pool import Connection
+from schemas.times import parse_rfc3339
+
+ROWS_AT_ONCE: Final = 16 * FULL
+"""Entries read together: whole tiles."""
+
+MISSING: Final = b""
+"""Stands for a leaf that nobody has."""
+
+
+@dataclass(slots=True)
+class Rows:
+    """The rows of one tile, by position."""
+
+    entries: dict[int, Any] = field(default_factory=dict)
+
+
+class LogCheck:
+    """Checks one origin."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        head: Any,
+        vkeys: Sequence[VerifierKey],
+        files: TileFiles | None,
+        *,
+        since: int = 0,
+        progress: Callable[[int], None] = lambda steps: None,
+    ) -> None:
+        """`head` is a row of `heads`; `files` None leaves the static files out; `since` is the first position."""
+        self._connection = connection
+        self._head = head
+        self._origin_id: int = head["origin_id"]
+        self._origin: str = head["origin"]
+        self._vkeys = trusted(vkeys, head["origin"])
+        self._files = files if files is not None and files.folder.exists() else None
+        self._since = since // FULL * FULL
+        self._progress = progress
+        self._signed: list[Any] = []
+        self._last_number: int | None = None
+        self._nodes: dict[tuple[int, int], bytes] = {}
+        self._published = 0
+        self._file_root: bytes | None = None
+        self._unknown: int | None = None
+        self._good = 0
+        self._contradicted = 0
+
+    async def run(self) -> AsyncIterator[Finding]:
+        """Everything that is not as it was logged."""
+        async for finding in self._check_file():
+            yield finding
+        await self._read_nodes()
+        start, fault = await self._start()
+        if fault is not None:
+            yield fault
+        frontier, growth = start
+        async for finding in self._check_checkpoints(frontier, frontier.size, first=True):
+            yield finding
+        position = frontier.size
+        async for tile, rows in self._tiles(position):
+            leaves, findings = await self._settle(tile, rows, frontier)
+            for finding in findings:
+                yield finding
+            for leaf in leaves:
+                frontier.append(leaf)
+                if self._signed and self._signed[0]["size"] <= frontier.size:
+                    async for finding in self._check_checkpoints(frontier, frontier.size):
+                        yield finding
+            for filled in growth.extend(leaves):
+                for finding in self._check_node(filled.level, filled.number, filled.hash):
+                    yield finding
+            self._progress(len(leaves))
+        async for finding in self._check_checkpoints(frontier, self._head["size"], last=True):
+            yield finding
+        for finding in self._check_head(frontier):
+            yield finding
+        if self._contradicted > 1:
+            yield Finding(
+                where="checkpoint",
+                key=self._origin,
+                what="root",
+                found=f"{self._contradicted - 1} further checkpoints over another tree",
+                expected="none: they follow from the first one",
+            )
+        for (level, number), hash_ in self._nodes.items():
+            yield Finding(
+                where="log_node",
+                key=f"{self._origin} level {level} number {number}",
+                what="row",
+                found=shown(hash_),
+                expected="no row: there is no such full tile",
+            )
+
+    async def _start(self) -> tuple[tuple[Frontier, Growth], Finding | None]:
+        """The tree before the first position to be checked."""
+        if not self._since:
+            return (Frontier(), Growth()), None
+        try:
+            growth = await growth_at(self._connection, self._origin_id, self._since)
+        except EvidenceFault as fault:
+            finding = Finding(
+                where="log_node",
+                key=self._origin,
+                what="row",
+                found=fault.found,
+                expected=f"{fault.expected}: {fault.what}",
+            )
+            self._since = 0
+            return (Frontier(), Growth()), finding
+        peaks = [peak for row in reversed(growth.rows) for peak in _peaks(row)]
+        return (Frontier(self._since, peaks), growth), None
+
+    async def _tiles(self, position: int) -> AsyncIterator[tuple[Tile, Rows]]:
+        """The rows of each tile in turn, up to the last row or the recorded size, whichever is further."""
+        after = position
+        waiting: deque[Any] = deque()
+        number = position // FULL
+        end = max(self._head["size"], self._signed_size())
+        while True:
+            rows = await self._connection.fetch(SQL["entries_from"], self._origin_id, after, ROWS_AT_ONCE)
+            waiting += rows
+            last = not rows
+            if rows:
+                after = rows[-1]["position"] + 1
+            while waiting and (last or waiting[-1]["position"] >= (number + 1) * FULL):
+                yield self._cut(number, waiting, end)
+                number += 1
+            if last:
+                break
+        while number * FULL < end:
+            yield self._cut(number, waiting, end)
+            number += 1
+
+    def _cut(self, number: int, waiting: deque[Any], end: int) -> tuple[Tile, Rows]:
+        rows = Rows()
+        border = (number + 1) * FULL
+        while waiting and waiting[0]["position"] < border:
+            row = waiting.popleft()
+            rows.entries[row["position"]] = row
+        top = max([min(end, border), *(position + 1 for position in rows.entries)])
+        return Tile(0, number, min(FULL, top - number * FULL)), rows
+
+    async def _settle(self, tile: Tile, rows: Rows, frontier: Frontier) -> tuple[list[bytes], list[Finding]]:
+        """What the leaves of this tile are, and who says otherwise."""
+        findings: list[Finding] = []
+        first = tile.number * FULL
+        positions = range(first, first + tile.width)
+        voices: dict[str, list[bytes]] = {
+            "log_entry": [rows.entries[p]["leaf"] if p in rows.entries else MISSING for p in positions]
+        }
+        voices |= self._files_say(tile, findings)
+        bodies = [rows.entries[p]["body"] if p in rows.entries else None for p in positions]
+        told = [MISSING if body is None else leaf_hash(body) for body in bodies]
+        if all(voice == voices["log_entry"] for voice in voices.values()) and told == voices["log_entry"]:
+            leaves = told
+        else:
+            leaves = self._decide(tile, voices, told, frontier)
+            findings += await self._blame(positions, leaves, voices, told, rows)
+        for position, row in rows.entries.items():
+            findings += _columns(row, f"{self._origin} position {position}")
+        return leaves, findings
+
+    def _files_say(self, tile: Tile, findings: list[Finding]) -> dict[str, list[bytes]]:
+        """The leaves by the tile's file and by its entry bundle, as far as the published checkpoint reaches."""
+        if self._files is None:
+            return {}
+        width = min(tile.width, self._published - tile.number * FULL)
+        if width <= 0:
+            return {}
+        voices: dict[str, list[bytes]] = {}
+        for level in (0, "entries"):
+            wanted = Tile(level, tile.number, width)
+            data = self._files.read(wanted)
+            name = "tile" if level == 0 else "entries"
+            try:
+                if data is None:
+                    raise EvidenceFault(wanted.path, found="no file", expected="the file")
+                hashes = (
+                    decode_hashes(wanted, data)
+                    if level == 0
+                    else [leaf_hash(entry) for entry in decode_entries(wanted, data)]
+                )
+            except EvidenceFault as fault:
+                findings.append(
+                    Finding(
+                        where=name,
+                        key=f"{self._files.folder.name}/{wanted.path}",
+                        what="file",
+                        found=fault.found,
+                        expected=fault.expected,
+                    )
+                )
+                continue
+            voices[name] = hashes + [MISSING] * (tile.width - width)
+        return voices
+
+    def _decide(self, tile: Tile, voices: dict[str, list[bytes]], told: list[bytes], frontier: Frontier) -> list[bytes]:
+        """The leaves that were logged: those that the level above or a checkpoint confirms, else what most say."""
+        candidates = [hashes for hashes in (*voices.values(), told) if MISSING not in hashes]
+        node = self._nodes.get((1, tile.number))
+        for hashes in candidates:
+            if not tile.partial and fold(hashes) == node:
+                return hashes
+        for hashes in candidates:
+            if self._signed_over(tile, hashes, frontier):
+                return hashes
+        leaves: list[bytes] = []
+        for at in range(tile.width):
+            said = [voice[at] for voice in (*voices.values(), told) if voice[at] != MISSING]
+            leaves.append(Counter(said).most_common(1)[0][0] if said else MISSING)
+        return leaves
+
+    def _signed_over(self, tile: Tile, hashes: Sequence[bytes], before: Frontier) -> bool:
+        """Whether the newest checkpoint that ends in this tile confirms these leaves."""
+        first = tile.number * FULL
+        ends: dict[int, bytes] = {
+            row["size"]: row["root"] for row in self._signed if first < row["size"] <= first + tile.width
+        }
+        if self._file_root is not None and first < self._published <= first + tile.width:
+            ends[self._published] = self._file_root
+        if not ends:
+            return False
+        newest = max(ends)
+        expected = ends[newest]
+        frontier = Frontier(before.size, before.peaks)
+        for leaf in hashes[: newest - first]:
+            frontier.append(leaf)
+        return frontier.root() == expected
+
+    async def _blame(
+        self,
+        positions: range,
+        leaves: list[bytes],
+        voices: dict[str, list[bytes]],
+        told: list[bytes],
+        rows: Rows,
+    ) -> list[Finding]:
+        findings: list[Finding] = []
+        for at, position in enumerate(positions):
+            expected, key = leaves[at], f"{self._origin} position {position}"
+            row = rows.entries.get(position)
+            if expected == MISSING and self._unknown is None:
+                self._unknown = position
+            if row is None:
+                wanted = f"leaf {shown(expected)}" if expected else "the entry: nothing says any more which one it was"
+                findings.append(Finding(where="log_entry", key=key, what="row", found="no row", expected=wanted))
+            elif voices["log_entry"][at] != expected and told[at] == voices["log_entry"][at]:
+                findings.append(await self._moved(key, told[at], expected))
+            elif voices["log_entry"][at] != expected:
+                findings.append(
+                    Finding(
+                        where="log_entry",
+                        key=key,
+                        what="leaf",
+                        found=shown(voices["log_entry"][at]),
+                        expected=shown(expected),
+                    )
+                )
+            for name in ("tile", "entries"):
+                said = voices.get(name, leaves)[at]
+                if said not in (expected, MISSING):
+                    findings.append(
+                        Finding(where=name, key=key, what="leaf", found=shown(said), expected=shown(expected))
+                    )
+            if row is not None and told[at] not in (expected, voices["log_entry"][at]):
+                findings.append(_changed_event(row, key, told[at], expected))
+        return findings
+
+    async def _moved(self, key: str, found: bytes, expected: bytes) -> Finding:
+        """A row that names an event other than the one that was logged there."""
+        stands = await self._connection.fetchval(SQL["position_of_leaf"], expected, self._origin_id)
+        where = "nowhere in the log" if stands is None else f"at position {stands} now"
+        return Finding(
+            where="log_entry",
+            key=key,
+            what="order",
+            found=f"the event with leaf {shown(found)}",
+            expected=f"the event with leaf {shown(expected)}, which stands {where}",
+        )
+
+    async def _read_nodes(self) -> None:
+        """The level above: one hash for 256 entries, so that all of them fit into memory (128 kB a million)."""
+        async for row in self._connection.cursor(SQL["nodes_from"], self._origin_id, prefetch=4096):
+            if row["level"] > 1 or row["number"] >= self._since // FULL:
+                self._nodes[row["level"], row["number"]] = row["hash"]
+        if self._since:
+            for level in range(2, 8):
+                covered = self._since // FULL**level
+                for number in range(covered):
+                    self._nodes.pop((level, number), None)
+
+    def _check_node(self, level: int, number: int, expected: bytes) -> Iterator[Finding]:
+        found = self._nodes.pop((level, number), None)
+        key = f"{self._origin} level {level} number {number}"
+        if found is None:
+            yield Finding(where="log_node", key=key, what="row", found="no row", expected=shown(expected))
+        elif found != expected:
+            yield Finding(where="log_node", key=key, what="hash", found=shown(found), expected=shown(expected))
+        if self._files is None or (number + 1) * FULL**level > self._published:
+            return
+        row, at = divmod(number, FULL)
+        width = min(FULL, (self._published // FULL**level) - row * FULL)
+        tile = Tile(level, row, width)
+        data = self._files.read(tile)
+        key = f"{self._files.folder.name}/{tile.path}"
+        if data is None:
+            if at == 0:
+                yield Finding(where="tile", key=key, what="file", found="no file", expected="the file")
+            return
+        if len(data) != width * 32:
+            if at == 0:
+                yield Finding(
+                    where="tile", key=key, what="file", found=f"{len(data)} bytes", expected=f"{width * 32} bytes"
+                )
+            return
+        said = data[at * 32 : at * 32 + 32]
+        if said != expected:
+            yield Finding(
+                where="tile", key=f"{key} hash {at}", what="hash", found=shown(said), expected=shown(expected)
+            )
+
+    async def _check_checkpoints(
+        self, frontier: Frontier, size: int, *, first: bool = False, last: bool = False
+    ) -> AsyncIterator[Finding]:
+        """Every recorded checkpoint up to this size against the tree."""
+        if first:
+            self._signed = list(await self._read_signed(frontier.size))
+        while self._signed and (self._signed[0]["size"] <= frontier.size or last):
+            row = self._signed.pop(0)
+            for finding in self._check_checkpoint(row, frontier):
+                yield finding
+            if not self._signed:
+                self._signed = list(await self._read_signed(row["size"] + 1))
+
+    async def _read_signed(self, size: int) -> Sequence[Any]:
+        rows: Sequence[Any] = await self._connection.fetch(SQL["checkpoints_from"], self._origin_id, size, 1000)
+        return rows
+
+    def _check_checkpoint(self, row: Any, frontier: Frontier) -> Iterator[Finding]:
+        key = f"{self._origin} size {row['size']}"
+        if self._last_number is not None and row["number"] != self._last_number + 1:
+            yield Finding(
+                where="checkpoint",
+                key=key,
+                what="order",
+                found=f"number {row['number']} after {self._last_number}",
+                expected=f"number {self._last_number + 1}: rows were removed, inserted or changed",
+            )
+        elif self._last_number is None and not self._since and row["number"] != 0:
+            yield Finding(
+                where="checkpoint", key=key, what="order", found=f"number {row['number']} first", expected="number 0"
+            )
+        self._last_number = row["number"]
+        try:
+            checkpoint = verify_checkpoint(row["note"], self._vkeys, origin=self._origin)
+        except EvidenceFault as fault:
+            yield Finding(
+                where="checkpoint", key=key, what=f"note: {fault.what}", found=fault.found, expected=fault.expected
+            )
+            checkpoint = None
+        for column in ("size", "root"):
+            said = getattr(checkpoint, column, row[column])
+            if said != row[column]:
+                yield Finding(
+                    where="checkpoint",
+                    key=key,
+                    what=column,
+                    found=shown(row[column]),
+                    expected=f"{shown(said)}, as signed",
+                )
+        size, root = (checkpoint.size, checkpoint.root) if checkpoint else (row["size"], row["root"])
+        if size > frontier.size:
+            yield Finding(
+                where="log_entry",
+                key=f"{self._origin} positions {frontier.size} to {size - 1}",
+                what="row",
+                found=f"{frontier.size} entries",
+                expected=f"{size} entries, as checkpoint {key} says",
+            )
+        elif size == frontier.size and self._unknown is None:
+            if root == frontier.root():
+                self._good = size
+                return
+            self._contradicted += 1
+            if self._contradicted == 1:
+                yield Finding(
+                    where="checkpoint",
+                    key=key,
+                    what="root",
+                    found=f"{shown(root)} {'signed' if checkpoint else 'recorded'}",
+                    expected=f"{shown(frontier.root())}, to which the entries add up; they agree with what was"
+                    f" signed up to size {self._good}, and something from there on was changed",
+                )
+
+    async def _check_file(self) -> AsyncIterator[Finding]:
+        """The published checkpoint; it says how far the other files can be asked."""
+        if self._files is None:
+            return
+        note = self._files.read_checkpoint()
+        key = f"{self._files.folder.name}/checkpoint"
+        if note is None:
+            yield Finding(
+                where="checkpoint file", key=key, what="file", found="no file", expected="the newest checkpoint"
+            )
+            self._published = self._head["signed_size"] or 0
+            return
+        try:
+            checkpoint = verify_checkpoint(note, self._vkeys, origin=self._origin)
+        except EvidenceFault as fault:
+            yield Finding(where="checkpoint file", key=key, what=fault.what, found=fault.found, expected=fault.expected)
+            self._published = self._head["signed_size"] or 0
+            return
+        self._published, self._file_root = checkpoint.size, checkpoint.root
+        row = await self._connection.fetchrow(SQL["checkpoints_from"], self._origin_id, checkpoint.size, 1)
+        if row is None or row["size"] != checkpoint.size:
+            yield Finding(
+                where="checkpoint",
+                key=f"{self._origin} size {checkpoint.size}",
+                what="row",
+                found="no row",
+                expected=f"the checkpoint that {key} holds, signed by this log",
+            )
+        elif row["root"] != checkpoint.root:
+            yield Finding(
+                where="checkpoint",
+                key=f"{self._origin} size {checkpoint.size}",
+                what="root",
+                found=shown(row["root"]),
+                expected=f"{shown(checkpoint.root)}, which {key} holds, signed by this log",
+            )
+
+    def _check_head(self, frontier: Frontier) -> Iterator[Finding]:
+        head = self._head
+        if frontier.size > head["size"]:
+            yield Finding(
+                where="log_entry",
+                key=f"{self._origin} positions {head['size']} to {frontier.size - 1}",
+                what="row",
+                found=f"{frontier.size - head['size']} rows",
+                expected=f"no rows: the tree has {head['size']} entries",
+            )
+        elif head["size"] != frontier.size:
+            yield Finding(
+                where="log_head", key=self._origin, what="size", found=shown(head["size"]), expected=str(frontier.size)
+            )
+        elif self._unknown is None and head["root"] != frontier.root():
+            yield Finding(
+                where="log_head",
+                key=self._origin,
+                what="root",
+                found=shown(head["root"]),
+                expected=shown(frontier.root()),
+            )
+        if head["closed_at"] is not None and head["signed_size"] != head["size"]:
+            yield Finding(
+                where="checkpoint",
+                key=f"{self._origin} size {head['size']}",
+                what="row",
+                found=f"the newest is of size {head['signed_size']}",
+                expected="a final checkpoint over the whole log: it is closed",
+            )
+
+    def _signed_size(self) -> int:
+        return max(self._head["signed_size"] or 0, self._published)
+
+
+def _changed_event(row: Any, key: str, found: bytes, expected: bytes) -> Finding:
+    name = f"{row['event_at'].isoformat()} {row['event_id']} ({key})"
+    if row["missing"]:
+        return Finding(
+            where="event", key=name, what="row", found="no row", expected=f"the event with leaf {shown(expected)}"
+        )
+    return Finding(
+        where="event",
+        key=name,
+        what="body",
+        found=f"bytes with leaf {shown(found)}: {shown(row['body'][:120])}",
+        expected=f"bytes with leaf {shown(expected)}",
+    )
+
+
+def _peaks(row: Sequence[bytes]) -> Iterator[bytes]:
+    """The complete subtrees in a partial tile, the largest first."""
+    start = 0
+    for level in range(len(row).bit_length() - 1, -1, -1):
+        if len(row) >> level & 1:
+            yield fold(row[start : start + (1 << level)])
+            start += 1 << level
+
+
+def _columns(row: Any, key: str) -> Iterator[Finding]:
+    """The columns beside an event's bytes, which are projections of them."""
+    if row["body"] is None:
+        return
+    name = f"{row['event_at'].isoformat()} {row['event_id']} ({key})"
+    expected_leaf = leaf_hash(row["body"])
+    if row["event_leaf"] != expected_leaf:
+        yield Finding(
+            where="event", key=name, what="leaf", found=shown(row["event_leaf"]), expected=shown(expected_leaf)
+        )
+    try:
+        body = orjson.loads(row["body"])
+        kind, at = body["event"], parse_rfc3339(body["at"])
+    except Exception as error:
+        yield Finding(where="event", key=name, what="body", found=f"no event: {error}", expected="the JSON of an event")
+        return
+    if kind != row["kind"]:
+        yield Finding(where="event", key=name, what="kind", found=row["kind"], expected=kind)
+    if at != row["event_at"]:
+        yield Finding(where="event", key=name, what="at", found=row["event_at"].isoformat(), expected=body["at"])

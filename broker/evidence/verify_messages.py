@@ -1,0 +1,204 @@
+"""Signed messages against the columns beside them, and deliveries against the statuses they are computed from.
+
+Streams documents, status messages and deliveries. The bytes that were signed are the truth: their digest, and every
+column that repeats one of their fields. With `signatures`, each signature is verified with the enrolled certificate
+again. A delivery's row is computed anew from its statuses (contract §7) and compared. Reads only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+
+from broker.evidence.findings import Finding, shown
+from broker.statuses.history import Change, Recorded, read, start_of
+from broker.store.pool import Connection
+from broker.store.queries import load_queries
+from schemas.certificates import load_certificate, public_key_of
+from schemas.errors import Refusal
+from schemas.jws import Signed, parse_stored, signature_holds
+from schemas.manifest import DocumentManifest, parse_manifest
+from schemas.manifest.status import StatusManifest
+from schemas.states import ChangeState, Processing, StatusCode
+
+SQL: Final = load_queries("broker.evidence", "records.sql")
+
+Progress = Callable[[int], None]
+
+
+async def check_documents(
+    connection: Connection, since: datetime, *, signatures: bool, progress: Progress
+) -> AsyncIterator[Finding]:
+    """Documents' columns against the manifests that were signed."""
+    async for row in connection.cursor(SQL["signed_documents"], since, prefetch=500):
+        for finding in _signed(row, "document", signatures=signatures):
+            yield finding
+        for finding in _document(row):
+            yield finding
+        progress(1)
+
+
+async def check_statuses(
+    connection: Connection, since: datetime, *, signatures: bool, progress: Progress
+) -> AsyncIterator[Finding]:
+    """Status messages' columns, and their entries, against the manifests that were signed."""
+    async for row in connection.cursor(SQL["signed_statuses"], since, prefetch=200):
+        for finding in _signed(row, "status_message", signatures=signatures):
+            yield finding
+        for finding in _status(row):
+            yield finding
+        progress(1)
+
+
+async def check_states(connection: Connection, since: datetime, *, progress: Progress) -> AsyncIterator[Finding]:
+    """What deliveries' rows say of their state, against what their statuses add up to."""
+    async for row in connection.cursor(SQL["delivery_facts"], since, prefetch=1000):
+        for finding in _states(row):
+            yield finding
+        progress(1)
+
+
+def _signed(row: Any, table: str, *, signatures: bool) -> Iterator[Finding]:
+    key = f"{row['sender']} {row['id']}"
+    signed = _parsed(row)
+    if signed is None:
+        yield Finding(where=table, key=key, what="jws", found="bytes that cannot be read", expected="a signed message")
+        return
+    if signed.digest != row["digest"].hex():
+        yield Finding(
+            where=table,
+            key=key,
+            what="jws",
+            found=f"a payload with digest {signed.digest}",
+            expected=row["digest"].hex(),
+        )
+    elif signatures:
+        why = _signature_fault(signed, row["der"])
+        if why is not None:
+            yield Finding(where=table, key=key, what="jws", found=why, expected="a signature that holds")
+
+
+def _signature_fault(signed: Signed, der: bytes | None) -> str | None:
+    if der is None:
+        return "a signature whose certificate is not there"
+    try:
+        if signature_holds(signed, public_key_of(load_certificate(der))):
+            return None
+    except Refusal as refusal:
+        return refusal.diagnostics()
+    return "a signature that does not hold"
+
+
+def _parsed(row: Any) -> Signed | None:
+    try:
+        return parse_stored(row["jws"])
+    except Refusal:
+        return None
+
+
+def _document(row: Any) -> Iterator[Finding]:
+    signed = _parsed(row)
+    manifest = _manifest(signed)
+    if not isinstance(manifest, DocumentManifest):
+        return
+    fields = manifest.document
+    said: dict[str, object] = {
+        "sender_id": (row["sender"], manifest.from_),
+        "id": (row["id"], manifest.id),
+        "action": (row["action"], manifest.action.value),
+        "priority": (row["priority"], fields.priority),
+        "test": (row["test"], manifest.test),
+        "number": (row["number"], fields.number),
+        "notation": (row["notation"], fields.notation),
+        "issued_on": (row["issued_on"], fields.issued_on),
+        "type": (row["type"], fields.type or ""),
+        "subject": (row["subject"], fields.subject),
+        "sent_at": (row["sent_at"], manifest.sent_at),
+        "via": (
+            None if row["via"] is None else orjson.loads(row["via"]),
+            None if manifest.via is None else manifest.via.model_dump(mode="json", exclude_none=True),
+        ),
+    }
+    yield from _different("document", row, said)
+
+
+def _status(row: Any) -> Iterator[Finding]:
+    signed = _parsed(row)
+    manifest = _manifest(signed)
+    if not isinstance(manifest, StatusManifest):
+        return
+    yield from _different(
+        "status_message",
+        row,
+        {
+            "sender_id": (row["sender"], manifest.from_),
+            "id": (row["id"], manifest.id),
+            "sent_at": (row["sent_at"], manifest.sent_at),
+        },
+    )
+    for number, code, reason, staff, _ in orjson.loads(row["entries"] or "[]"):
+        key = f"{row['sender']} {row['id']} item {number}"
+        if not 0 <= number < len(manifest.items):
+            expected = f"one of {len(manifest.items)} items"
+            yield Finding(where="status_entry", key=key, what="item", found=str(number), expected=expected)
+            continue
+        item = manifest.items[number]
+        signed_staff = None if item.staff is None else item.staff.model_dump(mode="json", exclude_none=True)
+        told = {"code": (code, item.code.value), "reason": (reason, item.reason), "staff": (staff, signed_staff)}
+        for column, (found, signed_value) in told.items():
+            if found != signed_value:
+                yield Finding(
+                    where="status_entry", key=key, what=column, found=shown(found), expected=shown(signed_value)
+                )
+
+
+def _manifest(signed: Signed | None) -> object:
+    """What was signed; None for what cannot be read, which is told elsewhere."""
+    if signed is None:
+        return None
+    try:
+        return parse_manifest(signed.payload)
+    except Refusal:
+        return None
+
+
+def _different(table: str, row: Any, said: dict[str, Any]) -> Iterator[Finding]:
+    for column, (found, signed) in said.items():
+        if found != signed:
+            yield Finding(
+                where=table,
+                key=f"{row['sender']} {row['id']}",
+                what=column,
+                found=shown(found),
+                expected=f"{shown(signed)}, as signed",
+            )
+
+
+def _states(row: Any) -> Iterator[Finding]:
+    recorded = [
+        Recorded(code=StatusCode(code), at=at, digest=digest, answers=answers)
+        for code, at, digest, answers in row["facts"] or ()
+    ]
+    changes = [
+        Change(asked_by=asked_by, kind=kind, state=ChangeState(state), answered_at=answered_at)
+        for asked_by, kind, state, answered_at in row["changes"] or ()
+    ]
+    try:
+        start = start_of(Processing(row["processing"]), dispatched=row["dispatched"])
+    except ValueError:
+        start = Processing.ACCEPTED
+    expected = read(start, recorded, changes, closed_at=row["closed_at"]).projection
+    for column in ("processing", "recalled", "anomalous", "arrived_at", "closed_at"):
+        wanted = getattr(expected, column)
+        wanted = wanted.value if isinstance(wanted, Processing) else wanted
+        if row[column] != wanted:
+            yield Finding(
+                where="delivery",
+                key=f"{row['sender']} {row['id']} to {row['recipient']}",
+                what=column,
+                found=shown(row[column]),
+                expected=f"{shown(wanted)}, as its statuses say",
+            )

@@ -1,0 +1,114 @@
+"""A day of an exchange, for tests that tamper with what it left behind: played once, by real workers and a keeper.
+
+Ministry, province (a hub), its commune, another ministry. Documents accepted, refused, duplicated, recalled, answered,
+overdue; a certificate revoked, an operator's hold and release; enough events to fill a tile and begin another; several
+checkpoints on the way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+from broker.directory.changes import Author, revoke_certificate
+from broker.evidence.duties import KeepLog, PublishLog
+from broker.interventions.documents import resend
+from broker.upkeep.lease import Lease
+from schemas.certificates import new_private_key
+from schemas.events import dispatched
+from schemas.manifest.common import Reference
+from tests.conftest import Vhost
+from tests.integration.evidence.conftest import INSERT
+from tests.kit.exchange import Exchange, running_exchange
+from tests.kit.keeping import keeping
+from tests.kit.statuses import eventually, item, report, sent
+
+FILLER = 300
+AUTHOR = Author(actor="an operator", reason="a reason")
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """Where everything is that the day left behind."""
+
+    database: str
+    home: Path
+    prefix: str
+
+
+async def play(vhost: Vhost, database: str, folder: Path) -> Story:
+    """Play the day."""
+    async with running_exchange(vhost, database, folder) as exchange:
+        await _play(exchange)
+        return Story(database, exchange.settings.home, exchange.prefix)
+
+
+async def _play(exchange: Exchange) -> None:
+    ministry, other = await exchange.add("G01"), await exchange.add("G02")
+    province = await exchange.add("H53", "province")
+    commune = await exchange.add("H53.1", "commune", has_mailbox=False, hub=province)
+    await _log(exchange)
+    first = await sent(exchange, ministry, province, other)
+    hubbed = exchange.letter(other, [commune, province])
+    await exchange.send(hubbed, other)
+    await eventually(exchange, "SELECT count(*) = 4 FROM delivery WHERE dispatched_at IS NOT NULL")
+    await report(exchange, province, item(first, "01", 1), item(first, "03", 2, staff={"name": "An"}))
+    await report(exchange, other, item(first, "01", 1), item(first, "02", 3, reason="gửi nhầm"))
+    await report(exchange, province, item(hubbed, "01", 1, for_=commune.code))
+    await eventually(exchange, "SELECT count(*) = 5 FROM status_entry")
+    await exchange.submit(b"{}", ministry)
+    unknown = exchange.letter(ministry, [f"{exchange.prefix}.NOBODY"])
+    await exchange.send(unknown, ministry)
+    await eventually(exchange, "SELECT count(*) = 2 FROM rejection")
+    last = await sent(exchange, ministry, province)
+    recall = exchange.letter(
+        ministry, [province], parts=None, action="recall", concerns=[last.reference()], reason="nhầm"
+    )
+    await exchange.send(recall, ministry)
+    await eventually(exchange, "SELECT count(*) = 1 FROM document WHERE action = 'recall'")
+    _, enrolled = await exchange.enrol(other.code, new_private_key("P-256"))
+    async with exchange.pool.acquire() as connection:
+        await revoke_certificate(connection, enrolled.thumbprint, why="lost", author=AUTHOR)
+    await resend(exchange.pool, AUTHOR, str(first.id), recipients=[province.code])
+    async with keeping(exchange, keeper_log_seconds=3600.0):
+        await exchange.all_published()
+        await eventually(
+            exchange, "SELECT bool_and(dispatched_at IS NOT NULL OR processing = 'cancelled') FROM delivery"
+        )
+    await exchange.stop_workers()
+    await _log(exchange)
+    for count in (1, 2, FILLER - 3):
+        await _fill(exchange, count)
+        await _log(exchange)
+
+
+async def _fill(exchange: Exchange, count: int) -> None:
+    """Events that no row is computed from: notices that went out."""
+    at = datetime.now(UTC)
+    events = [
+        dispatched(
+            at=at + timedelta(microseconds=number),
+            message=Reference(from_="LT.EXCHANGE", id=uuid4(), digest=f"{number:064x}"),
+            kind="notice",
+            attempt=1,
+            owners=["H53"],
+        )
+        for number in range(count)
+    ]
+    arguments = [[getattr(event, name) for event in events] for name in ("at", "kind", "body", "leaf")]
+    await exchange.pool.execute(INSERT, *arguments)
+
+
+async def _log(exchange: Exchange) -> None:
+    """Sequence, sign and publish everything there is."""
+    lease = Lease(exchange.pool, seconds=60)
+    await eventually(exchange, "SELECT NOT EXISTS (SELECT FROM keeper_lease WHERE expires_at > clock_timestamp())")
+    assert await lease.take()
+    log, files = KeepLog(exchange.pool, exchange.settings), PublishLog(exchange.pool, exchange.settings)
+    while await exchange.value("SELECT count(*) FROM event") > await exchange.value("SELECT count(*) FROM log_entry"):
+        await log.run(lease)
+    await log.run(lease)
+    await files.run(lease)
+    await lease.release()

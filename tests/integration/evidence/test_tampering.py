@@ -1,0 +1,669 @@
+"""Whatever somebody changes in the database or in the log's files is found, and named: table, row, column or file."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from broker.evidence.findings import Finding
+from broker.evidence.keys import read_vkeys
+from broker.evidence.verify import Scope, findings
+from broker.services import Endpoints
+from tests.conftest import fresh_database, fresh_vhost, migrate
+from tests.integration.evidence.story import Story, play
+
+
+@pytest.fixture(scope="module")
+def story(servers: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    """The day, played once for all tests here; nobody may keep a change to it."""
+    with fresh_vhost(servers) as vhost, fresh_database(servers) as database:
+        folder = tmp_path_factory.mktemp("story")
+        asyncio.run(migrate(database))
+        yield asyncio.run(play(vhost, database, folder))
+
+
+@asynccontextmanager
+async def opened(story: Story) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    connection = await asyncpg.connect(story.database, server_settings={"jit": "off"})
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def verified(
+    connection: asyncpg.Connection[asyncpg.Record], story: Story, log_dir: Path, scope: Scope | None = None
+) -> list[Finding]:
+    vkeys = read_vkeys(story.home / "keys" / "log.vkey")
+    return [finding async for finding in findings(connection, vkeys, log_dir, scope or Scope())]
+
+
+async def test_a_day_as_it_was_verifies(story: Story) -> None:
+    async with opened(story) as connection, connection.transaction():
+        found = await verified(connection, story, story.home / "log", Scope(full=True))
+    assert [finding.sentence() for finding in found] == []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tampering:
+    """One thing that somebody does with a database owner's or a file system's rights, and what must be found."""
+
+    name: str
+    sql: str = ""
+    files: Callable[[Path], None] = lambda folder: None
+    where: str
+    what: str
+    key: str = ""
+    """Part of the finding's key."""
+    full: bool = False
+    """Found with --full only."""
+
+
+def flip(path: str, at: int = 0) -> Callable[[Path], None]:
+    """Change one bit of a file."""
+
+    def change(folder: Path) -> None:
+        data = bytearray((folder / path).read_bytes())
+        data[at] ^= 1
+        (folder / path).write_bytes(bytes(data))
+
+    return change
+
+
+def cut(path: str, by: int) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        (folder / path).write_bytes((folder / path).read_bytes()[:-by])
+
+    return change
+
+
+def swap(path: str) -> Callable[[Path], None]:
+    """Exchange two hashes of a tile."""
+
+    def change(folder: Path) -> None:
+        data = (folder / path).read_bytes()
+        (folder / path).write_bytes(data[32:64] + data[:32] + data[64:])
+
+    return change
+
+
+def remove(path: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / path).unlink()
+
+
+def partial(folder: Path, level: str) -> Path:
+    return sorted((folder / "tile" / level).glob("*.p/*"))[-1]
+
+
+def last_partial(level: str, change: Callable[[str], Callable[[Path], None]]) -> Callable[[Path], None]:
+    return lambda folder: change(partial(folder, level).relative_to(folder).as_posix())(folder)
+
+
+def older_checkpoint(folder: Path) -> None:
+    text = (folder / "checkpoint").read_bytes()
+    (folder / "checkpoint").write_bytes(text.replace(b"\n", b"\n1", 1))
+
+
+OTHER_BODY = r"""convert_to(replace(convert_from(body, 'UTF8'), '"attempt":1', '"attempt":2'), 'UTF8')"""
+FIRST = "(SELECT min(document_id) FROM document)"
+"""The first document of the day, whose statuses are many."""
+AT = "(SELECT (event_at, event_id) FROM log_entry WHERE position = {})"
+
+
+def entry(position: int) -> str:
+    return f"(at, event_id) = (SELECT event_at, event_id FROM log_entry WHERE position = {position})"
+
+
+LATE = 290
+"""A position in the partial tile; 100 is one in the full tile."""
+
+TAMPERINGS = [
+    # ── events ──
+    Tampering(
+        name="an event's bytes",
+        sql=f"UPDATE event SET body = {OTHER_BODY} WHERE {entry(200)}",
+        where="event",
+        what="body",
+        key="position 200",
+    ),
+    Tampering(
+        name="an event's bytes and leaf column",
+        sql=f"UPDATE event SET body = {OTHER_BODY}, leaf = sha256('\\x00'::bytea || {OTHER_BODY}) WHERE {entry(200)}",
+        where="event",
+        what="body",
+        key="position 200",
+    ),
+    Tampering(
+        name="an event's bytes, its leaf and the log's entry",
+        sql=f"UPDATE event SET body = {OTHER_BODY}, leaf = sha256('\\x00'::bytea || {OTHER_BODY}) WHERE {entry(200)};"
+        f"UPDATE log_entry l SET leaf = e.leaf FROM event e WHERE l.position = 200"
+        " AND (e.at, e.event_id) = (l.event_at, l.event_id)",
+        where="log_entry",
+        what="order",
+        key="position 200",
+    ),
+    Tampering(
+        name="the same in the tile that is not full",
+        sql=f"UPDATE event SET body = {OTHER_BODY}, leaf = sha256('\\x00'::bytea || {OTHER_BODY}) WHERE {entry(LATE)};"
+        f"UPDATE log_entry l SET leaf = e.leaf FROM event e WHERE l.position = {LATE}"
+        " AND (e.at, e.event_id) = (l.event_at, l.event_id)",
+        where="log_entry",
+        what="order",
+        key=f"position {LATE}",
+    ),
+    Tampering(
+        name="an event's leaf column",
+        sql=f"UPDATE event SET leaf = sha256('x') WHERE {entry(10)}",
+        where="event",
+        what="leaf",
+        key="position 10",
+    ),
+    Tampering(
+        name="an event's kind",
+        sql=f"UPDATE event SET kind = 'overdue' WHERE {entry(200)}",
+        where="event",
+        what="kind",
+        key="position 200",
+    ),
+    Tampering(
+        name="an event removed",
+        sql=f"DELETE FROM event WHERE {entry(200)}",
+        where="event",
+        what="row",
+        key="position 200",
+    ),
+    Tampering(
+        name="an event removed with its entry",
+        sql=f"DELETE FROM event WHERE {entry(200)}; DELETE FROM log_entry WHERE position = 200",
+        where="log_entry",
+        what="row",
+        key="position 200",
+    ),
+    Tampering(
+        name="an event dated otherwise",
+        sql=f"WITH moved AS (SELECT at, event_id FROM event WHERE {entry(200)}),"
+        " e AS (UPDATE event e SET at = e.at - interval '1 day' FROM moved m"
+        " WHERE (e.at, e.event_id) = (m.at, m.event_id))"
+        " UPDATE log_entry SET event_at = event_at - interval '1 day' WHERE position = 200",
+        where="event",
+        what="at",
+        key="position 200",
+    ),
+    Tampering(
+        name="an event inserted behind the log's back",
+        sql="INSERT INTO event (at, kind, body, leaf, epoch, xid)"
+        " SELECT at, kind, body || ' '::bytea, sha256('\\x00'::bytea || body || ' '::bytea), epoch, '5'"
+        f" FROM event WHERE {entry(200)}",
+        where="event",
+        what="row",
+    ),
+    Tampering(
+        name="an event's document",
+        sql="UPDATE event SET document_id = 0 WHERE kind = 'accepted'",
+        where="event",
+        what="document_id",
+    ),
+    Tampering(
+        name="an event that is no JSON any more",
+        sql=f"UPDATE event SET body = '\\xff' WHERE {entry(10)}",
+        where="event",
+        what="body",
+        key="position 10",
+    ),
+    # ── log_entry, log_node, log_head, checkpoint ──
+    Tampering(
+        name="a leaf",
+        sql="UPDATE log_entry SET leaf = sha256('x') WHERE position = 100",
+        where="log_entry",
+        what="leaf",
+        key="position 100",
+    ),
+    Tampering(
+        name="a leaf in the tile that is not full",
+        sql=f"UPDATE log_entry SET leaf = sha256('x') WHERE position = {LATE}",
+        where="log_entry",
+        what="leaf",
+        key=f"position {LATE}",
+    ),
+    Tampering(
+        name="an entry removed",
+        sql="DELETE FROM log_entry WHERE position = 100",
+        where="log_entry",
+        what="row",
+        key="position 100",
+    ),
+    Tampering(
+        name="the last entry removed",
+        sql="DELETE FROM log_entry WHERE position = (SELECT max(position) FROM log_entry)",
+        where="log_entry",
+        what="row",
+    ),
+    Tampering(
+        name="two entries exchanged",
+        sql="UPDATE log_entry SET position = -1 WHERE position = 100;"
+        "UPDATE log_entry SET position = 100 WHERE position = 101;"
+        "UPDATE log_entry SET position = 101 WHERE position = -1",
+        where="log_entry",
+        what="order",
+        key="position 100",
+    ),
+    Tampering(
+        name="two entries in the last tile exchanged",
+        sql=f"UPDATE log_entry SET position = -1 WHERE position = {LATE};"
+        f"UPDATE log_entry SET position = {LATE} WHERE position = {LATE + 1};"
+        f"UPDATE log_entry SET position = {LATE + 1} WHERE position = -1",
+        where="log_entry",
+        what="order",
+        key=f"position {LATE}",
+    ),
+    Tampering(
+        name="an entry added at the end",
+        sql="INSERT INTO log_entry SELECT origin_id, max(position) + 1, now(), 0, sha256('x') FROM log_entry"
+        " GROUP BY 1",
+        where="log_entry",
+        what="row",
+    ),
+    Tampering(
+        name="entries of no origin",
+        sql="INSERT INTO log_entry VALUES (99, 0, now(), 0, sha256('x'))",
+        where="log_entry",
+        what="row",
+        key="origin 99",
+    ),
+    Tampering(
+        name="a node", sql="UPDATE log_node SET hash = sha256('x')", where="log_node", what="hash", key="number 0"
+    ),
+    Tampering(name="a node removed", sql="DELETE FROM log_node", where="log_node", what="row", key="number 0"),
+    Tampering(
+        name="a node too many",
+        sql="INSERT INTO log_node VALUES (1, 1, 7, sha256('x'))",
+        where="log_node",
+        what="row",
+        key="number 7",
+    ),
+    Tampering(name="the root", sql="UPDATE log_head SET root = sha256('x')", where="log_head", what="root"),
+    Tampering(name="the size", sql="UPDATE log_head SET size = size - 1", where="log_entry", what="row"),
+    Tampering(
+        name="a checkpoint's root",
+        sql="UPDATE checkpoint SET root = sha256('x') WHERE number = 1",
+        where="checkpoint",
+        what="root",
+    ),
+    Tampering(
+        name="a checkpoint's size",
+        sql="UPDATE checkpoint SET size = size - 1 WHERE number = 1",
+        where="checkpoint",
+        what="size",
+    ),
+    Tampering(
+        name="a checkpoint's note",
+        sql="UPDATE checkpoint SET note = set_byte(note, 30, get_byte(note, 30) # 1) WHERE number = 1",
+        where="checkpoint",
+        what="note",
+    ),
+    Tampering(
+        name="a checkpoint's signature",
+        sql="UPDATE checkpoint SET note = set_byte(note, length(note) - 30, CASE get_byte(note, length(note) - 30)"
+        " WHEN 65 THEN 66 ELSE 65 END) WHERE number = 1",
+        where="checkpoint",
+        what="note",
+    ),
+    Tampering(
+        name="a checkpoint removed", sql="DELETE FROM checkpoint WHERE number = 1", where="checkpoint", what="order"
+    ),
+    Tampering(
+        name="the newest checkpoint removed",
+        sql="DELETE FROM checkpoint WHERE number = (SELECT max(number) FROM checkpoint)",
+        where="checkpoint",
+        what="row",
+    ),
+    Tampering(
+        name="a checkpoint made up",
+        sql="INSERT INTO checkpoint SELECT origin_id, size - 1, sha256('x'), at, 1, note, number FROM checkpoint"
+        " ORDER BY size DESC LIMIT 1",
+        where="checkpoint",
+        what="root",
+    ),
+    # ── documents and deliveries ──
+    *(
+        Tampering(
+            name=f"a document's {column}",
+            sql=f"UPDATE document SET {column} = {value} WHERE document_id = {FIRST}",
+            where="document",
+            what=column,
+        )
+        for column, value in {
+            "digest": "sha256('x')",
+            "action": "'recall'",
+            "priority": "4",
+            "test": "true",
+            "number": "'0'",
+            "notation": "'X'",
+            "issued_on": "'2020-01-01'",
+            "type": "'Y'",
+            "subject": "'Z'",
+            "natural_key": "sha256('x')",
+            "sent_at": "sent_at - interval '1 day'",
+            "accepted_at": "accepted_at - interval '1 second'",
+            "leaf": "sha256('x')",
+            "recipients": "7",
+            "via": '\'{"protocol": "x"}\'',
+            "thumbprint": "(SELECT c.thumbprint FROM certificate c WHERE c.thumbprint <> document.thumbprint LIMIT 1)",
+            "submitter_id": "(SELECT min(agency_id) FROM agency)",
+        }.items()
+    ),
+    Tampering(
+        name="a document's sender",
+        sql=f"UPDATE document SET sender_id = 1 WHERE document_id = {FIRST}",
+        where="document",
+        what="row",
+    ),
+    Tampering(
+        name="a document's signed bytes",
+        sql="UPDATE document d SET jws = o.jws FROM document o"
+        f" WHERE d.document_id = {FIRST} AND o.document_id = {FIRST} + 1",
+        where="document",
+        what="jws",
+    ),
+    Tampering(
+        name="a document's signature",
+        sql="UPDATE document SET jws = convert_to(regexp_replace(convert_from(jws, 'UTF8'), '\"signature\":\"..',"
+        f" '\"signature\":\"AA'), 'UTF8') WHERE document_id = {FIRST}",
+        where="document",
+        what="jws",
+        full=True,
+    ),
+    Tampering(
+        name="a document removed",
+        sql="ALTER TABLE delivery DISABLE TRIGGER ALL; ALTER TABLE document DISABLE TRIGGER ALL;"
+        f"DELETE FROM document WHERE document_id = {FIRST}",
+        where="document",
+        what="row",
+    ),
+    Tampering(
+        name="a document made up",
+        sql="INSERT INTO document (sender_id, id, digest, jws, action, thumbprint, submitter_id, sent_at, accepted_at,"
+        " leaf, log_by, recipients) SELECT sender_id, gen_random_uuid(), digest, jws, action, thumbprint, submitter_id,"
+        f" sent_at, accepted_at, leaf, log_by, 0 FROM document WHERE document_id = {FIRST}",
+        where="document",
+        what="row",
+    ),
+    Tampering(
+        name="a document's part",
+        sql="UPDATE document_part p SET digest = (SELECT digest FROM content c WHERE c.digest <> p.digest LIMIT 1)"
+        f" WHERE document_id = {FIRST}",
+        where="document",
+        what="document_part",
+    ),
+    Tampering(name="a part's bytes", sql="UPDATE content SET inline = 'x'", where="content", what="inline"),
+    Tampering(
+        name="a delivery removed",
+        sql="ALTER TABLE delivery DISABLE TRIGGER ALL;"
+        "DELETE FROM delivery WHERE (document_id, recipient_id) ="
+        " (SELECT document_id, recipient_id FROM delivery LIMIT 1)",
+        where="delivery",
+        what="row",
+    ),
+    Tampering(
+        name="a delivery made up",
+        sql="INSERT INTO delivery (document_id, recipient_id, owner_id, addressed_as, due_arrival)"
+        f" SELECT {FIRST}, 1, 1, 'X', now()",
+        where="delivery",
+        what="row",
+    ),
+    *(
+        Tampering(
+            name=f"a delivery's {column}",
+            sql=f"UPDATE delivery SET {column} = {value} WHERE document_id = {FIRST} AND arrived_at IS NOT NULL",
+            where="delivery",
+            what=column,
+        )
+        for column, value in {
+            "owner_id": "1",
+            "processing": "'completed'",
+            "recalled": "NOT recalled",
+            "anomalous": "NOT anomalous",
+            "arrived_at": "arrived_at - interval '1 hour'",
+            "closed_at": "now()",
+            "dispatched_at": "dispatched_at - interval '1 second'",
+            "overdue_at": "now()",
+        }.items()
+    ),
+    Tampering(
+        name="a delivery kept back",
+        sql="ALTER TABLE event DISABLE TRIGGER ALL; UPDATE delivery SET processing = 'held' WHERE document_id ="
+        " (SELECT max(document_id) FROM document WHERE action = 'new')",
+        where="delivery",
+        what="processing",
+    ),
+    # ── statuses ──
+    Tampering(
+        name="a status removed", sql="DELETE FROM status_entry WHERE code = '02'", where="status_entry", what="row"
+    ),
+    Tampering(
+        name="a status of another code",
+        sql="UPDATE status_entry SET code = '06' WHERE code = '03'",
+        where="status_entry",
+        what="row",
+    ),
+    Tampering(
+        name="a status of another time",
+        sql="UPDATE status_entry SET at = at + interval '1 day' WHERE code = '02'",
+        where="status_entry",
+        what="row",
+    ),
+    Tampering(
+        name="a status by another",
+        sql="UPDATE status_entry SET by_id = 1 WHERE code = '02'",
+        where="status_entry",
+        what="row",
+    ),
+    Tampering(
+        name="a status's reason",
+        sql="UPDATE status_entry SET reason = 'khác' WHERE code = '02'",
+        where="status_entry",
+        what="reason",
+    ),
+    Tampering(
+        name="a status's staff",
+        sql="UPDATE status_entry SET staff = '{\"name\": \"Bình\"}' WHERE code = '03'",
+        where="status_entry",
+        what="staff",
+    ),
+    Tampering(
+        name="a status's digest",
+        sql="UPDATE status_entry SET digest = sha256('x') WHERE code = '02'",
+        where="status_entry",
+        what="digest",
+    ),
+    Tampering(
+        name="a status made up",
+        sql="INSERT INTO status_entry SELECT document_id, recipient_id, status_message_id, 100, by_id, '06', at,"
+        " digest, NULL, NULL, NULL, false, recorded_at FROM status_entry WHERE code = '03'",
+        where="status_entry",
+        what="row",
+    ),
+    *(
+        Tampering(
+            name=f"a status message's {column}",
+            sql=f"UPDATE status_message SET {column} = {value} WHERE status_message_id ="
+            " (SELECT min(status_message_id) FROM status_message)",
+            where="status_message",
+            what=column,
+        )
+        for column, value in {
+            "digest": "sha256('x')",
+            "leaf": "sha256('x')",
+            "thumbprint": "(SELECT c.thumbprint FROM certificate c"
+            " WHERE c.thumbprint <> status_message.thumbprint LIMIT 1)",
+            "accepted_at": "accepted_at - interval '1 second'",
+            "sent_at": "sent_at - interval '1 day'",
+            "jws": "(SELECT jws FROM document LIMIT 1)",
+        }.items()
+    ),
+    Tampering(
+        name="a status message removed",
+        sql="DELETE FROM status_entry; ALTER TABLE status_message DISABLE TRIGGER ALL; DELETE FROM status_message",
+        where="status_message",
+        what="row",
+    ),
+    # ── refusals, directory, operators ──
+    Tampering(name="a refusal removed", sql="DELETE FROM rejection", where="rejection", what="row"),
+    Tampering(
+        name="a refusal for another reason", sql="UPDATE rejection SET code = 'LT-TIME'", where="rejection", what="row"
+    ),
+    Tampering(
+        name="a refusal made up",
+        sql="INSERT INTO rejection (at, code, detail) VALUES (now(), 'LT-TIME', '{}')",
+        where="rejection",
+        what="row",
+    ),
+    Tampering(
+        name="a certificate's bytes", sql="UPDATE certificate SET der = der || '\\x00'", where="certificate", what="der"
+    ),
+    Tampering(
+        name="a certificate's agency",
+        sql="UPDATE certificate SET agency_id = 1 WHERE agency_id <> 1",
+        where="certificate",
+        what="agency_id",
+    ),
+    Tampering(
+        name="a certificate's custody",
+        sql="UPDATE certificate SET custody = 'broker'",
+        where="certificate",
+        what="custody",
+    ),
+    Tampering(
+        name="a revocation undone",
+        sql="UPDATE certificate SET revoked_at = NULL WHERE revoked_at IS NOT NULL",
+        where="certificate",
+        what="revoked_at",
+    ),
+    Tampering(
+        name="a revocation made up",
+        sql="UPDATE certificate SET revoked_at = now() WHERE revoked_at IS NULL",
+        where="certificate",
+        what="revoked_at",
+    ),
+    Tampering(
+        name="a certificate's validity",
+        sql="UPDATE certificate SET not_after = not_after + interval '1 year'",
+        where="certificate",
+        what="not_after",
+    ),
+    Tampering(
+        name="a certificate made up",
+        sql="INSERT INTO certificate (thumbprint, agency_id, der, not_before, not_after)"
+        " VALUES (sha256('x'), 1, 'x', now(), now())",
+        where="certificate",
+        what="row",
+    ),
+    Tampering(
+        name="a certificate removed",
+        sql="ALTER TABLE certificate DISABLE TRIGGER ALL; DELETE FROM certificate WHERE revoked_at IS NOT NULL",
+        where="certificate",
+        what="row",
+    ),
+    Tampering(
+        name="an agency's code",
+        sql="UPDATE agency SET code = 'X' || agency_id WHERE code LIKE '%.G01'",
+        where="agency",
+        what="code",
+    ),
+    Tampering(
+        name="an agency's level",
+        sql="UPDATE agency SET level = 'district' WHERE code LIKE '%.G01'",
+        where="agency",
+        what="level",
+    ),
+    Tampering(
+        name="what an operator did",
+        sql="DELETE FROM admin_action WHERE action = 'document.resend'",
+        where="admin_action",
+        what="row",
+    ),
+    Tampering(
+        name="an operator's reason",
+        sql="UPDATE admin_action SET reason = 'another' WHERE action = 'document.resend'",
+        where="admin_action",
+        what="reason",
+    ),
+    Tampering(
+        name="an operator's action made up",
+        sql="INSERT INTO admin_action (at, actor, action, target, reason) VALUES (now(), 'x', 'document.hold',"
+        " 'y', 'z')",
+        where="admin_action",
+        what="row",
+    ),
+    Tampering(
+        name="who asked for a change",
+        sql="UPDATE change_request SET asked_by = sha256('x')",
+        where="change_request",
+        what="asked_by",
+    ),
+    # ── files ──
+    Tampering(name="a full tile", files=flip("tile/0/000", 32 * 7), where="tile", what="leaf", key="position 7"),
+    Tampering(name="a full tile cut", files=cut("tile/0/000", 1), where="tile", what="file", key="tile/0/000"),
+    Tampering(name="a full tile removed", files=remove("tile/0/000"), where="tile", what="file", key="tile/0/000"),
+    Tampering(name="a tile's hashes exchanged", files=swap("tile/0/000"), where="tile", what="leaf", key="position 0"),
+    Tampering(
+        name="the tile that is not full", files=last_partial("0", flip), where="tile", what="leaf", key="position 256"
+    ),
+    Tampering(name="the tile that is not full removed", files=last_partial("0", remove), where="tile", what="file"),
+    Tampering(name="a tile above", files=last_partial("1", flip), where="tile", what="hash", key="tile/1/000"),
+    Tampering(name="a tile above removed", files=last_partial("1", remove), where="tile", what="file", key="tile/1"),
+    Tampering(name="an entry in a bundle", files=flip("tile/entries/000", 40), where="entries", what="leaf"),
+    Tampering(name="a bundle's length", files=flip("tile/entries/000", 0), where="entries", what="file"),
+    Tampering(name="a bundle removed", files=remove("tile/entries/000"), where="entries", what="file"),
+    Tampering(
+        name="the last bundle", files=last_partial("entries", lambda path: cut(path, 1)), where="entries", what="file"
+    ),
+    Tampering(
+        name="the published checkpoint's signature", files=flip("checkpoint", -20), where="checkpoint file", what=""
+    ),
+    Tampering(name="the published checkpoint's text", files=flip("checkpoint", 18), where="checkpoint file", what=""),
+    Tampering(
+        name="the published checkpoint removed", files=remove("checkpoint"), where="checkpoint file", what="file"
+    ),
+]
+
+
+THE_LOG = frozenset({"log_entry", "log_node", "log_head", "checkpoint", "checkpoint file", "tile", "entries"})
+"""Tampering with these is found without a look at the exchange's rows."""
+
+
+class Undo(Exception):
+    """Ends a transaction without its changes."""
+
+
+@pytest.mark.parametrize("tampering", TAMPERINGS, ids=lambda tampering: tampering.name)
+async def test_tampering_is_found_and_named(story: Story, tampering: Tampering, tmp_path: Path) -> None:
+    log_dir = story.home / "log"
+    if not tampering.sql:
+        log_dir = tmp_path / "log"
+        shutil.copytree(story.home / "log", log_dir)
+        tampering.files(log_dir / "2026")
+    found: list[Finding] = []
+    async with opened(story) as connection:
+        try:
+            async with connection.transaction():
+                await connection.execute(tampering.sql or "SELECT")
+                scope = Scope(full=tampering.full, records=tampering.where not in THE_LOG)
+                found = await verified(connection, story, log_dir, scope)
+                raise Undo
+        except Undo:
+            pass
+    hits = [
+        finding
+        for finding in found
+        if finding.where == tampering.where and tampering.what in finding.what and tampering.key in finding.key
+    ]
+    assert hits, [finding.sentence() for finding in found]
+    assert all(finding.found != finding.expected for finding in hits)
