@@ -157,6 +157,10 @@ class Submitter:
         directory = self.gateway.directory.current
         sender = self._sender(system, message, claimed, directory)
         if isinstance(sender, Answer):
+            # It may have been added a moment ago.
+            directory = await self.gateway.directory.refresh()
+            sender = self._sender(system, message, claimed, directory)
+        if isinstance(sender, Answer):
             return sender
         hub = directory.by_id(system.hub_id)
         id = document_id(system.name, kind, file_digest)
