@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -36,13 +37,19 @@ class PostOffice:
     seen: list[EmailMessage] = field(default_factory=list)
     raw: list[bytes] = field(default_factory=list)
     recipients: list[str] = field(default_factory=list)
+    # Further arguments of aiosmtpd's SMTP: certificates, passwords.
+    options: dict[str, Any] = field(default_factory=dict)
+    # Mails that were taken are also put here, for programs that read them.
+    folder: Path | None = None
     kill: Callable[[], None] = lambda: None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: SMTP(self, hostname="mail.test", loop=loop, data_size_limit=50_000_000), "127.0.0.1", self.port
+            lambda: SMTP(self, hostname="mail.test", loop=loop, data_size_limit=50_000_000, **self.options),
+            "127.0.0.1",
+            self.port,
         )
 
     async def stop(self) -> None:
@@ -72,6 +79,8 @@ class PostOffice:
             if answer.startswith("250") or answer == "kill":
                 self.recipients += envelope.rcpt_tos
                 self.mails.append(mail)
+                if self.folder is not None:
+                    (self.folder / f"{len(self.mails)}.eml").write_bytes(content)
             if answer == "kill":
                 self.kill()
                 return "250 nobody reads this"
