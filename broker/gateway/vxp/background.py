@@ -44,7 +44,7 @@ log = structlog.get_logger(__name__)
 async def background(gateway: Gateway, stop: asyncio.Event) -> None:
     """Run beside the server until `stop` is set."""
     systems = Systems(gateway.pool, gateway.settings)
-    readers = _Readers(gateway)
+    readers = _Readers(gateway, systems)
 
     async def read() -> None:
         readers.follow(await systems.all())
@@ -79,8 +79,9 @@ async def _again(duty: Callable[[], Awaitable[None]], stop: asyncio.Event, what:
 class _Readers:
     """One reader for each active system's mailbox."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, systems: Systems) -> None:
         self._gateway = gateway
+        self._systems = systems
         self._reading: dict[int, tuple[BatchReader, asyncio.Task[None]]] = {}
 
     def follow(self, systems: tuple[System, ...]) -> None:
@@ -114,7 +115,7 @@ class _Readers:
     async def _read(self, system: System, reader: BatchReader) -> None:
         try:
             async for batch in reader:
-                await take_in(self._gateway, system, batch)
+                await take_in(self._gateway, self._systems, system, batch)
         finally:
             await asyncio.shield(reader.stop(grace=1.0))
 

@@ -148,6 +148,23 @@ def arrival(*, id: UUID, hub: str, agency: str, reference: Mapping[str, str], no
     return payload
 
 
+def replay(*, id: UUID, hub: str, since: datetime, now: datetime) -> bytes:
+    """The request for everything since a moment: the hub's mailbox was lost (contract §2.6)."""
+    payload = encoded(
+        {
+            "spec": "lienthong/1",
+            "kind": "request",
+            "id": str(id),
+            "from": hub,
+            "sent_at": rfc3339(now),
+            "request": "replay",
+            "since": rfc3339(since),
+        }
+    )
+    parse_manifest(payload)
+    return payload
+
+
 def _made(converted: Converted, *, id: UUID, system: str, now: datetime) -> Made:
     said = json.loads(converted.payload)
     said["via"] = {"protocol": PROTOCOL, "system": system}

@@ -155,7 +155,7 @@ class Packets:
             # Committed: if this publish is not confirmed in time, the background gives it out again.
             try:
                 async with asyncio.timeout(PUBLISHING):
-                    if await publish(self.gateway, hub.code, "status", message, key):
+                    if await publish(self.gateway, hub.code, "arrival", message, key):
                         await self.gateway.pool.execute(SUBMISSION_SQL["mark_published"], arrived, digest)
             except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
                 log.warning("a 01 waits to be published", doc_id=str(doc_id), why=type(error).__name__)

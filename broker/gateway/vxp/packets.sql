@@ -89,6 +89,10 @@ SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::big
 ON CONFLICT DO NOTHING
 RETURNING doc_id
 
+-- name: newest_packet
+-- When the last packet of a system was stored.
+SELECT max(created_at) FROM vxp_packet WHERE system_id = $1
+
 -- name: arrivals_again
 -- A document came once more although it was fetched: its 01 is given once more.
 UPDATE vxp_submission SET published_at = NULL, attempted_at = now() - interval '1 hour'

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -24,20 +25,27 @@ from broker.directory.records import Agency, AgencyId
 from broker.directory.snapshot import Directory
 from broker.dispatch.patience import insist
 from broker.gateway.app import Gateway
+from broker.gateway.vxp.making import replay
 from broker.gateway.vxp.packets import SQL
-from broker.gateway.vxp.systems import System
+from broker.gateway.vxp.submission import publish
+from broker.gateway.vxp.systems import System, Systems
 from broker.store.pool import Connection
 from schemas.certificates import load_certificate, public_key_of, thumbprint
 from schemas.edxml.rendering import render_statuses
 from schemas.edxml.tying import Known, known_of
 from schemas.edxml.writing import write
 from schemas.errors import Refusal
-from schemas.jws import Message, parse_compact, parse_message, parse_stored, signature_holds
+from schemas.jws import Message, encode_message, parse_compact, parse_message, parse_stored, sign, signature_holds
 from schemas.manifest import AnyManifest, DocumentManifest, NoticeManifest, StatusCode, StatusManifest, parse_manifest
+from schemas.manifest.notice import NoticeEvent
 from schemas.slip import Slip, parse_slip
+from schemas.wire import request_key
 
 BACK_AFTER: Final = 1.0
 """Seconds until a message that cannot be stored yet goes back to its mailbox."""
+LOST_MARGIN: Final = timedelta(hours=1)
+LOST_AT_MOST: Final = timedelta(days=30)
+"""How far before the newest packet everything is asked for again when a mailbox was lost; and how far at most."""
 log = structlog.get_logger(__name__)
 
 
@@ -114,7 +122,7 @@ def _check(holds: bool, what: str) -> None:
         raise Refusal(code="LT-SIGNATURE", field=what, found="it does not verify", expected="a signature that verifies")
 
 
-async def take_in(gateway: Gateway, system: System, batch: Batch) -> int:
+async def take_in(gateway: Gateway, systems: Systems, system: System, batch: Batch) -> int:
     """Everything in a batch becomes packets, one transaction a message; then it is acknowledged. Returns how many.
 
     What cannot be believed goes to the dead letters with its reason, and stops nobody.
@@ -125,7 +133,7 @@ async def take_in(gateway: Gateway, system: System, batch: Batch) -> int:
         if batch.lost:
             return made
         try:
-            made += await insist(lambda one=incoming: _take_one(gateway, system, one), what="store a packet")  # type: ignore[misc]
+            made += await insist(lambda one=incoming: _take_one(gateway, systems, system, one), what="store a packet")  # type: ignore[misc]
         except NotYet:
             back.append(incoming)
         except Refusal as refusal:
@@ -140,11 +148,16 @@ async def take_in(gateway: Gateway, system: System, batch: Batch) -> int:
     return made
 
 
-async def _take_one(gateway: Gateway, system: System, incoming: Incoming) -> int:
+async def _take_one(gateway: Gateway, systems: Systems, system: System, incoming: Incoming) -> int:
     believed = believe(incoming.body, gateway)
     manifest = believed.manifest
+    if isinstance(manifest, NoticeManifest):
+        # The fate of what was submitted is read from the record itself; a lost mailbox is asked for again.
+        if any(item.event is NoticeEvent.MAILBOX_RESET for item in manifest.items):
+            await _ask_again(gateway, systems, system, manifest.id)
+        return 0
     if not isinstance(manifest, DocumentManifest | StatusManifest):
-        return 0  # notices: the fate of what was submitted is read from the record itself
+        return 0
     async with gateway.pool.acquire() as connection:
         directory = await gateway.directory.newest(connection)
         if isinstance(manifest, DocumentManifest):
@@ -157,6 +170,20 @@ async def _take_one(gateway: Gateway, system: System, incoming: Incoming) -> int
             if known and isinstance(manifest, DocumentManifest):
                 await connection.execute(SQL["arrivals_again"], system.id, known, believed.digest)
     return len(written)
+
+
+async def _ask_again(gateway: Gateway, systems: Systems, system: System, notice: UUID) -> None:
+    """Ask for everything that may have been lost with the mailbox (contract §2.6). Raises NotYet."""
+    hub = gateway.directory.current.by_id(system.hub_id)
+    now = datetime.now(UTC)
+    newest = await gateway.pool.fetchval(SQL["newest_packet"], system.id)
+    since = min(newest, now) - LOST_MARGIN if newest is not None else now - LOST_AT_MOST
+    payload = replay(id=uuid5(notice, "replay"), hub=hub.code, since=max(since, now - LOST_AT_MOST), now=now)
+    signer = await systems.signer(system.hub_id)
+    message = encode_message(sign(payload, key=signer.key, thumbprint=signer.thumbprint))
+    log.warning("a mailbox was lost and is asked for again", system=system.name)
+    if not await publish(gateway, hub.code, "request", message, request_key(hub.code)):
+        raise NotYet
 
 
 async def _document(

@@ -329,7 +329,7 @@ async def publish(gateway: Gateway, hub: str, kind: str, message: bytes, key: st
                     exchange=SUBMIT,
                     routing_key=key,
                     body=message,
-                    type="document" if kind == "document" else "status",
+                    type="status" if kind == "arrival" else kind,
                     headers={LT_SUBMITTER: hub},
                     priority=PRIORITY_URGENT if urgent else PRIORITY_NORMAL,
                 )
