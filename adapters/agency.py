@@ -109,6 +109,12 @@ class Agency:
             self._keyring = load_keyring(settings)
             trust = self._given_trust or load_trust(settings)
             self._content = self._given_content
+            if self._content is None and settings.content_url is not None:
+                from adapters.http_content import HttpContent  # only who needs it pays for loading an HTTP client
+
+                over_http = HttpContent(settings.content_url, self._keyring.own, ca_file=settings.content_ca_file)
+                stack.push_async_callback(asyncio.to_thread, over_http.close)
+                self._content = over_http
             if self._content is None and settings.content_dir is not None:
                 self._content = LocalFolder(settings.content_dir, settings.submitter)
             self._files = PartFiles(settings.data_dir / "parts")
@@ -283,7 +289,9 @@ class Agency:
         """Store the parts and sign, without sending yet; by default with the key that speaks for `sender`."""
         speaker = sender or self.settings.code
         self._may_speak(speaker)
-        parts = await self._in_thread(lambda: pack(letter.parts, self._content))
+        parts = await asyncio.to_thread(
+            pack, letter.parts, self._content
+        )  # may take long: not a thread of the database's
         now = datetime.now(UTC)
         return await self._in_thread(
             lambda: compose.document(
@@ -313,7 +321,7 @@ class Agency:
         """
         speaker = parse_manifest(payload).from_
         self._may_speak(speaker)
-        inline = await self._in_thread(lambda: pack_contents(contents, self._content))
+        inline = await asyncio.to_thread(pack_contents, contents, self._content)
         return await self._in_thread(
             lambda: compose.manifest(payload, speaking_for=self._keyring.speaking_for, content=inline)
         )
@@ -363,8 +371,8 @@ class Agency:
             seen = self._signals.inbox.version
             taken, next_at = await self.store.run(
                 lambda connection: (
-                    handing.take(connection, now=time.time(), limit=ahead),
-                    handing.next_take_at(connection),
+                    handing.take(connection, now=time.time(), limit=ahead, but=self.settings.arrive_later),
+                    handing.next_take_at(connection, but=self.settings.arrive_later),
                 )
             )
             if taken:

@@ -1,7 +1,8 @@
 """Larger parts: where they are put before a document names them, and where recipients take them from.
 
-The interface is what contract §6 offers; today's implementation is a folder that the agency and the exchange share,
-laid out by `schemas.content_layout`. Everything here blocks and is called in a thread.
+The interface is what contract §6 offers. Here is the folder that an agency and the exchange on one machine share, laid
+out by `schemas.content_layout`; over the network it is `adapters.http_content`. Everything blocks and is called in a
+thread.
 """
 
 from __future__ import annotations

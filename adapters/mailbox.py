@@ -188,7 +188,7 @@ class Mailbox:
         digests = inbox.missing_parts(judged)
         try:
             async with self._fetching:
-                await self._in_thread(lambda: self._fetch(digests))
+                await asyncio.to_thread(self._fetch, digests)  # may take long: not a thread of the database's
         except (ContentMissing, OSError) as why:
             trouble = str(why)
             log.warning("%s: parts are not there yet: %s", self._settings.code, trouble)
@@ -205,7 +205,7 @@ class Mailbox:
 
     def _fetch(self, digests: Sequence[str]) -> None:
         if self._content is None:
-            raise ContentMissing("no content store is configured: set content_dir in agency.toml")
+            raise ContentMissing("no content store is configured: set content_url in agency.toml")
         for sha256 in digests:
             self._files.keep(sha256, self._content.copy_to)
 

@@ -69,8 +69,8 @@ def _store(part: Part, sha256: str, content: ContentStore | None) -> None:
     if content is None:
         raise Problem(
             found=f"{part.name} is too large to travel in the message",
-            expected="content_dir in agency.toml",
-            remedy="Ask the operator where the content store is and set content_dir.",
+            expected="content_url in agency.toml",
+            remedy="Ask the operator for the gateway's address and set content_url.",
         )
     try:
         content.put(part.source, sha256)

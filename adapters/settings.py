@@ -50,7 +50,11 @@ class AgencySettings:
     broker_code: str = DEFAULT_BROKER_CODE
     # The exchange's certificates; two of them while one is replaced by the next.
     broker_certificate_file: Path
-    # The content store: the folder that this agency and the exchange share.
+    # The content store: the gateway's address, which is also its name …
+    content_url: str | None = None
+    # … with a further root for its TLS, where the system's do not know it; …
+    content_ca_file: Path | None = None
+    # … or the folder that this agency and the exchange share on one machine. The address goes first.
     content_dir: Path | None = None
     # Inbox, outbox and parts live here.
     data_dir: Path
@@ -136,6 +140,8 @@ def from_table(table: Mapping[str, Any], *, folder: Path, what: str) -> AgencySe
         roots=reader.optional_path("roots_dir") or reader.path("root_file"),
         broker_code=reader.code("broker_code", default=DEFAULT_BROKER_CODE),
         broker_certificate_file=reader.path("broker_certificate_file"),
+        content_url=reader.optional_url("content_url"),
+        content_ca_file=reader.optional_path("content_ca_file"),
         content_dir=reader.optional_path("content_dir"),
         data_dir=reader.path("data_dir"),
         served=served,
@@ -194,6 +200,14 @@ class Reader:
 
     def optional_path(self, field: str) -> Path | None:
         return self.path(field) if self._table.get(field) is not None else None
+
+    def optional_url(self, field: str) -> str | None:
+        if self._table.get(field) is None:
+            return None
+        value = self.text(field)
+        if not value.startswith(("https://", "http://")):
+            raise self.problem(field, repr(value), "an address that begins with https:// (or http://)")
+        return value
 
     def number(self, field: str, default: float) -> float:
         value = self._table.get(field, default)

@@ -75,9 +75,7 @@ def write_folder(folder: Path, papers: dict[str, Any], *, content_dir: Path | No
         submitter=_quoted(papers.get("amqp_user") or code),
         amqp_url=_quoted(papers["amqp_url"]),
         broker_code=_quoted(papers["broker_code"]),
-        content=f"content_dir = {_quoted(str(content_dir.absolute()))}"
-        if content_dir
-        else '# Larger parts go through the content store:\n# content_dir = "/srv/lienthong/content"',
+        content=_content_lines(papers.get("content_url"), content_dir),
     )
     files = {
         CONFIG: toml,
@@ -92,6 +90,15 @@ def write_folder(folder: Path, papers: dict[str, Any], *, content_dir: Path | No
     for name, text in files.items():
         write_private(folder / name, text.encode())
     return [folder / name for name in files]
+
+
+def _content_lines(url: Any, folder: Path | None) -> str:
+    """Where larger parts go: a folder that was named here, else the gateway that the papers name."""
+    if folder is not None:
+        return f"content_dir = {_quoted(str(folder.absolute()))}"
+    if isinstance(url, str) and url:
+        return f"content_url = {_quoted(url)}"
+    return '# Larger parts go through the content store:\n# content_url = "https://gateway.example.vn"'
 
 
 def make_key(config: Path, *, kind: str, force: bool) -> tuple[Path, Path, str]:

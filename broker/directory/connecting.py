@@ -40,6 +40,8 @@ class Papers:
     #: Shown once.
     password: str | None
     mailbox: str | None
+    #: The gateway: larger parts go through it.
+    content_url: str
     broker_code: str
     #: PEM.
     broker_certificate: str
@@ -56,6 +58,7 @@ def papers_without_connection(agency: Agency, settings: Settings) -> Papers:
         amqp_user=None,
         password=None,
         mailbox=None,
+        content_url=settings.gateway_url,
         broker_code=settings.broker_code,
         broker_certificate=_broker_certificate(settings.certificate_file),
         roots="".join(root.public_bytes(Encoding.PEM).decode() for root in load_roots(settings.roots_dir)),
@@ -80,6 +83,7 @@ async def give_connection(connection: Connection, agency: Agency, settings: Sett
         amqp_user=agency.code,
         password=password,
         mailbox=wire.mailbox(agency.code),
+        content_url=papers.content_url,
         broker_code=papers.broker_code,
         broker_certificate=papers.broker_certificate,
         roots=papers.roots,
