@@ -75,7 +75,8 @@ class Signer:
         """
         signed = 0
         for head in await self._pool.fetch(SQL["heads"]):
-            if head["size"] == head["signed_size"]:
+            if head["size"] == head["signed_size"] or head["origin_id"] not in self._checked:
+                # Never signed unchecked: an origin that was just opened may stand in the files already.
                 continue
             if head["closed_at"] is None and known != (head["origin_id"], head["size"], head["root"]):
                 continue

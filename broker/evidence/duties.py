@@ -59,6 +59,7 @@ class KeepLog:
             step = await sequencer.add(lease)
             added += step.count
             if not step.more or time.monotonic() - signed_at >= SIGN_EVERY:
+                await signer.check(lease)
                 await signer.sign(lease, known=sequencer.head)
                 signed_at = time.monotonic()
             if not step.more:

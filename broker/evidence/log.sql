@@ -144,3 +144,26 @@ SELECT 'log_node', origin_id, count(*) FROM log_node WHERE origin_id <> ALL ($1:
 -- name: cosignatures_of
 -- What witnesses said of a checkpoint.
 SELECT witness, at, line FROM cosignature WHERE origin_id = $1 AND size = $2 ORDER BY witness, at;
+
+-- name: raise_epoch
+-- Transaction ids count anew from here.
+UPDATE exchange_epoch SET epoch = epoch + 1 RETURNING epoch;
+
+-- name: adopt_cluster
+-- The server in which the log goes on.
+UPDATE log_cursor SET cluster = (SELECT system_identifier FROM pg_control_system());
+
+-- name: event_not_logged
+-- An event with these bytes that the database has and the log has not.
+SELECT e.event_id FROM event e
+WHERE e.leaf = $1 AND e.at = $2 AND e.event_id <> ALL ($3::bigint[])
+  AND NOT EXISTS (SELECT FROM log_entry l WHERE l.event_at = e.at AND l.event_id = e.event_id)
+ORDER BY e.event_id LIMIT 1;
+
+-- name: put_event_back
+-- An event out of the log's own files.
+INSERT INTO event (at, kind, body, leaf, epoch) VALUES ($1, $2, $3, $4, $5) RETURNING event_id;
+
+-- name: write_action
+-- Who did what, and why.
+INSERT INTO admin_action (at, actor, action, target, reason) VALUES ($1, $2, $3, $4, $5);

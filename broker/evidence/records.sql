@@ -36,7 +36,7 @@ WHERE x.found IS DISTINCT FROM x.expected;
 -- Every accepted document is there.
 SELECT 'document' AS place, (b #>> '{document,from}') || ' ' || (b #>> '{document,id}') AS key, 'row' AS what,
        'no row' AS found, 'the document accepted at ' || (b ->> 'at') AS expected
-FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM event WHERE kind = 'accepted' AND at >= $1) e
+FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'accepted' AND at >= $1) e
 WHERE coalesce((b ->> 'part')::int, 1) = 1
   AND NOT EXISTS (SELECT FROM document d JOIN agency s ON s.agency_id = d.sender_id
                   WHERE d.id = (b #>> '{document,id}')::uuid AND s.code = b #>> '{document,from}');
@@ -46,14 +46,14 @@ WHERE coalesce((b ->> 'part')::int, 1) = 1
 SELECT 'document' AS place, s.code || ' ' || d.id AS key, 'row' AS what, 'a row' AS found,
        'no row: no event tells that it was accepted' AS expected
 FROM document d JOIN agency s ON s.agency_id = d.sender_id
-LEFT JOIN (SELECT convert_from(body, 'UTF8')::jsonb -> 'document' AS b FROM event WHERE kind = 'accepted' AND at >= $1) e
+LEFT JOIN (SELECT convert_from(body, 'UTF8')::jsonb -> 'document' AS b FROM surviving_event WHERE kind = 'accepted' AND at >= $1) e
        ON e.b ->> 'from' = s.code AND (e.b ->> 'id')::uuid = d.id
 WHERE d.accepted_at >= $1 AND e.b IS NULL;
 
 -- name: deliveries
 -- A document has a delivery for each recipient that its acceptance (or an update of it) names, to the owner it names.
 WITH told AS MATERIALIZED (
-    SELECT convert_from(body, 'UTF8')::jsonb AS b FROM event WHERE kind = 'accepted' AND at >= $1
+    SELECT convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'accepted' AND at >= $1
 ), wanted AS (
     SELECT DISTINCT d.document_id, s.code AS sender, d.id, r ->> 0 AS recipient, r ->> 1 AS owner
     FROM told t CROSS JOIN LATERAL jsonb_array_elements(t.b -> 'recipients') r
@@ -92,7 +92,7 @@ WHERE d.accepted_at >= $1 AND d.recipients <> v.many;
 WITH handed AS (
     SELECT (b #>> '{message,id}')::uuid AS id, b #>> '{message,from}' AS sender, r.code AS recipient,
            min((b ->> 'at')::timestamptz) AS at
-    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM event WHERE kind = 'dispatched' AND at >= $1) e
+    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'dispatched' AND at >= $1) e
     CROSS JOIN LATERAL jsonb_array_elements_text(coalesce(b -> 'recipients', b -> 'owners')) AS r (code)
     WHERE b ->> 'kind' = 'document'
     GROUP BY 1, 2, 3
@@ -114,7 +114,7 @@ SELECT 'delivery' AS place, s.code || ' ' || d.id || ' to ' || r.code AS key, 'p
 FROM delivery v JOIN document d USING (document_id) JOIN agency s ON s.agency_id = d.sender_id
 JOIN agency r ON r.agency_id = v.recipient_id
 WHERE v.processing IN ('held', 'cancelled') AND d.accepted_at >= $1
-  AND NOT EXISTS (SELECT FROM event e WHERE e.document_id = d.document_id AND e.kind = 'operator_action')
+  AND NOT EXISTS (SELECT FROM surviving_event e WHERE e.document_id = d.document_id AND e.kind = 'operator_action')
   AND NOT (v.processing = 'cancelled' AND d.action = 'recall');
 
 -- name: overdue_flags
@@ -122,7 +122,7 @@ WHERE v.processing IN ('held', 'cancelled') AND d.accepted_at >= $1
 WITH told AS (
     SELECT (b #>> '{document,id}')::uuid AS id, b #>> '{document,from}' AS sender, r.code AS recipient,
            min((b ->> 'at')::timestamptz) AS at
-    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM event WHERE kind = 'overdue' AND at >= $1) e
+    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'overdue' AND at >= $1) e
     CROSS JOIN LATERAL jsonb_array_elements_text(b -> 'recipients') AS r (code)
     WHERE b ->> 'what' = 'arrival'
     GROUP BY 1, 2, 3
@@ -164,7 +164,7 @@ SELECT 'status_message' AS place, s.code || ' ' || m.id AS key, 'leaf' AS what, 
        'the leaf of an event that tells of it' AS expected
 FROM status_message m JOIN agency s ON s.agency_id = m.sender_id
 WHERE m.accepted_at >= $1
-  AND NOT EXISTS (SELECT FROM event e WHERE e.leaf = m.leaf AND e.kind IN ('status_recorded', 'rejected')
+  AND NOT EXISTS (SELECT FROM surviving_event e WHERE e.leaf = m.leaf AND e.kind IN ('status_recorded', 'rejected')
                     AND convert_from(e.body, 'UTF8')::jsonb @> CASE e.kind
                         WHEN 'rejected' THEN jsonb_build_object('id', m.id::text)
                         ELSE jsonb_build_object('message', jsonb_build_object('id', m.id::text, 'from', s.code)) END);
@@ -175,7 +175,7 @@ WITH told AS MATERIALIZED (
     SELECT DISTINCT (i #>> '{document,id}')::uuid AS document, i #>> '{document,from}' AS sender,
            i ->> 'recipient' AS recipient, i ->> 'code' AS code, (i ->> 'at')::timestamptz AS at,
            b #>> '{message,from}' AS by
-    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM event WHERE kind = 'status_recorded' AND at >= $1) e
+    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'status_recorded' AND at >= $1) e
     CROSS JOIN LATERAL jsonb_array_elements(b -> 'items') AS i
     WHERE NOT i ? 'error'
 ), there AS (
@@ -204,7 +204,7 @@ WHERE e.recorded_at >= $1 AND e.digest <> m.digest;
 WITH told AS (
     SELECT (b ->> 'at')::timestamptz AS at, b ->> 'error' AS code, coalesce(b ->> 'digest', '') AS digest,
            coalesce(b ->> 'amqp_user', '') AS who, (b ->> 'quarantined')::boolean AS quarantined, count(*) AS many
-    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM event WHERE kind = 'rejected' AND at >= $1) e
+    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'rejected' AND at >= $1) e
     GROUP BY 1, 2, 3, 4, 5
 ), there AS (
     SELECT at, code, coalesce(encode(digest, 'hex'), '') AS digest,
@@ -221,7 +221,7 @@ WHERE t.many IS DISTINCT FROM h.many;
 -- A certificate is the one that was enrolled, for whom it was, and revoked when an event says so.
 WITH told AS (
     SELECT b #>> '{facts,thumbprint}' AS thumbprint, b ->> 'change' AS change, b
-    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM event WHERE kind = 'directory_changed') e
+    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'directory_changed') e
     WHERE b ->> 'change' IN ('certificate.enrolled', 'certificate.revoked')
 ), enrolled AS (SELECT * FROM told WHERE change = 'certificate.enrolled'),
    revoked AS (SELECT * FROM told WHERE change = 'certificate.revoked')
@@ -245,7 +245,7 @@ WHERE x.found IS DISTINCT FROM x.expected
 -- name: agencies
 -- An agency that was added is there, under its code and level.
 SELECT 'agency' AS place, b #>> '{codes,0}' AS key, x.what, x.found, x.expected
-FROM (SELECT agency_id, convert_from(body, 'UTF8')::jsonb AS b FROM event WHERE kind = 'directory_changed') e
+FROM (SELECT agency_id, convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'directory_changed') e
 LEFT JOIN agency a USING (agency_id)
 CROSS JOIN LATERAL (VALUES
     ('row', CASE WHEN a.agency_id IS NULL THEN 'no row' END, CASE WHEN a.agency_id IS NULL THEN 'the agency' END),
@@ -262,7 +262,7 @@ WITH told AS (
     SELECT DISTINCT ON (b #>> '{facts,hub}', agency) b ->> 'change' AS change, b #>> '{facts,hub}' AS hub, agency, b
     FROM (SELECT agency_id, event_id, epoch, xid, convert_from(body, 'UTF8')::jsonb AS b,
                  convert_from(body, 'UTF8')::jsonb #>> '{codes,0}' AS agency
-          FROM event WHERE kind = 'directory_changed') e
+          FROM surviving_event WHERE kind = 'directory_changed') e
     WHERE b ->> 'change' IN ('mandate.given', 'mandate.ended')
     ORDER BY b #>> '{facts,hub}', agency, epoch DESC, xid DESC, event_id DESC
 )
@@ -284,7 +284,7 @@ SELECT 'admin_action' AS place, (b ->> 'at') || ' ' || (b ->> 'action') || ' ' |
        CASE WHEN a.action_id IS NULL THEN 'row' ELSE 'reason' END AS what,
        CASE WHEN a.action_id IS NULL THEN 'no row' ELSE encode(sha256(convert_to(a.reason, 'UTF8')), 'hex') END AS found,
        CASE WHEN a.action_id IS NULL THEN 'what the event tells' ELSE b ->> 'reason_sha256' END AS expected
-FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM event WHERE kind = 'operator_action' AND at >= $1) e
+FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'operator_action' AND at >= $1) e
 LEFT JOIN admin_action a ON a.at = (b ->> 'at')::timestamptz AND a.action = b ->> 'action' AND a.target = b ->> 'target'
 WHERE a.action_id IS NULL
    OR encode(sha256(convert_to(a.reason, 'UTF8')), 'hex') IS DISTINCT FROM b ->> 'reason_sha256';
@@ -295,7 +295,7 @@ SELECT 'admin_action' AS place, a.at || ' ' || a.action || ' ' || a.target AS ke
        'no row: no event tells it' AS expected
 FROM admin_action a
 WHERE a.at >= $1
-  AND NOT EXISTS (SELECT FROM event e WHERE e.at = a.at AND e.kind IN ('operator_action', 'directory_changed')
+  AND NOT EXISTS (SELECT FROM surviving_event e WHERE e.at = a.at AND e.kind IN ('operator_action', 'directory_changed')
                     AND a.action IN (convert_from(e.body, 'UTF8')::jsonb ->> 'action',
                                      convert_from(e.body, 'UTF8')::jsonb ->> 'change'));
 
@@ -304,7 +304,7 @@ WHERE a.at >= $1
 SELECT 'mailbox' AS place, t.owner AS key, 'generation' AS what, coalesce(m.generation::text, 'no row') AS found,
        'at least ' || t.generation AS expected
 FROM (SELECT b ->> 'owner' AS owner, max((b ->> 'generation')::int) AS generation
-      FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM event WHERE kind = 'mailbox_reset' AND at >= $1) e
+      FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'mailbox_reset' AND at >= $1) e
       GROUP BY 1) t
 JOIN agency a ON a.code = t.owner AND a.state <> 'closed'
 LEFT JOIN mailbox m ON m.owner_id = a.agency_id
@@ -336,6 +336,17 @@ SELECT 'change_request' AS place, c.document_id || ' to ' || c.recipient_id AS k
 FROM change_request c LEFT JOIN document d ON d.document_id = c.asking_document_id
 LEFT JOIN status_message m ON m.status_message_id = c.asking_status_id
 WHERE c.asked_at >= $1 AND c.asked_by IS DISTINCT FROM coalesce(d.digest, m.digest);
+
+-- name: put_back
+-- Every event that counts as lost in a restore lies where an operator put entries back.
+SELECT 'log_put_back' AS place, o.origin || ' position ' || b.position AS key, 'row' AS what, 'a row' AS found,
+       'no row: no event tells of a restore that put it back' AS expected
+FROM log_put_back b LEFT JOIN log_origin o USING (origin_id)
+WHERE NOT EXISTS (
+    SELECT FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM event WHERE kind = 'operator_action') e
+    WHERE e.b ->> 'action' = 'database.restored' AND e.b ->> 'target' LIKE o.origin || ':%'
+      AND b.position >= split_part(split_part(e.b ->> 'target', ':', 2), '-', 1)::bigint
+      AND b.position < split_part(split_part(e.b ->> 'target', ':', 2), '-', 2)::bigint);
 
 -- name: signed_documents
 -- Documents with their signed bytes and what the columns say about those; for a comparison outside the database.

@@ -46,6 +46,18 @@ CREATE TABLE log_cursor (                                 -- where the sequencer
     cluster       bigint NOT NULL                         -- the server's identifier: xids of another server mean nothing here
 );
 
+CREATE TABLE log_put_back (                               -- events that a restored database knows from the log's files only
+    event_at      timestamptz NOT NULL,
+    event_id      bigint NOT NULL,
+    origin_id     smallint NOT NULL,
+    position      bigint NOT NULL,
+    PRIMARY KEY (event_at, event_id)
+);
+-- What those events tell of was lost in the restore, so that no row can be held against them.
+CREATE VIEW surviving_event AS
+SELECT e.* FROM event e
+WHERE NOT EXISTS (SELECT FROM log_put_back b WHERE b.event_at = e.at AND b.event_id = e.event_id);
+
 CREATE TABLE checkpoint (                                 -- everything that was signed, as it was signed; never changed
     origin_id     smallint NOT NULL REFERENCES log_origin,
     size          bigint NOT NULL,
@@ -83,7 +95,8 @@ CREATE INDEX event_order ON event (epoch, xid, event_id);
 DO $$
 BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'lienthong_keeper') THEN
-        GRANT SELECT ON log_origin, log_entry, log_node, log_head, log_cursor, checkpoint, cosignature, checkpoint_timestamp
+        GRANT SELECT ON log_origin, log_entry, log_node, log_head, log_cursor, checkpoint, cosignature, checkpoint_timestamp,
+              log_put_back, surviving_event
            TO lienthong_keeper;
         GRANT INSERT ON log_origin, log_entry, log_node, log_head, log_cursor, checkpoint, cosignature, checkpoint_timestamp
            TO lienthong_keeper;
@@ -92,15 +105,18 @@ BEGIN
         GRANT USAGE ON SEQUENCE log_origin_origin_id_seq TO lienthong_keeper;
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'lienthong_worker') THEN
-        GRANT SELECT ON log_origin, log_entry, log_node, log_head, log_cursor, checkpoint, cosignature, checkpoint_timestamp
+        GRANT SELECT ON log_origin, log_entry, log_node, log_head, log_cursor, checkpoint, cosignature, checkpoint_timestamp,
+              log_put_back, surviving_event
            TO lienthong_worker;
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'lienthong_operator') THEN
-        GRANT SELECT ON log_origin, log_entry, log_node, log_head, log_cursor, checkpoint, cosignature, checkpoint_timestamp
+        GRANT SELECT ON log_origin, log_entry, log_node, log_head, log_cursor, checkpoint, cosignature, checkpoint_timestamp,
+              log_put_back, surviving_event
            TO lienthong_operator;
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'lienthong_auditor') THEN
-        GRANT SELECT ON log_origin, log_entry, log_node, log_head, log_cursor, checkpoint, cosignature, checkpoint_timestamp
+        GRANT SELECT ON log_origin, log_entry, log_node, log_head, log_cursor, checkpoint, cosignature, checkpoint_timestamp,
+              log_put_back, surviving_event
            TO lienthong_auditor;
     END IF;
 END $$;
