@@ -1,30 +1,49 @@
-"""`lienthong audit`: find documents and refusals, and count what was sent and received."""
+"""`lienthong audit`: the auditors' commands; here: find documents and refusals, count what was sent and received."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich import box
 from rich.table import Table
 
-from broker.audit.explain import VIETNAM, local
-from broker.audit.report import DIMENSIONS, Dimension, Report, recount
-from broker.audit.search import Wanted, search_documents, search_rejections
+from broker.audit.period import VIETNAM
+from broker.audit.report import DIMENSIONS, Dimension, Report, recount, report
+from broker.audit.search import Page, RejectionPage, Wanted, search_documents, search_rejections
+from broker.audit.tables import documents_sheet, rejections_sheet, report_sheet
 from broker.audit.words import PROCESSING
-from broker.cli.audit_bundle import check_command, prove_command
+from broker.cli.audit_bundle import check_command, export_command, prove_command
 from broker.cli.audit_log import checkpoint_command, verify_command
-from broker.cli.output import JsonOption, emit, run
+from broker.cli.audit_questions import (
+    agency_command,
+    missing_command,
+    overdue_command,
+    overview_command,
+    period_of,
+    recount_command,
+    refused_command,
+)
+from broker.cli.document import trace_command
+from broker.cli.output import JsonOption, run
+from broker.cli.showing import BomOption, CsvOption, Form, XlsxOption, show, table_of
 from broker.settings import load_settings
 from broker.store.pool import connect
 from schemas.errors import CATALOGUE
 from schemas.problem import Problem
 
 app = typer.Typer(no_args_is_help=True)
+app.command("trace")(trace_command)
+app.command("missing")(missing_command)
+app.command("agency")(agency_command)
+app.command("overdue")(overdue_command)
+app.command("refused")(refused_command)
+app.command("overview")(overview_command)
+app.command("recount")(recount_command)
 app.command("prove")(prove_command)
 app.command("check")(check_command)
+app.command("export")(export_command)
 app.command("verify")(verify_command)
 app.command("checkpoint")(checkpoint_command)
 
@@ -64,14 +83,21 @@ def moment(text: str | None, *, option: str, end: bool) -> datetime | None:
 
 @app.command("search")
 def search_command(
-    number: Annotated[str | None, typer.Option(help="The document's number.")] = None,
+    number: Annotated[str | None, typer.Option(help="The document's number, or number/notation.")] = None,
     notation: Annotated[str | None, typer.Option(help="The document's notation.")] = None,
-    subject: Annotated[str | None, typer.Option(help="Words of the subject, in their order.")] = None,
+    subject: Annotated[
+        str | None,
+        typer.Option(help="Words of the subject. Without diacritics they fit any; the last may be a beginning."),
+    ] = None,
+    phrase: Annotated[bool, typer.Option("--phrase", help="The words stand side by side, in this order.")] = False,
     sender: Annotated[str | None, typer.Option("--from", metavar="CODE", help="The sender.")] = None,
     recipient: Annotated[str | None, typer.Option("--to", metavar="CODE", help="A recipient.")] = None,
+    under: Annotated[
+        str | None, typer.Option("--under", metavar="CODE", help="Sent by or to this agency or one below it.")
+    ] = None,
     state: Annotated[str | None, typer.Option(help=f"A delivery's state: {', '.join(PROCESSING)}.")] = None,
     overdue: Annotated[
-        bool, typer.Option("--overdue", help="Only documents that some recipient never confirmed.")
+        bool, typer.Option("--overdue", help="Only documents with a delivery that is late and has not arrived.")
     ] = False,
     refused: Annotated[
         bool, typer.Option("--refused", help="Messages that the exchange refused, instead of documents.")
@@ -80,7 +106,11 @@ def search_command(
     since: SinceOption = None,
     until: UntilOption = None,
     limit: LimitOption = 50,
+    after: Annotated[str | None, typer.Option("--after", help="The mark that the page before ended with.")] = None,
     as_json: JsonOption = False,
+    csv: CsvOption = False,
+    bom: BomOption = False,
+    xlsx: XlsxOption = None,
 ) -> None:
     """Find documents, or refused messages, newest first."""
     if state is not None and state not in PROCESSING:
@@ -93,15 +123,24 @@ def search_command(
         number=number,
         notation=notation,
         subject=subject,
+        phrase=phrase,
         sender=sender,
         recipient=recipient,
+        under=under,
         state=state,
         overdue=overdue,
         since=moment(since, option="--since", end=False),
         until=moment(until, option="--until", end=True),
         limit=limit,
+        after=after,
     )
-    emit(run(_search(wanted, refused, code)), as_json=as_json, render=_rejections if refused else _documents)
+    form = Form(as_json=as_json, as_csv=csv, bom=bom, xlsx=xlsx)
+    if refused:
+        found = run(_refused(wanted, code))
+        show(found, [rejections_sheet(found.rejections, found.after)], form)
+    else:
+        page = run(_search(wanted))
+        show(page, [documents_sheet(page)], form)
 
 
 @app.command("report")
@@ -109,60 +148,42 @@ def report_command(
     by: Annotated[str, typer.Option(help=f"One line for each: {', '.join(DIMENSIONS)}.")] = "tier",
     since: SinceOption = None,
     until: UntilOption = None,
+    anew: Annotated[
+        bool, typer.Option("--recount", help="Count every document anew instead of reading the figures. Slow.")
+    ] = False,
     as_json: JsonOption = False,
+    csv: CsvOption = False,
+    bom: BomOption = False,
+    xlsx: XlsxOption = None,
 ) -> None:
-    """Count what was sent and received in a period; by tier it is the national table."""
+    """Count what was sent and received in a period; by tier it is the national table. Rehearsals are left out."""
     dimension = next((d for d in DIMENSIONS if d == by), None)
     if dimension is None:
         raise Problem(f"--by is “{by}”.", f"one of {', '.join(DIMENSIONS)}.", "Choose one of them.")
-    begin, end = moment(since, option="--since", end=False), moment(until, option="--until", end=True)
-    found = run(_report(dimension, begin, end))
-    emit(found.as_dict(), as_json=as_json, render=lambda _: report_table(found))
+    found = run(_report(dimension, since, until, anew))
+    show(found.as_dict(), [report_sheet(found)], Form(as_json=as_json, as_csv=csv, bom=bom, xlsx=xlsx))
 
 
 def report_table(found: Report) -> Table:
     """The report for a terminal, its total last."""
-    table = Table(box=box.SIMPLE, pad_edge=False, show_footer=True)
-    total = found.total()
-    table.add_column(found.by, footer="total")
-    if found.by == "tier":
-        table.add_column("cấp (tier)")
-    for name in ("sent", "deliveries", "received", "refused", "completed", "overdue"):
-        table.add_column(name, justify="right", footer=f"{getattr(total, name):,}")
-    for row in found.rows:
-        titles = [row.key, row.title] if found.by == "tier" else [row.key]
-        numbers = (row.sent, row.deliveries, row.received, row.refused, row.completed, row.overdue)
-        table.add_row(*titles, *(f"{number:,}" for number in numbers))
-    return table
+    return table_of(report_sheet(found))
 
 
-def _documents(rows: Any) -> Table:
-    table = Table(box=box.SIMPLE, pad_edge=False, caption=f"{len(rows)} documents")
-    for column in ("accepted (ICT)", "number/notation", "from", "subject", "recipients", "id"):
-        table.add_column(column)
-    for row in rows:
-        name = f"{row.number}/{row.notation}"
-        table.add_row(local(row.accepted_at), name, row.sender, row.subject, str(row.recipients), str(row.id))
-    return table
-
-
-def _rejections(rows: Any) -> Table:
-    table = Table(box=box.SIMPLE, pad_edge=False, caption=f"{len(rows)} refused messages")
-    for column in ("refused (ICT)", "code", "claimed from", "connection", "field", "found", "expected", "id"):
-        table.add_column(column)
-    for row in rows:
-        detail = [str(row.detail.get(name) or "") for name in ("field", "found", "expected")]
-        table.add_row(local(row.at), row.code, row.claimed_from or "?", row.amqp_user or "?", *detail, row.id or "?")
-    return table
-
-
-async def _search(wanted: Wanted, refused: bool, code: str | None) -> Any:
+async def _search(wanted: Wanted) -> Page:
     async with connect(load_settings().database_url) as connection:
-        if refused:
-            return (await search_rejections(connection, wanted, code=code)).rejections
-        return (await search_documents(connection, wanted)).documents
+        return await search_documents(connection, wanted)
 
 
-async def _report(by: Dimension, since: datetime | None, until: datetime | None) -> Report:
+async def _refused(wanted: Wanted, code: str | None) -> RejectionPage:
     async with connect(load_settings().database_url) as connection:
-        return await recount(connection, by=by, since=since, until=until)
+        return await search_rejections(connection, wanted, code=code)
+
+
+async def _report(by: Dimension, since: str | None, until: str | None, anew: bool) -> Report:
+    if anew:
+        begin, end = moment(since, option="--since", end=False), moment(until, option="--until", end=True)
+        async with connect(load_settings().database_url) as connection:
+            return await recount(connection, by=by, since=begin, until=end)
+    period = period_of(since, until)
+    async with connect(load_settings().database_url) as connection:
+        return await report(connection, by=by, period=period)

@@ -1,17 +1,19 @@
-"""`lienthong audit prove` and `audit check`: one document's evidence in a file, and the check that needs nothing else."""
+"""`lienthong audit prove`, `audit export` and `audit check`: evidence in a file or a folder, and its check."""
 
 from __future__ import annotations
 
 import os
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from cryptography import x509
 
-from broker.cli.output import JsonOption, emit, run, say
+from broker.cli.output import JsonOption, emit, progress, run, say
+from broker.evidence.bundle.archive_check import check_archive
 from broker.evidence.bundle.check import check
-from broker.evidence.bundle.show import Language, as_value, render
+from broker.evidence.bundle.show import VIETNAM, Language, archive_line, archive_value, as_value, render
 from broker.evidence.merkle import EvidenceFault
 from broker.evidence.notes import VerifierKey, parse_verifier_key
 from schemas.certificates import load_certificates
@@ -47,6 +49,8 @@ def prove_command(
 ) -> None:
     """Write everything that proves what happened to a document into one file, to be checked anywhere."""
     since = since_checkpoint.read_bytes() if since_checkpoint is not None else None
+    from broker.evidence.bundle.archive import write_whole
+
     data = run(_prove(document, sender, recipient, since))
     write_whole(output, data)
     lines = data.count(b"\n")
@@ -54,19 +58,71 @@ def prove_command(
 
 
 def check_command(
-    bundle: Annotated[Path, typer.Argument(help="A bundle, or an archive's folder.")],
+    bundle: Annotated[Path, typer.Argument(help="A bundle, or the folder of an archive.")],
     key: KeyOption,
     root: RootOption = None,
     since_checkpoint: SinceCheckpointOption = None,
     lang: LanguageOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a bundle with public keys alone: no broker, no database. Exit code 0 only if everything holds."""
-    since = since_checkpoint.read_bytes() if since_checkpoint is not None else None
-    checked = check(bundle.read_bytes(), keys=read_keys(key), roots=read_roots(root or []), since=since)
-    emit(as_value(checked), as_json=as_json, render=lambda _: render(checked, lang or default_language()))
-    if not checked.good:
+    """Check a bundle or an archive with public keys alone: no broker, no database. Exit code 0 if everything holds."""
+    keys, roots, language = read_keys(key), read_roots(root or []), lang or default_language()
+    if bundle.is_dir():
+        total = sum(1 for _ in (bundle / "parts").glob("*.bundle"))
+        with progress("checking parts", total=total) as advance:
+            found = check_archive(bundle, keys=keys, roots=roots, advance=advance)
+        emit(archive_value(found), as_json=as_json, render=lambda _: archive_line(found, language))
+        good = found.good
+    else:
+        since = since_checkpoint.read_bytes() if since_checkpoint is not None else None
+        checked = check(bundle.read_bytes(), keys=keys, roots=roots, since=since)
+        emit(as_value(checked), as_json=as_json, render=lambda _: render(checked, language))
+        good = checked.good
+    if not good:
         raise typer.Exit(NOT_GOOD)
+
+
+def export_command(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="A new folder for the archive.")],
+    since: Annotated[str, typer.Option("--since", metavar="DATE", help="From this day or time, included.")],
+    until: Annotated[str, typer.Option("--until", metavar="DATE", help="Up to this day, included, or to this time.")],
+    subtree: Annotated[
+        str | None, typer.Option("--subtree", metavar="CODE", help="Only what this agency and those below it may see.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the documents of a period, with their proofs, into a folder that can be checked anywhere.
+
+    Run it again with the same options after an interruption: it goes on where it was.
+    """
+    from broker.evidence.bundle.archive import Wanted
+
+    begin = read_moment(since, option="--since", end=False)
+    end = read_moment(until, option="--until", end=True)
+    exported = run(_export(output, Wanted(since=begin, until=end, subtree=subtree)))
+    emit(
+        exported,
+        as_json=as_json,
+        render=lambda _: (
+            f"{output}: {exported.documents} documents in {exported.parts} parts. "
+            f"Check it with `lienthong audit check {output} --key …`."
+        ),
+    )
+
+
+def read_moment(text: str, *, option: str, end: bool) -> datetime:
+    """A day of Viet Nam or a time with offset; with `end` a day means the first moment after it. Raises Problem."""
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise Problem(
+            f"{option} is “{text}”.",
+            "a day (2026-11-20) or a time (2026-11-20T08:00:00+07:00).",
+            "Write it in one of these ways.",
+        ) from None
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=VIETNAM)
+    return found + timedelta(days=1) if end and len(text.strip()) == len("2026-11-20") else found
 
 
 def default_language() -> Language:
@@ -101,17 +157,18 @@ def read_roots(files: list[Path]) -> tuple[x509.Certificate, ...]:
         ) from refusal
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+async def _export(folder: Path, wanted: Any) -> Any:
+    from broker.evidence.bundle.archive import Archiving
+    from broker.identity import BrokerIdentity
+    from broker.settings import load_settings
+    from broker.store.pool import connect
+
+    settings = load_settings()
+    identity = BrokerIdentity.load(settings)
+    async with connect(settings.database_url) as connection:
+        archiving = await Archiving.opened(connection, folder, wanted, identity)
+        with progress("exporting documents", total=await archiving.count(connection)) as advance:
+            return await archiving.run(connection, advance)
 
 
 async def _prove(document: str, sender: str | None, recipient: str | None, since: bytes | None) -> bytes:

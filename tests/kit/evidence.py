@@ -16,8 +16,11 @@ from broker.upkeep.lease import Lease
 from schemas.certificates import load_certificates
 from tests.kit.exchange import PATIENCE, Exchange
 
-_UNSEQUENCED = """SELECT count(*) FROM event e
-    WHERE NOT EXISTS (SELECT FROM log_entry l WHERE l.event_at = e.at AND l.event_id = e.event_id)"""
+_OUTSTANDING = """SELECT
+    (SELECT count(*) FROM event e
+     WHERE NOT EXISTS (SELECT FROM log_entry l WHERE l.event_at = e.at AND l.event_id = e.event_id))
+    + (SELECT count(*) FROM log_head h
+       WHERE NOT EXISTS (SELECT FROM checkpoint c WHERE c.origin_id = h.origin_id AND c.size = h.size))"""
 
 
 async def log_now(exchange: Exchange, *, settings: Settings | None = None, **clock: Any) -> bytes:
@@ -30,7 +33,7 @@ async def log_now(exchange: Exchange, *, settings: Settings | None = None, **clo
     async with asyncio.timeout(PATIENCE):
         while True:
             await duty.run(lease)
-            if not await exchange.pool.fetchval(_UNSEQUENCED):
+            if not await exchange.pool.fetchval(_OUTSTANDING):
                 break
             # Somebody's transaction is open; whatever comes before its end must wait.
             await asyncio.sleep(0.02)

@@ -33,6 +33,9 @@ class Agreement:
         self._judge = judge
         self.recipient: str | None = bundle.scope.get("recipient")
         """The one recipient whose story alone this is, or None."""
+        agencies = bundle.scope.get("archive", {}).get("agencies")
+        self.subtree: frozenset[str] | None = frozenset(agencies) if isinstance(agencies, list) else None
+        """The agencies to which an archive of a subtree is limited, or None."""
         self.documents: dict[str, DocumentManifest] = {}
         """By digest, as the others."""
         self.statuses: dict[str, StatusManifest] = {}
@@ -170,7 +173,7 @@ class Agreement:
 
     def _recipient_faults(self, events: list[EventLine]) -> Iterator[Fault]:
         """Without narrower scope every part of the list of recipients is there, and they add up."""
-        if self.recipient is not None or "archive" in self.bundle.scope:
+        if self.wanted(events[0].body["document"]["digest"]) is not None:
             return
         parts = [event.body.get("part", 1) for event in events]
         wanted = events[0].body.get("parts", 1)
@@ -309,8 +312,27 @@ class Agreement:
         if not fits:
             reason = "missing" if body["event"] in ("accepted", "status_recorded") else "unused"
             yield _event_fault(reason, event, f"an event {body['event'][:40]} that nothing goes with", wanted)
-        elif self.recipient is not None and not concerns(body, frozenset({self.recipient}), self.owners):
-            yield _event_fault("unused", event, "an event about other recipients", f"events about {self.recipient}")
+            return
+        codes = self._wanted_of(body)
+        if codes is not None and not concerns(body, codes, self.owners):
+            yield _event_fault("unused", event, "an event about other recipients", "events of the bundle's scope")
+
+    def wanted(self, digest: str) -> frozenset[str] | None:
+        """Whose stories alone the scope lets a bundle tell of a document; None for everybody's."""
+        if self.recipient is not None:
+            return frozenset({self.recipient})
+        if self.subtree is None or self.accepted[digest][0].body["document"]["from"] in self.subtree:
+            return None
+        return self.subtree
+
+    def _wanted_of(self, body: Mapping[str, Any]) -> frozenset[str] | None:
+        """The same for an event; for one about several documents everybody whom one of them lets in."""
+        about = [body.get("document") or body.get("message") or {}, *(one["document"] for one in body.get("items", ()))]
+        digests = {one["digest"] for one in about if one.get("digest") in self.accepted}
+        found = [self.wanted(digest) for digest in digests]
+        if not found or None in found:
+            return None
+        return frozenset(code for one in found if one is not None for code in one)
 
     def _spare_faults(self) -> Iterator[Fault]:
         """Certificates, statements and gaps that nothing needs."""

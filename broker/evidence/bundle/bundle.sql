@@ -122,3 +122,31 @@ FROM unnest($3::bigint[]) AS k (number)
 LEFT JOIN log_node n ON n.origin_id = $1 AND n.level = $2
       AND n.number >= k.number * 256 AND n.number < (k.number + 1) * 256
 GROUP BY k.number;
+
+-- name: touching
+-- Those of these documents that one of the agencies sent or was to receive.
+SELECT d.digest FROM document d
+WHERE d.id = ANY ($1::uuid[])
+  AND (d.sender_id = ANY ($2::bigint[])
+       OR EXISTS (SELECT FROM delivery v WHERE v.document_id = d.document_id AND v.recipient_id = ANY ($2::bigint[])));
+
+-- name: period_count
+-- How many documents an archive will hold.
+SELECT count(*) FROM document d
+WHERE d.accepted_at >= $1 AND d.accepted_at < $2
+  AND ($3::bigint[] IS NULL OR d.sender_id = ANY ($3)
+       OR EXISTS (SELECT FROM delivery v WHERE v.document_id = d.document_id AND v.recipient_id = ANY ($3)));
+
+-- name: period_page
+-- The next documents of a period, oldest first; of a subtree if one is given, and whether all of a document is told.
+SELECT d.document_id, d.accepted_at, d.recipients, $3::bigint[] IS NULL OR d.sender_id = ANY ($3) AS whole
+FROM document d
+WHERE d.accepted_at >= $1 AND d.accepted_at < $2 AND (d.accepted_at, d.document_id) > ($4, $5)
+  AND ($3::bigint[] IS NULL OR d.sender_id = ANY ($3)
+       OR EXISTS (SELECT FROM delivery v WHERE v.document_id = d.document_id AND v.recipient_id = ANY ($3)))
+ORDER BY d.accepted_at, d.document_id
+LIMIT $6;
+
+-- name: subtree_codes
+-- The codes of these agencies.
+SELECT DISTINCT code FROM agency WHERE agency_id = ANY ($1::bigint[]) ORDER BY code;

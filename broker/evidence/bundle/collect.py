@@ -19,7 +19,7 @@ from broker.evidence.merkle import consistency_proof, inclusion_proof, nodes_of_
 from broker.evidence.notes import Checkpoint, parse_note
 from broker.store.pool import Connection
 from schemas.jws import parse_stored
-from schemas.manifest import NoticeManifest, StatusManifest, parse_manifest
+from schemas.manifest import NoticeManifest, Reference, StatusManifest, parse_manifest
 from schemas.problem import Problem
 
 
@@ -28,8 +28,9 @@ class Selection:
     """Which documents, and of each which recipients' stories (None: everybody's)."""
 
     documents: Mapping[int, frozenset[str] | None]
-    only_about_these: bool = False
-    """Leave out signed messages that also speak of other documents; what is left out is named."""
+    subtree: frozenset[int] | None = None
+    """Ids of the agencies beyond whose documents nothing may be told: signed messages that also speak of a document
+    which touches none of them are left out, and named as left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,10 +204,12 @@ async def _statuses(connection: Connection, material: Material, selection: Selec
         [bytes.fromhex(one["digest"]) for one in recorded.values()],
     )
     ids: dict[int, str] = {}
+    spoken = {row["digest"].hex(): _documents_in(row["jws"]) for row in rows}
+    beyond = await _beyond(connection, spoken, selection, material)
     for row in rows:
         digest = row["digest"].hex()
         ids[row["status_message_id"]] = digest
-        if selection.only_about_these and _speaks_of_others(row["jws"], material):
+        if digest in beyond:
             material.withheld[digest] = ("status", "other-documents")
         else:
             material.statuses[digest] = row["jws"]
@@ -240,16 +243,17 @@ async def _notices(
     ordered = sorted(pairs)
     found = await connection.fetch(SQL["notices"], [pair[0] for pair in ordered], [pair[1] for pair in ordered])
     times = []
-    narrow = selection.only_about_these or any(codes is not None for codes in selection.documents.values())
+    known = {*material.documents, *material.statuses, *material.withheld}
+    spoken = {parse_stored(row["notice"]).digest: _documents_in(row["notice"]) for row in found}
+    one_delivery = selection.subtree is None and any(codes is not None for codes in selection.documents.values())
+    beyond = await _beyond(connection, spoken, selection, material)
     for row in found:
-        manifest = parse_manifest(parse_stored(row["notice"]).payload)
-        if not isinstance(manifest, NoticeManifest):
+        digest = parse_stored(row["notice"]).digest
+        digests = {one for _, one in spoken[digest]}
+        if digest in beyond or digests.isdisjoint(known) or (one_delivery and not digests <= known):
             continue
-        digests = [getattr(item.concerns, "digest", None) for item in manifest.items]
-        known = {*material.documents, *material.statuses, *material.withheld}
-        if (all if narrow else any)(digest in known for digest in digests):
-            material.notices[parse_stored(row["notice"]).digest] = row["notice"]
-            times += [row["published_at"]] if row["published_at"] is not None else []
+        material.notices[digest] = row["notice"]
+        times += [row["published_at"]] if row["published_at"] is not None else []
     await _dispatches(connection, material, times, set(material.notices))
 
 
@@ -376,8 +380,25 @@ async def _paths(connection: Connection, material: Material) -> None:
             material.paths[origin_id, position] = inclusion_proof(position, head.size, node)
 
 
-def _speaks_of_others(jws: bytes, material: Material) -> bool:
+def _documents_in(jws: bytes) -> set[tuple[str, str]]:
+    """Id and digest of every message that a status message or a notice speaks of."""
     manifest = parse_manifest(parse_stored(jws).payload)
-    return not isinstance(manifest, StatusManifest) or any(
-        item.concerns.digest not in material.documents for item in manifest.items
+    if not isinstance(manifest, StatusManifest | NoticeManifest):
+        return set()
+    concerned = [item.concerns for item in manifest.items]
+    return {(str(one.id), one.digest) for one in concerned if isinstance(one, Reference)}
+
+
+async def _beyond(
+    connection: Connection, spoken: Mapping[str, set[tuple[str, str]]], selection: Selection, material: Material
+) -> set[str]:
+    """Those messages (digest → what they speak of) that also speak of a document outside of the subtree."""
+    if selection.subtree is None:
+        return set()
+    known = {*material.documents, *material.statuses, *material.withheld}
+    strange = {one for about in spoken.values() for one in about if one[1] not in known}
+    touching = await connection.fetch(
+        SQL["touching"], [UUID(id) for id, _ in sorted(strange)], sorted(selection.subtree)
     )
+    inside = known | {row["digest"].hex() for row in touching}
+    return {digest for digest, about in spoken.items() if any(one not in inside for _, one in about)}

@@ -387,6 +387,9 @@ def _is_scope(value: Any) -> bool:
     if not isinstance(value, dict) or not set(value) <= {"document", "recipient", "archive"}:
         return False
     kinds = {"document": dict, "recipient": str, "archive": dict}
+    agencies = value["archive"].get("agencies", []) if isinstance(value.get("archive"), dict) else []
+    if not isinstance(agencies, list) or not all(isinstance(one, str) for one in agencies):
+        return False
     return ("document" in value) != ("archive" in value) and all(
         isinstance(member, kinds[name]) for name, member in value.items()
     )

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from broker.audit.words import Words
+from broker.evidence.bundle.archive_check import CheckedArchive
 from broker.evidence.bundle.check import Checked
 from broker.evidence.bundle.format import Fault
 from broker.evidence.bundle.judging import Judged
@@ -121,6 +122,35 @@ def render(checked: Checked, lang: Language) -> RenderableType:
         shown.append(Text(text, style="dim"))
     shown.append(verdict_line(checked, lang))
     return Group(*shown)
+
+
+def archive_value(found: CheckedArchive) -> dict[str, Any]:
+    """For --json."""
+    return {
+        "good": found.good,
+        "faults": [{"file": file} | fault_value(fault) for file, fault in found.faults],
+        "scope": found.scope,
+        "parts": found.parts,
+        "documents": found.documents,
+        "entries": found.entries,
+        "signatures": found.signatures,
+        "withheld": found.withheld,
+    }
+
+
+def archive_line(found: CheckedArchive, lang: Language) -> Text:
+    """The one answer about an archive, with the file, the reason and the place if it is no."""
+    if found.good:
+        told = Words(
+            f"GOOD. {found.documents} documents in {found.parts} parts: {found.entries} log entries and "
+            f"{found.signatures} signatures hold; {found.withheld} messages withheld.",
+            f"ĐẠT. {found.documents} văn bản trong {found.parts} phần: {found.entries} mục nhật ký và "
+            f"{found.signatures} chữ ký đều đúng; {found.withheld} thông điệp không kèm theo.",
+        )
+        return Text(_in(told, lang), style="bold green")
+    file, fault = found.faults[0]
+    head = _in(Words("NOT GOOD", "KHÔNG ĐẠT"), lang)
+    return Text(f"{head}: {file}: {_in(REASONS[fault.reason], lang)}. {fault.sentence()}.", style="bold red")
 
 
 def verdict_line(checked: Checked, lang: Language) -> Text:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Check a bundle of evidence of the document exchange, with public keys alone. / Kiểm tra một gói chứng cứ.
 
-    python3 check_bundle.py BUNDLE --key VKEY|FILE [--root PEM] [--since-checkpoint FILE]
+    python3 check_bundle.py BUNDLE|FOLDER --key VKEY|FILE [--root PEM] [--since-checkpoint FILE]
 
 One file; needs Python 3.9 or newer and the package `cryptography` (42 or newer), and nothing of the exchange: it was
 written from docs/evidence-bundle.md, docs/reference/wire-contract.md, RFC 6962, RFC 8785, RFC 7515 and the C2SP notes,
@@ -473,6 +473,8 @@ class Checker:
             need(("document" in scope) != ("archive" in scope))
             need(isinstance(scope.get("document", scope.get("archive")), dict))
             need(isinstance(scope.get("recipient", ""), str))
+            agencies = scope.get("archive", {}).get("agencies", [])
+            need(isinstance(agencies, list) and all(isinstance(one, str) for one in agencies))
         elif name == "checkpoint":
             text("origin", "note", "since")
             for one in value.get("proof", []):
@@ -787,7 +789,7 @@ class Checker:
         )
         if signed != logged:
             raise Bad("mismatch", message.line, f"signed {signed}, logged {logged}")
-        if "recipient" not in self.scope and "archive" not in self.scope:
+        if self.wanted(message.digest) is None:
             parts = [event.body.get("part", 1) for event in events]
             count = sum(len(event.body["recipients"]) for event in events)
             if parts != list(range(1, first.get("parts", 1) + 1)) or count != first["count"]:
@@ -883,21 +885,31 @@ class Checker:
         if not fits:
             reason = "missing" if kind in ("accepted", "status_recorded") else "unused"
             raise Bad(reason, event.line, f"an event {kind} with which nothing goes")
-        if "recipient" in self.scope and not self.about_recipient(body, self.scope["recipient"]):
+        about = [body.get("document") or body.get("message") or {}, *(one["document"] for one in body.get("items", []))]
+        wanted = [self.wanted(digest) for digest in {one.get("digest") for one in about} if digest in self.accepted]
+        if wanted and None not in wanted and not self.tells_of(body, set().union(*wanted)):
             raise Bad("unused", event.line, "an event about other recipients")
 
-    def about_recipient(self, body, code: str) -> bool:
+    def wanted(self, digest: str):
+        """Whose stories alone may be told of a document, or None for everybody's."""
+        if "recipient" in self.scope:
+            return {self.scope["recipient"]}
+        agencies = self.scope.get("archive", {}).get("agencies")
+        sender = self.accepted[digest][0].body["document"]["from"]
+        return None if agencies is None or sender in agencies else set(agencies)
+
+    def tells_of(self, body, codes) -> bool:
         kind = body["event"]
         if kind == "accepted":
-            return body.get("part", 1) == 1 or any(one == code for one, _ in body["recipients"])
+            return body.get("part", 1) == 1 or any(one in codes for one, _ in body["recipients"])
         if kind == "dispatched" and body["message"]["digest"] in self.owners:
             if "recipients" in body:
-                return code in body["recipients"]
-            owner = self.owners[body["message"]["digest"]].get(code, code)
-            return code in body["owners"] or owner in body["owners"]
+                return bool(codes & set(body["recipients"]))
+            owners = self.owners[body["message"]["digest"]]
+            return bool((codes | {owners.get(code, code) for code in codes}) & set(body["owners"]))
         if kind == "status_recorded":
-            return any(item["recipient"] == code for item in body["items"])
-        return code in body["recipients"] if kind == "overdue" else True
+            return any(item["recipient"] in codes for item in body["items"])
+        return bool(codes & set(body["recipients"])) if kind == "overdue" else True
 
     def concerned(self):
         if not hasattr(self, "_concerned"):
@@ -1073,6 +1085,38 @@ class Checker:
         return sorted(told)
 
 
+def check_archive(folder: Path, keys, roots) -> int:
+    """An archive: its sealed contents, every part named there and nothing else, and the index."""
+    name = "contents.bundle"
+    try:
+        contents = Checker((folder / name).read_bytes(), keys, roots)
+        contents.check()
+        told = contents.scope["archive"]
+        named = {part["name"]: part["sha256"] for part in told["parts"]}
+        named[told["index"]["name"]] = told["index"]["sha256"]
+        present = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+        for strange in sorted(set(present) ^ {*named, "contents.bundle"})[:1]:
+            name = strange
+            raise Bad("archive", 0, "a file that is missing, or that the contents do not name")
+        for name, digest in named.items():
+            if sha(present[name].read_bytes()).hex() != digest:
+                raise Bad("archive", 0, "another SHA-256 than the contents say")
+        for number, part in enumerate(told["parts"], 1):
+            name = part["name"]
+            checker = Checker(present[name].read_bytes(), keys, roots)
+            checker.check()
+            scope = checker.scope.get("archive", {})
+            wanted = [told.get(one) for one in ("since", "until", "subtree")] + [number]
+            if [scope.get(one) for one in ("since", "until", "subtree", "part")] != wanted:
+                raise Bad("archive", 0, "a part of another archive, or in another's place")
+            print(f"{name}: {len(checker.accepted)} documents, {len(checker.said)} signatures")
+    except (Bad, OSError, KeyError, TypeError) as bad:
+        print(f"NOT GOOD / KHÔNG ĐẠT: {name}: {bad if isinstance(bad, Bad) else repr(bad)}")
+        return 1
+    print(f"GOOD / ĐẠT: {len(told['parts'])} parts")
+    return 0
+
+
 def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("bundle", type=Path)
@@ -1089,11 +1133,12 @@ def main(arguments=None) -> int:
         keys = [read_key(text) for text in texts]
         roots = [one for path in options.root for one in x509.load_pem_x509_certificates(path.read_bytes())]
         since = options.since_checkpoint.read_text(encoding="utf-8") if options.since_checkpoint else None
-        data = options.bundle.read_bytes()
     except (OSError, ValueError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
-    checker = Checker(data, keys, roots, since)
+    if options.bundle.is_dir():
+        return check_archive(options.bundle, keys, roots)
+    checker = Checker(options.bundle.read_bytes(), keys, roots, since)
     try:
         checker.check()
     except Bad as bad:

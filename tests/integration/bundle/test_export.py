@@ -1,0 +1,179 @@
+"""A period, or a subtree's share of it, as a folder that can be checked anywhere; killed at any moment, it goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import signal
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from broker.evidence.bundle import archive
+from broker.evidence.bundle.archive import Archiving, Exported, Wanted
+from broker.evidence.bundle.archive_check import CheckedArchive, check_archive
+from broker.evidence.standalone import check_bundle as standalone
+from schemas.problem import Problem
+from tests.kit.evidence import keys_of, log_now, roots_of
+from tests.kit.exchange import End, Exchange, Letter
+from tests.kit.statuses import eventually, forwarded, item, report, sent
+
+PERIOD = Wanted(since=datetime.now(UTC) - timedelta(hours=1), until=datetime.now(UTC) + timedelta(hours=1))
+
+
+async def exported(exchange: Exchange, folder: Path, wanted: Wanted = PERIOD) -> Exported:
+    async with exchange.pool.acquire() as connection:
+        archiving = await Archiving.opened(connection, folder, wanted, exchange.identity)
+        return await archiving.run(connection, lambda _: None)
+
+
+def checked(exchange: Exchange, folder: Path) -> CheckedArchive:
+    return check_archive(folder, keys=keys_of(exchange), roots=roots_of(exchange))
+
+
+def by_the_other(exchange: Exchange, folder: Path) -> int:
+    keys = [standalone.read_key(key.encode()) for key in keys_of(exchange)]
+    return standalone.check_archive(folder, keys, roots_of(exchange))
+
+
+async def letters(exchange: Exchange, sender: End, *to: End, count: int) -> list[Letter]:
+    return [await sent(exchange, sender, *to) for _ in range(count)]
+
+
+async def settled(exchange: Exchange) -> None:
+    await eventually(exchange, "SELECT count(*) = 0 FROM outgoing WHERE published_at IS NULL")
+    await log_now(exchange)
+
+
+async def test_a_period_is_a_folder_in_which_any_change_is_found(
+    exchange: Exchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "DOCUMENTS_A_PART", 2)
+    ministry, province = await exchange.add("BO"), await exchange.add("TINH", "province")
+    made = await letters(exchange, ministry, province, count=3)
+    arrived = await report(exchange, province, *(item(letter, "01") for letter in made))
+    await forwarded(exchange, ministry, arrived)
+    await settled(exchange)
+    folder = tmp_path / "archive"
+
+    done = await exported(exchange, folder)
+
+    assert (done.documents, done.parts) == (3, 2)
+    found = checked(exchange, folder)
+    assert found.faults == ()
+    assert found.documents == 3
+    assert by_the_other(exchange, folder) == 0
+    rows = list(csv.DictReader((folder / "index.csv").read_text().splitlines()))
+    assert [row["id"] for row in rows] == [str(letter.id) for letter in made]
+
+    for name in ("index.csv", "contents.bundle", "parts/000001.bundle", "parts/000002.bundle"):
+        file = folder / name
+        whole = file.read_bytes()
+        file.write_bytes(whole.replace(b"2026", b"2025", 1))
+        wrong = checked(exchange, folder)
+        assert not wrong.good and wrong.faults[0][0] == name
+        assert by_the_other(exchange, folder) == 1
+        file.unlink()
+        assert not checked(exchange, folder).good
+        assert by_the_other(exchange, folder) == 1
+        file.write_bytes(whole)
+    (folder / "parts" / "000003.bundle").write_bytes((folder / "parts" / "000001.bundle").read_bytes())
+    assert checked(exchange, folder).faults[0][0] == "parts/000003.bundle"
+    assert by_the_other(exchange, folder) == 1
+
+
+async def test_a_subtrees_archive_tells_nothing_of_documents_that_do_not_touch_it(
+    exchange: Exchange, tmp_path: Path
+) -> None:
+    ministry = await exchange.add("BO")
+    province = await exchange.add("TINH", "province")
+    inside = await exchange.add("XA", "commune", parent=province)
+    outside = await exchange.add("KHAC", "province")
+    (mine,) = await letters(exchange, ministry, inside, outside, count=1)
+    (other,) = await letters(exchange, ministry, outside, count=1)
+    (own,) = await letters(exchange, inside, outside, count=1)
+    both = await report(exchange, outside, item(mine, "01"), item(other, "01"))
+    await forwarded(exchange, ministry, both)
+    await forwarded(exchange, ministry, await report(exchange, inside, item(mine, "01")))
+    await forwarded(exchange, inside, await report(exchange, outside, item(own, "01")))
+    await settled(exchange)
+    folder = tmp_path / "archive"
+
+    done = await exported(exchange, folder, Wanted(since=PERIOD.since, until=PERIOD.until, subtree=province.code))
+
+    assert done.documents == 2
+    assert checked(exchange, folder).faults == ()
+    assert by_the_other(exchange, folder) == 0
+    everything = b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
+    decoded = everything + b"".join(_payloads(everything))
+    assert str(mine.id).encode() in decoded and str(own.id).encode() in decoded
+    assert str(other.id).encode() not in decoded
+    assert other.digest.encode() not in decoded
+    assert both.digest.encode() not in decoded, "it speaks of deliveries outside of the subtree alone"
+
+
+def _payloads(bundles: bytes) -> list[bytes]:
+    found = []
+    for line in bundles.splitlines():
+        if line.startswith(b'{"jws"'):
+            jws = json.loads(line)["jws"]
+            found.append(standalone.b64url(jws["payload"] if isinstance(jws, dict) else jws.split(".")[1]))
+    return found
+
+
+EXPORT = """
+import asyncio, sys
+from pathlib import Path
+from broker.evidence.bundle import archive
+from broker.evidence.bundle.archive import Archiving, Wanted
+from broker.identity import BrokerIdentity
+from broker.settings import Settings
+from broker.store.pool import connect
+from schemas.times import parse_rfc3339
+
+archive.DOCUMENTS_A_PART = 1
+
+async def main(settings, folder, since, until):
+    identity = BrokerIdentity.load(settings)
+    async with connect(settings.database_url) as connection:
+        wanted = Wanted(since=parse_rfc3339(since), until=parse_rfc3339(until))
+        archiving = await Archiving.opened(connection, Path(folder), wanted, identity)
+        await archiving.run(connection, lambda _: print("part", flush=True))
+
+asyncio.run(main(Settings.model_validate_json(sys.argv[1]), *sys.argv[2:]))
+"""
+
+
+async def test_an_export_that_was_killed_goes_on_where_it_was(exchange: Exchange, tmp_path: Path) -> None:
+    ministry, province = await exchange.add("BO"), await exchange.add("TINH", "province")
+    await letters(exchange, ministry, province, count=5)
+    await settled(exchange)
+    folder = tmp_path / "archive"
+    from schemas.times import rfc3339
+
+    period = rfc3339(PERIOD.since), rfc3339(PERIOD.until)
+    arguments = exchange.settings.model_dump_json(), str(folder), *period
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", EXPORT, *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"part\n"
+    process.send_signal(signal.SIGKILL)
+    await process.wait()
+    # What a kill in the middle of a write leaves behind.
+    with (folder / archive.PROGRESS).open("ab") as file:
+        file.write(b'{"name": "parts/0000')
+    assert not checked(exchange, folder).good
+
+    with pytest.raises(Problem, match="another archive"):
+        await exported(exchange, folder, Wanted(since=PERIOD.since, until=PERIOD.since))
+    done = await exported(exchange, folder)
+
+    assert done.resumed_after >= 1
+    assert done.documents == 5
+    assert checked(exchange, folder).faults == ()
+    with pytest.raises(Problem, match="finished archive"):
+        await exported(exchange, folder)
