@@ -50,6 +50,8 @@ class AgencySettings:
     broker_code: str = DEFAULT_BROKER_CODE
     # The exchange's certificates; two of them while one is replaced by the next.
     broker_certificate_file: Path
+    # The log's verifier keys, one a line: what `lienthong audit check` needs to check a proof without the exchange.
+    log_vkey_file: Path | None = None
     # The content store: the gateway's address, which is also its name …
     content_url: str | None = None
     # … with a further root for its TLS, where the system's do not know it; …
@@ -140,6 +142,7 @@ def from_table(table: Mapping[str, Any], *, folder: Path, what: str) -> AgencySe
         roots=reader.optional_path("roots_dir") or reader.path("root_file"),
         broker_code=reader.code("broker_code", default=DEFAULT_BROKER_CODE),
         broker_certificate_file=reader.path("broker_certificate_file"),
+        log_vkey_file=reader.optional_path("log_vkey_file"),
         content_url=reader.optional_url("content_url"),
         content_ca_file=reader.optional_path("content_ca_file"),
         content_dir=reader.optional_path("content_dir"),

@@ -21,6 +21,7 @@ from schemas.errors import Refusal
 from schemas.problem import Problem
 
 CONFIG = "agency.toml"
+LOG_KEYS = "log.vkey"
 PAPERS = ("code", "amqp_url", "password", "broker_code", "broker_certificate", "roots")
 
 TEMPLATE = """\
@@ -35,6 +36,7 @@ root_file = "roots.pem"
 broker_code = {broker_code}
 broker_certificate_file = "broker.pem"
 data_dir = "data"
+{log}
 {content}
 # A hub names the agencies that it speaks for, each with its own key or, without one, under the hub's mandate:
 # [[served]]
@@ -70,11 +72,13 @@ def write_folder(folder: Path, papers: dict[str, Any], *, content_dir: Path | No
     except Refusal as why:
         raise Problem(f"the code {papers['code']!r}", "an agency code", "Ask the operator") from why
     content_dir = content_dir or (Path(papers["content_dir"]) if papers.get("content_dir") else None)
+    vkeys = [str(vkey) for vkey in papers.get("log_vkeys") or ()]
     toml = TEMPLATE.format(
         code=_quoted(code),
         submitter=_quoted(papers.get("amqp_user") or code),
         amqp_url=_quoted(papers["amqp_url"]),
         broker_code=_quoted(papers["broker_code"]),
+        log=_log_line(vkeys),
         content=_content_lines(papers.get("content_url"), content_dir),
     )
     files = {
@@ -83,6 +87,8 @@ def write_folder(folder: Path, papers: dict[str, Any], *, content_dir: Path | No
         "roots.pem": papers["roots"],
         "broker.pem": papers["broker_certificate"],
     }
+    if vkeys:
+        files[LOG_KEYS] = "".join(f"{vkey}\n" for vkey in vkeys)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     taken = [name for name in files if (folder / name).exists()]
     if taken and not force:
@@ -90,6 +96,13 @@ def write_folder(folder: Path, papers: dict[str, Any], *, content_dir: Path | No
     for name, text in files.items():
         write_private(folder / name, text.encode())
     return [folder / name for name in files]
+
+
+def _log_line(vkeys: list[str]) -> str:
+    """The log's keys, if the exchange had them when it wrote the papers."""
+    if vkeys:
+        return f'log_vkey_file = "{LOG_KEYS}"'
+    return f'# The keys with which proofs out of the log are checked:\n# log_vkey_file = "{LOG_KEYS}"'
 
 
 def _content_lines(url: Any, folder: Path | None) -> str:

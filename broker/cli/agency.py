@@ -338,6 +338,9 @@ def _papers(papers: dict[str, Any]) -> str:
         papers["broker_certificate"],
         "Root certificates:",
         papers["roots"],
+        "The log's verifier keys, with which proofs are checked:",
+        *papers["log_vkeys"],
+        "",
         f"Next: enrol the agency's certificate with `lienthong cert add {papers['code']} FILE`.",
     ]
     return "\n".join(lines)

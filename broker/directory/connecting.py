@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from broker.amqp.management import Management, virtual_host_of
 from broker.directory.enrolment import load_roots
 from broker.directory.records import Agency
+from broker.evidence.keys import read_vkeys, vkey_file
 from broker.settings import Settings
 from broker.store.pool import Connection
 from broker.topology.actual import read_actual
@@ -47,6 +48,8 @@ class Papers:
     broker_certificate: str
     #: PEM, one after the other.
     roots: str
+    #: The log's verifier keys, newest first: what checks a proof that something was logged. Empty before it has one.
+    log_vkeys: tuple[str, ...] = ()
 
 
 def papers_without_connection(agency: Agency, settings: Settings) -> Papers:
@@ -62,6 +65,7 @@ def papers_without_connection(agency: Agency, settings: Settings) -> Papers:
         broker_code=settings.broker_code,
         broker_certificate=_broker_certificate(settings.certificate_file),
         roots="".join(root.public_bytes(Encoding.PEM).decode() for root in load_roots(settings.roots_dir)),
+        log_vkeys=_log_vkeys(settings),
     )
 
 
@@ -87,7 +91,13 @@ async def give_connection(connection: Connection, agency: Agency, settings: Sett
         broker_code=papers.broker_code,
         broker_certificate=papers.broker_certificate,
         roots=papers.roots,
+        log_vkeys=papers.log_vkeys,
     )
+
+
+def _log_vkeys(settings: Settings) -> tuple[str, ...]:
+    file = vkey_file(settings.log_key_file)
+    return tuple(key.encode() for key in read_vkeys(file)) if file.exists() else ()
 
 
 def _broker_certificate(path: Path) -> str:
