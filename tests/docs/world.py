@@ -125,7 +125,7 @@ class World:
         if not self.names:
             return text
         longest_first = sorted(self.names, key=len, reverse=True)
-        form = "|".join(rf"(?<![\w-]){re.escape(one)}(?![\w-])" for one in longest_first)
+        form = "|".join(rf"(?<![\w-])(?<!\.\./){re.escape(one)}(?![\w-])" for one in longest_first)
         return re.sub(form, lambda match: self.names[match[0]], text)
 
     def written(self, text: str) -> str:

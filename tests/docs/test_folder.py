@@ -1,0 +1,7 @@
+"""docs/connect/folder.md."""
+
+from tests.docs.world import World
+
+
+async def test_the_page_runs(world: World) -> None:
+    await world.run_page("folder")
