@@ -20,10 +20,18 @@ WHERE d.number = $1 AND d.notation = $2 AND ($3::text IS NULL OR a.code = $3)
 ORDER BY d.accepted_at DESC
 LIMIT 20;
 
+-- name: visible
+-- Those documents that a scope may see: sent by one of these agencies or to be received by one.
+SELECT d.document_id FROM document d
+WHERE d.document_id = ANY ($1::bigint[])
+  AND (d.sender_id = ANY ($2::bigint[]) OR EXISTS (
+        SELECT FROM delivery v WHERE v.document_id = d.document_id AND v.recipient_id = ANY ($2)));
+
 -- name: document_row
 -- Everything the record says of one document.
 SELECT d.document_id, d.id, d.digest, d.action, d.priority, d.test, d.number, d.notation, d.issued_on, d.type, d.subject,
        d.sent_at, d.accepted_at, d.leaf, d.log_by, d.recipients, d.unresolved, d.warnings, d.held_at, d.via, d.thumbprint,
+       d.sender_id,
        s.code AS sender, s.name AS sender_name, u.code AS submitter, u.name AS submitter_name,
        o.code AS signer, c.custody, c.revoked_at,
        (SELECT count(*) FROM document_part p WHERE p.document_id = d.document_id) AS parts
@@ -43,6 +51,7 @@ FROM delivery v
 JOIN agency r ON r.agency_id = v.recipient_id
 JOIN agency o ON o.agency_id = v.owner_id
 WHERE v.document_id = $1 AND ($2::text IS NULL OR r.code = $2)
+  AND ($3::bigint[] IS NULL OR r.agency_id = ANY ($3))
 ORDER BY r.code;
 
 -- name: status_entries
@@ -54,6 +63,7 @@ JOIN agency b ON b.agency_id = e.by_id
 JOIN status_message m ON m.status_message_id = e.status_message_id
 JOIN certificate c ON c.thumbprint = m.thumbprint
 WHERE e.document_id = $1 AND ($2::text IS NULL OR r.code = $2)
+  AND ($3::bigint[] IS NULL OR r.agency_id = ANY ($3))
 ORDER BY e.at, e.digest, e.item, r.code;
 
 -- name: change_requests
@@ -63,6 +73,7 @@ FROM change_request q
 JOIN agency r ON r.agency_id = q.recipient_id
 LEFT JOIN document d ON d.document_id = q.asking_document_id
 WHERE q.document_id = $1 AND ($2::text IS NULL OR r.code = $2)
+  AND ($3::bigint[] IS NULL OR r.agency_id = ANY ($3))
 ORDER BY q.asked_at, r.code;
 
 -- name: unpublished
@@ -76,6 +87,7 @@ WHERE o.document_id = $1 AND o.published_at IS NULL;
 SELECT at, amqp_user, kind, claimed_from, id, encode(digest, 'hex') AS digest, code, detail, quarantined
 FROM rejection
 WHERE id = $1 AND ($2::text IS NULL OR claimed_from = $2)
+  AND ($3::bigint[] IS NULL OR amqp_user IN (SELECT a.code FROM agency a WHERE a.agency_id = ANY ($3)))
 ORDER BY at;
 
 -- name: search_rejections

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 
+from broker.audit.period import VIETNAM
 from broker.audit.record import DeliveryRecord, DocumentRecord, RejectionRecord, Story
 from broker.audit.words import CHANGE, PROCESSING, Words
 from schemas.errors import CATALOGUE
@@ -18,7 +19,6 @@ from schemas.errors import CATALOGUE
 NAMED = 5
 """So many agencies are named in a sentence; the others are counted."""
 
-VIETNAM = timezone(timedelta(hours=7), "ICT")
 _OPEN_STATES = ("arrived", "received", "assigned", "processing")
 
 

@@ -20,6 +20,7 @@ from broker.audit.record import (
     Story,
     UnpublishedRecord,
 )
+from broker.audit.scope import EVERYTHING, Scope, visible
 from broker.store.pool import Connection
 from broker.store.queries import load_queries
 from schemas.problem import Problem
@@ -31,18 +32,25 @@ _NUMBER = re.compile(r"(?P<number>[^/]*)/(?P<notation>.+)")
 
 
 async def story_of(
-    connection: Connection, text: str, *, sender: str | None = None, recipient: str | None = None
+    connection: Connection,
+    text: str,
+    *,
+    sender: str | None = None,
+    recipient: str | None = None,
+    scope: Scope = EVERYTHING,
 ) -> Story:
     """The story of the document that a person means by `text`.
 
     `text` is a document id, a manifest digest (64 hex digits) or `number/notation`; `sender` narrows it to one agency
     and `recipient` to one delivery. A document of which every message was refused has a story too (without `document`).
+    The auditor of a subtree gets only what concerns deliveries to it, unless the sender belongs to it.
     Raises `Problem` if nothing is known under it, or if it fits several documents (which are named).
     """
     wanted = text.strip()
-    meant = await _meant(connection, wanted, sender)
+    agencies = await visible(connection, scope)
+    meant = await _meant(connection, wanted, sender, agencies)
     if meant is None:
-        rejections = await _rejections(connection, wanted.lower(), sender)
+        rejections = await _rejections(connection, wanted.lower(), sender, agencies)
         if not rejections:
             raise Problem(
                 f"No document and no refused message is known under “{wanted}”{f' of {sender}' if sender else ''}.",
@@ -53,23 +61,25 @@ async def story_of(
     document_id = meant.document_id
     row = await connection.fetchrow(SQL["document_row"], document_id)
     assert row is not None
-    deliveries = await connection.fetch(SQL["deliveries"], document_id, recipient)
+    own = agencies is None or row["sender_id"] in agencies
+    seen = None if own else agencies
+    deliveries = await connection.fetch(SQL["deliveries"], document_id, recipient, seen)
     if recipient is not None and not deliveries:
         raise Problem(
             f"{recipient} is not a recipient of document {row['id']}.",
             "the code of one of its recipients.",
             f"See them all with `lienthong document trace {row['id']}`.",
         )
-    statuses = await connection.fetch(SQL["status_entries"], document_id, recipient)
-    changes = await connection.fetch(SQL["change_requests"], document_id, recipient)
-    unpublished = await connection.fetch(SQL["unpublished"], document_id)
+    statuses = await connection.fetch(SQL["status_entries"], document_id, recipient, seen)
+    changes = await connection.fetch(SQL["change_requests"], document_id, recipient, seen)
+    unpublished = await connection.fetch(SQL["unpublished"], document_id) if own else ()
     return Story(
         document=_document(row),
         deliveries=tuple(DeliveryRecord(**dict(r)) for r in deliveries),
         statuses=tuple(StatusRecord(**dict(r)) for r in statuses),
         changes=tuple(ChangeRecord(**dict(r)) for r in changes),
         unpublished=tuple(UnpublishedRecord(**dict(r)) for r in unpublished),
-        rejections=await _rejections(connection, str(row["id"]), row["sender"]),
+        rejections=await _rejections(connection, str(row["id"]), row["sender"], agencies),
     )
 
 
@@ -82,9 +92,11 @@ class Meant:
     sender: str
 
 
-async def document_meant(connection: Connection, text: str, *, sender: str | None = None) -> Meant:
+async def document_meant(
+    connection: Connection, text: str, *, sender: str | None = None, scope: Scope = EVERYTHING
+) -> Meant:
     """The accepted document that a person means by `text`, as `story_of` reads it. Raises Problem if it is not one."""
-    meant = await _meant(connection, text.strip(), sender)
+    meant = await _meant(connection, text.strip(), sender, await visible(connection, scope))
     if meant is None:
         raise Problem(
             f"No accepted document is known under “{text.strip()}”{f' of {sender}' if sender else ''}.",
@@ -94,8 +106,12 @@ async def document_meant(connection: Connection, text: str, *, sender: str | Non
     return meant
 
 
-async def _meant(connection: Connection, wanted: str, sender: str | None) -> Meant | None:
+async def _meant(connection: Connection, wanted: str, sender: str | None, agencies: list[int] | None) -> Meant | None:
     found = await _candidates(connection, wanted, sender)
+    if agencies is not None and found:
+        rows = await connection.fetch(SQL["visible"], [row["document_id"] for row in found], agencies)
+        seen = {row["document_id"] for row in rows}
+        found = [row for row in found if row["document_id"] in seen]
     if len(found) > 1:
         listed = ", ".join(f"{row['id']} of {row['sender']}" for row in found[:5])
         raise Problem(
@@ -122,8 +138,10 @@ async def _candidates(connection: Connection, wanted: str, sender: str | None) -
     return ()
 
 
-async def _rejections(connection: Connection, wanted: str, sender: str | None) -> tuple[RejectionRecord, ...]:
-    rows = await connection.fetch(SQL["rejections_of"], wanted, sender)
+async def _rejections(
+    connection: Connection, wanted: str, sender: str | None, agencies: list[int] | None
+) -> tuple[RejectionRecord, ...]:
+    rows = await connection.fetch(SQL["rejections_of"], wanted, sender, agencies)
     return tuple(rejection(row) for row in rows)
 
 
@@ -141,6 +159,7 @@ def as_json(value: Any) -> Any:
 
 def _document(row: asyncpg.Record) -> DocumentRecord:
     values = dict(row)
+    del values["sender_id"]
     for name in ("digest", "leaf", "thumbprint"):
         values[name] = values[name].hex()
     values["unresolved"] = tuple(as_json(values["unresolved"]))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -124,6 +124,12 @@ async def load_directory(connection: asyncpg.Connection) -> tuple[Office, ...]:
     return tuple(offices)
 
 
+async def offices_of(connection: asyncpg.Connection) -> tuple[Office, ...]:
+    """The directory of a database that was made before."""
+    rows = await connection.fetch("SELECT agency_id, code, name, level, parent_id FROM agency ORDER BY agency_id")
+    return tuple(Office(**dict(row)) for row in rows)
+
+
 async def generate(
     connection: asyncpg.Connection,
     offices: Sequence[Office],
@@ -131,13 +137,16 @@ async def generate(
     deliveries: int,
     first: date = date(2026, 1, 1),
     days: int = 365,
+    copies: int = 1,
     seed: int = 1,
     advance: Callable[[int], None] = lambda count: None,
 ) -> Volume:
     """At least so many deliveries over `days` from `first`, with statuses, events and log entries.
 
-    The tables must hold no documents yet. `advance` is told of every delivery written.
+    The tables must hold no documents yet. With `copies` only the first part of the time is drawn, and repeated that
+    often with other ids, one after the other: much is made sooner so. `advance` is told of every delivery written.
     """
+    deliveries, days = deliveries // copies, days // copies
     await connection.execute("SET session_replication_role = replica")  # foreign keys hold by the way this is made
     made = documents = 0
     drawn = _Drawing(offices, seed=seed)
@@ -157,6 +166,11 @@ async def generate(
             await connection.copy_records_to_table("delivery", columns=DELIVERY, records=delivery_rows)
             advance(len(delivery_rows))
             document_rows, delivery_rows = [], []
+    for copy in range(1, copies):
+        for statement in (COPY_DOCUMENTS, COPY_DELIVERIES):
+            await connection.execute(statement, documents, copy, timedelta(days=days * copy))
+        advance(made)
+    documents, made = documents * copies, made * copies
     await connection.execute("SELECT setval(pg_get_serial_sequence('document', 'document_id'), $1)", documents)
     for statement in FOLLOWING:
         await connection.execute(statement)
@@ -172,6 +186,28 @@ DELIVERY = (
     "document_id", "recipient_id", "owner_id", "addressed_as", "processing", "recalled", "due_arrival", "overdue_at",
     "dispatched_at", "arrived_at", "closed_at", "sends", "last_sent_at",
 )  # fmt: skip
+
+
+COPY_DOCUMENTS = """
+INSERT INTO document (document_id, sender_id, id, digest, jws, action, priority, test, number, notation, issued_on,
+                      type, subject, thumbprint, submitter_id, sent_at, accepted_at, leaf, log_by, recipients)
+OVERRIDING SYSTEM VALUE
+SELECT d.document_id + $1::bigint * $2::bigint, d.sender_id, encode(substr(k.digest, 1, 16), 'hex')::uuid, k.digest,
+       d.jws, d.action, d.priority, d.test, d.number, d.notation, (d.issued_on + $3::interval)::date, d.type, d.subject,
+       d.thumbprint, d.submitter_id, d.sent_at + $3, d.accepted_at + $3, k.digest, d.log_by + $3, d.recipients
+FROM document d CROSS JOIN LATERAL (SELECT sha256(d.digest || int8send($2)) AS digest) k
+WHERE d.document_id <= $1
+ORDER BY d.document_id
+"""
+COPY_DELIVERIES = """
+INSERT INTO delivery (document_id, recipient_id, owner_id, addressed_as, processing, recalled, due_arrival, overdue_at,
+                      dispatched_at, arrived_at, closed_at, sends, last_sent_at)
+SELECT v.document_id + $1::bigint * $2::bigint, v.recipient_id, v.owner_id, v.addressed_as, v.processing, v.recalled,
+       v.due_arrival + $3::interval, v.overdue_at + $3, v.dispatched_at + $3, v.arrived_at + $3, v.closed_at + $3,
+       v.sends, v.last_sent_at + $3
+FROM delivery v WHERE v.document_id <= $1
+ORDER BY v.document_id, v.recipient_id
+"""
 
 
 class _Drawing:
@@ -270,10 +306,8 @@ FOLLOWING = (
        FROM delivery v JOIN document d ON d.document_id = v.document_id
        JOIN (VALUES (1::smallint, '01', interval '1 minute',
                      ARRAY['arrived', 'received', 'assigned', 'processing', 'completed']),
-                    (2::smallint, '03', interval '30 minutes',
-                     ARRAY['received', 'assigned', 'processing', 'completed']),
-                    (3::smallint, '06', interval '20 hours', ARRAY['completed']),
-                    (4::smallint, '02', interval '40 minutes', ARRAY['refused'])) AS k (item, code, after, states)
+                    (2::smallint, '06', interval '20 hours', ARRAY['completed']),
+                    (3::smallint, '02', interval '40 minutes', ARRAY['refused'])) AS k (item, code, after, states)
          ON v.processing = ANY (k.states)
        ORDER BY v.document_id, v.recipient_id""",
     """INSERT INTO event (at, kind, body, leaf, document_id, epoch)
@@ -294,10 +328,3 @@ FOLLOWING = (
        SELECT 1, max(xid::text::bigint)::text::xid8, max(event_id), 1 FROM event""",
     "ANALYZE agency, document, delivery, status_message, status_entry, event, log_entry",
 )
-
-
-def batches(total: int, size: int) -> Iterator[int]:
-    """`total` in parts of at most `size`."""
-    while total > 0:
-        yield min(size, total)
-        total -= size

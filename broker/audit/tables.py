@@ -1,0 +1,254 @@
+"""Which columns each answer has as a table. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from broker.audit.completeness import Completeness
+from broker.audit.overview import Overview
+from broker.audit.questions import AgencyDay, DeliveryLine, Missing
+from broker.audit.record import RejectionRecord
+from broker.audit.report import COUNTS, Report
+from broker.audit.search import Found, Page
+from broker.audit.sheets import Cell, Sheet, text_of
+from broker.audit.terms import STATES
+from broker.audit.words import PROCESSING, STATUS, Words
+
+FIGURES: Final = {
+    "sent": Words("sent", "gửi"),
+    "deliveries": Words("deliveries", "chuyển đến"),
+    "received": Words("received", "nhận"),
+    "refused": Words("refused", "từ chối"),
+    "completed": Words("completed", "hoàn thành"),
+    "overdue": Words("overdue", "quá hạn"),
+    "arrived": Words("arrived", "đã đến"),
+}
+DIMENSION: Final = {
+    "tier": Words("tier", "cấp"),
+    "level": Words("level", "loại cơ quan"),
+    "agency": Words("agency", "mã cơ quan"),
+    "day": Words("day", "ngày"),
+    "month": Words("month", "tháng"),
+}
+ACCEPTED: Final = Words("accepted by the exchange", "trục tiếp nhận")
+NUMBER: Final = Words("number/notation", "số/ký hiệu")
+SENDER: Final = Words("sender", "nơi gửi")
+RECIPIENT: Final = Words("recipient", "nơi nhận")
+NAME: Final = Words("name", "tên")
+SUBJECT: Final = Words("subject", "trích yếu")
+STATE: Final = Words("state", "trạng thái")
+REASON: Final = Words("reason", "lý do")
+ID: Final = Words("id", "mã văn bản")
+
+
+def completeness_note(complete: Completeness) -> Words:
+    """Up to when an answer is complete."""
+    if complete.position is None and not complete.behind:
+        return Words("as recorded at this moment", "theo bản ghi tại thời điểm này")
+    if complete.position is None:
+        return Words("nothing of the log has been counted yet", "chưa tính được phần nào của nhật ký")
+    at = text_of(complete.at)
+    en = f"complete up to entry {complete.position} of log {complete.origin} ({at})"
+    vi = f"đầy đủ đến mục {complete.position} của nhật ký {complete.origin} ({at})"
+    if complete.behind:
+        en += f"; {complete.behind} or more later events are not counted yet"
+        vi += f"; còn ít nhất {complete.behind} sự kiện sau đó chưa tính"
+    return Words(en, vi)
+
+
+def report_sheet(found: Report) -> Sheet:
+    """The report; by tier it has the national table's lines."""
+    named = found.by in ("tier", "level", "agency")
+    headings = [DIMENSION[found.by], *([NAME] if named else []), *(FIGURES[name] for name in COUNTS)]
+    total = found.total()
+    return Sheet(
+        title=Words("sent and received", "gửi và nhận"),
+        headings=tuple(headings),
+        rows=tuple((*_names(row.key, row.title, named), *(getattr(row, n) for n in COUNTS)) for row in found.rows),
+        total=(*_names("tổng (total)", "", named), *(getattr(total, n) for n in COUNTS)),
+        notes=(completeness_note(found.complete),),
+    )
+
+
+def documents_sheet(page: Page) -> Sheet:
+    """Documents found."""
+    about = "" if page.exact else "about "
+    khoang = "" if page.exact else "khoảng "
+    notes = (
+        Words(
+            f"{len(page.documents)} shown of {about}{page.estimate}",
+            f"hiển thị {len(page.documents)} trong {khoang}{page.estimate}",
+        ),
+        *([Words(f"next page: --after {page.after}", f"trang sau: --after {page.after}")] if page.after else []),
+        completeness_note(page.complete),
+    )
+    return _documents(page.documents, Words("documents", "văn bản"), notes)
+
+
+def _documents(documents: Iterable[Found], title: Words, notes: tuple[Words, ...] = ()) -> Sheet:
+    return Sheet(
+        title=title,
+        headings=(ACCEPTED, NUMBER, SENDER, SUBJECT, Words("recipients", "số nơi nhận"), ID),
+        rows=tuple(
+            (
+                one.accepted_at,
+                _name(one.number, one.notation),
+                one.sender,
+                f"{one.subject}{' (diễn tập / rehearsal)' if one.test else ''}",
+                one.recipients,
+                str(one.id),
+            )
+            for one in documents
+        ),
+        notes=notes,
+    )
+
+
+def rejections_sheet(rejections: Sequence[RejectionRecord], after: str | None) -> Sheet:
+    """Refused messages."""
+    return Sheet(
+        title=Words("refused messages", "thông điệp bị từ chối"),
+        headings=(
+            Words("refused", "thời điểm"),
+            Words("code", "mã lỗi"),
+            Words("claimed from", "tự xưng"),
+            Words("connection", "kết nối"),
+            Words("field", "trường"),
+            Words("found", "thấy"),
+            Words("expected", "cần"),
+            ID,
+        ),
+        rows=tuple(
+            (
+                one.at,
+                one.code,
+                one.claimed_from,
+                one.amqp_user,
+                *(_plain(one.detail.get(name)) for name in ("field", "found", "expected")),
+                one.id,
+            )
+            for one in rejections
+        ),
+        notes=(Words(f"next page: --after {after}", f"trang sau: --after {after}"),) if after else (),
+    )
+
+
+def deliveries_sheet(lines: Iterable[DeliveryLine], *, title: Words, notes: tuple[Words, ...] = ()) -> Sheet:
+    """Deliveries of a list."""
+    return Sheet(
+        title=title,
+        headings=(
+            ACCEPTED,
+            NUMBER,
+            SENDER,
+            RECIPIENT,
+            NAME,
+            STATE,
+            Words("expected by", "hạn đến"),
+            Words("arrived", "đã đến"),
+            REASON,
+            SUBJECT,
+            ID,
+        ),
+        rows=tuple(
+            (
+                one.accepted_at,
+                _name(one.number, one.notation),
+                one.sender,
+                one.recipient,
+                one.recipient_name,
+                _state(one.state),
+                one.due_arrival,
+                one.arrived_at,
+                one.reason,
+                one.subject,
+                str(one.id),
+            )
+            for one in lines
+        ),
+        notes=notes,
+    )
+
+
+def missing_sheet(found: Missing) -> Sheet:
+    """Who has not confirmed a document."""
+    note = Words(
+        f"{len(found.lines)} of {found.of} recipients have not confirmed it",
+        f"{len(found.lines)} trong {found.of} nơi nhận chưa xác nhận",
+    )
+    return deliveries_sheet(found.lines, title=Words("not received", "chưa nhận"), notes=(note,))
+
+
+def day_sheets(found: AgencyDay) -> tuple[Sheet, ...]:
+    """What an agency did on a day."""
+    cut = (Words("cut: ask with a higher --limit", "đã cắt bớt: tăng --limit"),) if found.more else ()
+    statuses = Sheet(
+        title=Words("reported", "trạng thái đã báo"),
+        headings=(
+            Words("time of the fact", "thời điểm"),
+            Words("status", "trạng thái"),
+            Words("signed by", "bên ký"),
+            NUMBER,
+            SENDER,
+            REASON,
+            ID,
+        ),
+        rows=tuple(
+            (
+                one.at,
+                f"{STATUS[one.code].vi} / {STATUS[one.code].en}",
+                one.by,
+                _name(one.number, one.notation),
+                one.sender,
+                one.reason,
+                str(one.id),
+            )
+            for one in found.statuses
+        ),
+        notes=cut,
+    )
+    return (
+        _documents(found.sent, Words("sent", "văn bản đi"), cut),
+        deliveries_sheet(found.received, title=Words("received", "văn bản đến"), notes=cut),
+        statuses,
+    )
+
+
+def overview_sheet(found: Overview) -> Sheet:
+    """Places with their traffic and the states of their deliveries."""
+    states = [state for state in STATES if any(place.states[state] for place in found.places)]
+    headings = [Words("code", "mã"), NAME, *(FIGURES[n] for n in ("sent", "deliveries", "arrived", "overdue"))]
+    return Sheet(
+        title=Words("overview", "toàn cảnh"),
+        headings=(*headings, *(PROCESSING[state] for state in states)),
+        rows=tuple(
+            (
+                place.code,
+                place.name,
+                place.sent,
+                place.deliveries,
+                place.arrived,
+                place.overdue,
+                *(place.states[state] for state in states),
+            )
+            for place in found.places
+        ),
+        notes=(completeness_note(found.complete),),
+    )
+
+
+def _names(key: str, title: str, named: bool) -> tuple[Cell, ...]:
+    return (key, title) if named else (key,)
+
+
+def _name(number: str, notation: str) -> str:
+    return f"{number}/{notation}" if notation else number
+
+
+def _state(state: str) -> str:
+    return f"{PROCESSING[state].vi} / {PROCESSING[state].en}"
+
+
+def _plain(value: object) -> str | None:
+    return None if value is None else str(value)

@@ -1,0 +1,73 @@
+"""How an auditor's answer is given out: a table in the terminal, JSON, CSV, or an XLSX file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from broker.audit.sheets import Cell, Sheet, as_csv, as_xlsx, text_of
+from broker.cli.output import emit, say
+from schemas.problem import Problem
+
+CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")]
+BomOption = Annotated[bool, typer.Option("--bom", help="With --csv: mark the text as UTF-8, for Excel.")]
+XlsxOption = Annotated[Path | None, typer.Option("--xlsx", metavar="FILE", help="Write an Excel workbook.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """What the person asked for; by default a table."""
+
+    as_json: bool = False
+    as_csv: bool = False
+    bom: bool = False
+    xlsx: Path | None = None
+
+    def check(self) -> None:
+        """Raise Problem if two forms were asked for at once."""
+        if sum((self.as_json, self.as_csv, self.xlsx is not None)) > 1:
+            raise Problem("more than one of --json, --csv and --xlsx", "one of them", "Ask once for each.")
+        if self.bom and not self.as_csv:
+            raise Problem("--bom without --csv", "a byte order mark goes with CSV", "Add --csv.")
+
+
+def show(value: Any, sheets: Sequence[Sheet], form: Form) -> None:
+    """Give out one answer: `value` as JSON, or `sheets`. Raises OSError if the workbook cannot be written."""
+    form.check()
+    if form.as_csv:
+        # Bytes, so that the ends of lines stay as they are.
+        typer.echo(as_csv(sheets, bom=form.bom).encode(), nl=False)
+    elif form.xlsx is not None:
+        form.xlsx.write_bytes(as_xlsx(sheets))
+        say(f"{form.xlsx}: {sum(len(sheet.rows) for sheet in sheets)} rows")
+    else:
+        emit(value, as_json=form.as_json, render=lambda _: Group(*(part for sheet in sheets for part in _parts(sheet))))
+
+
+def table_of(sheet: Sheet) -> Table:
+    """The sheet for a terminal, its total below a line."""
+    table = Table(box=box.SIMPLE, pad_edge=False, show_footer=sheet.total is not None)
+    for column, heading in enumerate(sheet.headings):
+        numbers = any(isinstance(row[column], int) for row in sheet.rows)
+        total = "" if sheet.total is None else _cell(sheet.total[column])
+        table.add_column(f"{heading.vi}\n{heading.en}", justify="right" if numbers else "left", footer=total)
+    for row in sheet.rows:
+        table.add_row(*(Text(_cell(cell)) for cell in row))
+    return table
+
+
+def _parts(sheet: Sheet) -> list[Table | Text]:
+    notes = [Text(f"{note.vi} / {note.en}", style="dim") for note in sheet.notes]
+    return [Text(f"{sheet.title.vi} / {sheet.title.en}", style="italic"), table_of(sheet), *notes]
+
+
+def _cell(cell: Cell) -> str:
+    return f"{cell:,}" if isinstance(cell, int) else text_of(cell)

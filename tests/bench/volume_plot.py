@@ -1,0 +1,41 @@
+"""Draws how the time of auditors' questions grows with the number of deliveries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+
+SHOWN = {
+    "trace by id": "trace",
+    "search: ứng phó bão": "search: ứng phó bão",
+    "search: frequent word, rare recipient": "search: frequent word, rare recipient",
+    "search: state, word, old period": "search: state, word, old period",
+    "missing: communes of a province": "which communes have not received it",
+    "agency's day": "an agency's day",
+    "report: year by tier": "report: a year by tier",
+    "overview: country, year": "overview: the country, a year",
+}
+
+
+def draw(file: Path, medians: Mapping[str, Sequence[float]], deliveries: Sequence[int]) -> None:
+    """Write the plot; `medians` has milliseconds for each question, one for each number of deliveries."""
+    matplotlib.use("Agg")
+    matplotlib.rcParams["svg.hashsalt"] = "lienthong"
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(9, 5))
+    for question, title in SHOWN.items():
+        axes.plot(deliveries, medians[question], marker="o", label=title)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xticks(list(deliveries), [f"{count / 1e6:g} M" for count in deliveries])
+    axes.minorticks_off()
+    axes.set_yticks([1, 3, 10, 30, 100, 300], ["1", "3", "10", "30", "100", "300"])
+    axes.set_xlabel("deliveries in the database")
+    axes.set_ylabel("median, milliseconds")
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    figure.tight_layout()
+    figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
