@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PYTEST_ARGS ?=
+# Each test has a database and a virtual host of its own, so that several run side by side.
+SIDE_BY_SIDE ?= -n auto --maxprocesses 4 --dist worksteal
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -28,7 +30,7 @@ run: install ## Run the exchange on this machine until Ctrl-C
 
 test: lint types ## Everything that must hold: lint, types, import rules, generated files, tests
 	@$(BIN)/python -m schemas.publish --check
-	@VENV=$(VENV) deploy/with-services $(BIN)/python -m pytest -q $(PYTEST_ARGS)
+	@VENV=$(VENV) deploy/with-services $(BIN)/python -m pytest -q $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 test-faults: install ## The long tests: everything is killed at random, under load
 	@VENV=$(VENV) deploy/with-services $(BIN)/python -m pytest -q -m long --timeout=3600 $(PYTEST_ARGS)
