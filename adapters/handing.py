@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from adapters.letter import Ref
@@ -33,20 +33,30 @@ class Taken:
     concerns: tuple[Ref, ...]
 
 
-def take(connection: sqlite3.Connection, *, now: float, limit: int) -> list[Taken]:
-    """Rows to be handed over now, urgent ones first; marked before the code sees them, so that a crash shows."""
+def take(connection: sqlite3.Connection, *, now: float, limit: int, but: Collection[str] = ()) -> list[Taken]:
+    """Rows to be handed over now, urgent ones first; marked before the code sees them, so that a crash shows.
+
+    `but` are recipients whose documents another adapter takes.
+    """
     rows = connection.execute(
-        "SELECT no FROM inbox WHERE state = 'waiting' AND next_try_at <= ? ORDER BY urgent DESC, no LIMIT ?",
-        (now, limit),
+        "SELECT no FROM inbox WHERE state = 'waiting' AND next_try_at <= ?"
+        f" AND recipient NOT IN ({_marks(but)}) ORDER BY urgent DESC, no LIMIT ?",
+        (now, *but, limit),
     ).fetchall()
     connection.executemany("UPDATE inbox SET state = 'taken', attempts = attempts + 1 WHERE no = ?", rows)
     return read_rows(connection, [no for (no,) in rows])
 
 
-def next_take_at(connection: sqlite3.Connection) -> float | None:
+def next_take_at(connection: sqlite3.Connection, *, but: Collection[str] = ()) -> float | None:
     """When the next waiting row may be handed over; None if none waits."""
-    (moment,) = connection.execute("SELECT min(next_try_at) FROM inbox WHERE state = 'waiting'").fetchone()
+    (moment,) = connection.execute(
+        f"SELECT min(next_try_at) FROM inbox WHERE state = 'waiting' AND recipient NOT IN ({_marks(but)})", tuple(but)
+    ).fetchone()
     return None if moment is None else float(moment)
+
+
+def _marks(values: Collection[str]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def rows_with_id(connection: sqlite3.Connection, id: str) -> list[Taken]:

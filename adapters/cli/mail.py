@@ -17,13 +17,10 @@ from adapters import Agency
 from adapters.agency import DATABASE
 from adapters.cli.output import JsonOption, emit, run, say
 from adapters.mail import queue
-from adapters.mail.answers import refuse_for_operator
-from adapters.mail.run import running
 from adapters.mail.settings import MailSettings, load_mail
-from adapters.mail.smtp import Carrier
 from adapters.settings import AgencySettings, load
 from adapters.store import open_database
-from schemas.problem import Problem
+from schemas.problem import UNREACHABLE, Problem
 from schemas.times import rfc3339
 
 app = typer.Typer(help="For offices that have only a mailbox: documents as mails, edXML from mails. Alone: do it.")
@@ -49,6 +46,8 @@ def mail_command(context: typer.Context, config: ConfigOption = DEFAULT_CONFIG) 
 
 
 async def _work(config: Path) -> None:
+    from adapters.mail.run import running  # the libraries of mail and pages are slow to load for other commands
+
     agency, settings = _settings(config)
     logging.getLogger("lienthong.mail").setLevel(logging.INFO)
     stop = asyncio.Event()
@@ -85,6 +84,8 @@ def check_command(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = F
 
 
 async def _greeting(settings: MailSettings) -> str:
+    from adapters.mail.smtp import Carrier
+
     carrier = Carrier(settings.outgoing)
     try:
         return await carrier.check()
@@ -154,12 +155,21 @@ def refuse_command(
 
 
 async def _refuse(config: Path, number: int, reason: str) -> None:
+    from adapters.mail.answers import refuse_for_operator
+
     agency, _ = _settings(config)
     async with Agency.open(agency) as me:
         await me.store.run(queue.migrate)
         await refuse_for_operator(me, number, reason)
-        await me.wait_connected()
-        await me.flushed(timeout=30)
+        try:
+            await me.flushed(timeout=30)  # by this process, or by the mail program that runs beside it
+        except TimeoutError as why:
+            raise Problem(
+                "the exchange has not confirmed it within 30 s",
+                "a connection to the exchange",
+                "It is kept and goes out with the next connection",
+                exit_code=UNREACHABLE,
+            ) from why
 
 
 def _settings(config: Path) -> tuple[AgencySettings, MailSettings]:

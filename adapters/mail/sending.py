@@ -12,7 +12,7 @@ import logging
 import random
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
@@ -27,6 +27,7 @@ from adapters.mail.queue import After, Due
 from adapters.mail.settings import MailSettings
 from adapters.mail.smtp import Attempt, Carrier, Unreachable
 from adapters.pace import Signal
+from schemas.problem import Problem
 
 log = logging.getLogger("lienthong.mail")
 
@@ -69,8 +70,11 @@ class Sender:
                 documents = queue.gather(connection, codes, domain=domain, now=time.time())
                 return documents + telling.gather(connection, self._settings, domain=domain, now=time.time())
 
-            if await self._agency.store.run(gather):
-                self._changed.set()
+            try:
+                if await self._agency.store.run(gather):
+                    self._changed.set()
+            except sqlite3.OperationalError:
+                log.exception("the database cannot be written; what has come waits in the inbox")
             await asyncio.sleep(POLL_SECONDS / 2)
 
     async def _work(self) -> None:
@@ -79,7 +83,11 @@ class Sender:
             stack.push_async_callback(carrier.close)
             while True:
                 seen = self._changed.version
-                due, next_at = await self._take()
+                try:
+                    due, next_at = await self._take()
+                except sqlite3.OperationalError:
+                    log.exception("the database cannot be used; nothing is sent until it can")
+                    due, next_at = None, None
                 if due is None:
                     await carrier.close()  # an idle connection only costs the server
                     await self._changed.wait(seen, _until(next_at))
@@ -108,8 +116,13 @@ class Sender:
             why = f"{due.office} has no [[mail.office]] any more"
             await self._record(due, Attempt(after=After.REFUSED, why=why))
             return
-        content, links, data = await self._content(due)
-        await self._agency.store.run(lambda connection: queue.keep_links(connection, due, links))
+        try:
+            content, links, data = await self._content(due)
+        except Exception as why:  # whatever is wrong with one document must not stop the others
+            log.exception("mail %d for %s cannot be written", due.no, due.office)
+            await self._record(due, Attempt(after=After.LATER, why=f"cannot be written: {why}"))
+            return
+        await self._durably(lambda connection: queue.keep_links(connection, due, links))
         envelope = Envelope(
             sender=self._settings.sender,
             sender_name=self._settings.sender_name,
@@ -160,7 +173,7 @@ class Sender:
     async def _record(self, due: Due, attempt: Attempt, *, wait: float | None = None) -> None:
         if attempt.after is After.TAKEN:
             office = self._agency.office()
-            await self._agency.write(lambda connection: queue.taken(connection, due.no, office))
+            await self._durably(lambda connection: queue.taken(connection, due.no, office))
             log.info("mail %d for %s: taken: %s", due.no, due.office, attempt.why)
             return
         outgoing = self._settings.outgoing
@@ -175,16 +188,30 @@ class Sender:
             log.error("mail %d for %s was refused for good (%s) and %s", due.no, due.office, attempt.why, told)
         else:
             log.warning("mail %d for %s: %s: again in %.0f s", due.no, due.office, attempt.why, wait or 0)
-        await self._agency.store.run(
+        await self._durably(
             lambda connection: queue.not_taken(connection, due, attempt.after, attempt.why, next_try_at=next_try_at)
         )
         if permanent and outgoing.on_permanent == "refuse" and due.inbox_no is not None:
             await self._return(due, attempt.why)
 
+    async def _durably(self, job: Callable[[sqlite3.Connection], None]) -> None:
+        """What the mail server said is written down, however long the disk is full: else it would be said again."""
+        while True:
+            try:
+                await self._agency.write(job)
+            except sqlite3.OperationalError:
+                log.exception("the database cannot be written; the outcome of a mail waits in memory")
+                await asyncio.sleep(POLL_SECONDS)
+            else:
+                return
+
     async def _return(self, due: Due, why: str) -> None:
         """By the operator's policy, what the office's mail server will not have goes back to its sender with 02."""
         reason = f"Máy chủ thư của cơ quan nhận từ chối: {why} / The recipient's mail server refused it: {why}"
-        await refuse_for_operator(self._agency, due.no, reason)
+        try:
+            await refuse_for_operator(self._agency, due.no, reason)
+        except Problem as why:  # a clerk has answered an earlier copy in the meantime: that answer stands
+            log.warning("mail %d is not returned: %s", due.no, why)
 
     def _wait(self, attempts: int) -> float:
         outgoing = self._settings.outgoing

@@ -18,7 +18,7 @@ from adapters.agency import DATABASE
 from adapters.mail import queue
 from adapters.settings import AgencySettings
 from tests.integration.adapters.standin import HUB, MINISTRY, PROVINCE, StandIn
-from tests.integration.mail.conftest import CLERK, letter, mail_table, open_mail, submit
+from tests.integration.mail.conftest import CLERK, letter, mail_settings, mail_table, open_mail, submit
 from tests.integration.mail.post_office import PostOffice, link_of, parts_link_of, text_of
 
 
@@ -201,6 +201,38 @@ async def test_who_recalls_is_answered_by_the_clerk(
         status, _ = await submit(browser, *link_of(mail), "decline", reason="đã xử lý xong")
         assert status == 200
         await exchange.until(lambda: "16" in exchange.codes(sent.id, PROVINCE))
+
+
+async def test_while_the_mail_program_rests_nothing_of_its_offices_is_lost_or_answered(
+    exchange: StandIn, post_office: PostOffice
+) -> None:
+    ministry, province = await exchange.agency(MINISTRY), await exchange.agency(PROVINCE)
+    table = mail_table(post_office, PROVINCE)
+    async with Agency.open(ministry) as me, Agency.open(mail_settings(province, table)[0]) as them:
+        sent = await me.send(letter(PROVINCE))
+        await eventually(lambda: rows(province, "SELECT state FROM inbox") == [("waiting",)])
+        assert [one async for one in them.receive(idle=0.3)] == []
+    assert exchange.codes(sent.id, PROVINCE) == []
+    async with open_mail(province, table):
+        await exchange.until(lambda: exchange.codes(sent.id, PROVINCE) == ["01"])
+
+
+async def test_one_document_that_cannot_be_written_stops_no_other(exchange: StandIn, post_office: PostOffice) -> None:
+    ministry, province = await exchange.agency(MINISTRY), await exchange.agency(PROVINCE)
+    table = mail_table(post_office, PROVINCE)
+    async with Agency.open(ministry) as me:
+        async with Agency.open(mail_settings(province, table)[0]):
+            lost = await me.send(letter(PROVINCE, parts=[Part.data("a.bin", bytes(200_000))]))
+            good = await me.send(letter(PROVINCE))
+            await eventually(lambda: len(rows(province, "SELECT state FROM inbox")) == 2)
+        (part,) = [file for file in (province.data_dir / "parts").rglob("*") if file.is_file()]
+        kept = part.read_bytes()
+        part.unlink()
+        async with open_mail(province, table):
+            await exchange.until(lambda: exchange.codes(good.id, PROVINCE) == ["01"])
+            assert exchange.codes(lost.id, PROVINCE) == []
+            part.write_bytes(kept)
+            await exchange.until(lambda: exchange.codes(lost.id, PROVINCE) == ["01"])
 
 
 async def eventually(condition: Callable[[], Any], *, seconds: float = 15.0) -> None:
