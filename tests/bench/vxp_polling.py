@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import hashlib
 import json
+import os
 import random
 import re
 import tempfile
@@ -142,14 +143,20 @@ async def send(
     await asyncio.gather(*tasks)
 
 
+def processor_seconds(pid: int) -> float:
+    """Processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @asynccontextmanager
-async def programs(installation: Installation) -> AsyncIterator[str]:
-    """A worker and a gateway; the gateway's address."""
+async def programs(installation: Installation) -> AsyncIterator[tuple[str, int]]:
+    """A worker and a gateway; the gateway's address and process."""
     worker = installation.start("worker", name="worker")
     gateway = installation.start("gateway", "--port", "0", "--json", "--log-level", "warning", name="gateway")
     told = wait_until(lambda: PORT.search(gateway.log.read_text()), what="the gateway")
     try:
-        yield f"http://127.0.0.1:{told[1]}"
+        yield f"http://127.0.0.1:{told[1]}", gateway.process.pid
     finally:
         gateway.stop()
         worker.stop()
@@ -159,16 +166,19 @@ async def measure(arguments: argparse.Namespace, servers: Endpoints, vhost: Vhos
     installation = Installation(folder, vhost.amqp_url, vhost.management_url, dsn)
     made = await prepare(installation, arguments.pollers // 2, "commune")
     seen = Seen()
-    async with programs(installation) as url:
+    async with programs(installation) as (url, gateway_process):
         clients = [OfficialClient(url, one.system, one.secret) for one in made]
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(connector=connector) as session:
             until = time.monotonic() + arguments.seconds
+            used = processor_seconds(gateway_process), processor_seconds(os.getpid())
             await asyncio.gather(
                 *(poll(client, seen, arguments.every, until, session) for client in clients for _ in "12"),
                 send(clients, seen, arguments.rate, until, session),
             )
             measured = list(seen.lists)
+            used = processor_seconds(gateway_process) - used[0], processor_seconds(os.getpid()) - used[1]
+            load = os.getloadavg()[0]
             # What is on its way yet is fetched by one more round of everybody.
             async with connect(dsn) as connection:
                 deadline = time.monotonic() + 30
@@ -202,6 +212,9 @@ async def measure(arguments: argparse.Namespace, servers: Endpoints, vhost: Vhos
         "p95_ms": percentile(0.95),
         "p99_ms": percentile(0.99),
         "max_ms": percentile(1.0),
+        "gateway_cores": round(used[0] / arguments.seconds, 2),
+        "pollers_cores": round(used[1] / arguments.seconds, 2),
+        "machine_load": round(load, 1),
         "deliveries": deliveries,
         "fetched_and_done": len(seen.finished),
         "signed_01": arrivals,

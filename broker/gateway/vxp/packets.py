@@ -8,7 +8,6 @@ Nothing is ever deleted here.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid5
@@ -18,6 +17,7 @@ import structlog
 
 from broker.gateway.app import Gateway
 from broker.gateway.vxp.answers import INTERNAL, NOT_PROCESSED, Answer, failed, moment
+from broker.gateway.vxp.dispensing import Dispenser, in_order
 from broker.gateway.vxp.making import arrival
 from broker.gateway.vxp.submission import PUBLISHING, publish
 from broker.gateway.vxp.submission import SQL as SUBMISSION_SQL
@@ -47,12 +47,14 @@ DESCRIBED: Final = {
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
 class Packets:
     """The packets of all systems; one for a gateway."""
 
-    gateway: Gateway
-    systems: Systems
+    def __init__(self, gateway: Gateway, systems: Systems) -> None:
+        self.gateway = gateway
+        self.systems = systems
+        limit = gateway.settings.vxp_list_limit
+        self._dispenser = Dispenser(gateway.pool, SQL["hand_out"], limit=limit, lease=self.lease)
 
     @property
     def lease(self) -> timedelta:
@@ -62,12 +64,11 @@ class Packets:
     async def received(self, system: System, kind: str) -> Answer:
         """Hand out what has waited longest, at most as many as the settings say."""
         limit = self.gateway.settings.vxp_list_limit
-        rows = await self.gateway.pool.fetch(SQL["hand_out"], system.id, kind, limit, self.lease)
-        listed = sorted(rows, key=lambda row: int(row["packet_id"]))
+        rows = await self._dispenser.hand_out(system.id, kind)
         count = len(rows)
         if count == limit:
             count = await self.gateway.pool.fetchval(SQL["count_open"], system.id, kind)
-        return Answer(more={"data": [_listed(row) for row in listed], "count": count})
+        return Answer(more={"data": [_listed(row) for row in in_order(rows)], "count": count})
 
     async def count(self, system: System, kind: str) -> Answer:
         """How many packets are not done."""

@@ -1,16 +1,19 @@
 -- name: hand_out
--- The packets that have been available longest, kept from other pollers for a while from now on.
-WITH chosen AS (
-    SELECT packet_id FROM vxp_packet
-     WHERE system_id = $1 AND kind = $2 AND state IN ('waiting', 'processing') AND available_at <= now()
-     ORDER BY available_at, packet_id
-     LIMIT $3
-       FOR UPDATE SKIP LOCKED)
+-- For each of some systems the packets that have been available longest, kept from other pollers for a while from now.
+WITH asked AS (
+    SELECT * FROM unnest($1::bigint[], $2::text[]) AS a(system_id, kind)),
+chosen AS (
+    SELECT c.packet_id FROM asked a, LATERAL (
+        SELECT packet_id FROM vxp_packet
+         WHERE system_id = a.system_id AND kind = a.kind AND state IN ('waiting', 'processing') AND available_at <= now()
+         ORDER BY available_at, packet_id
+         LIMIT $3
+           FOR UPDATE SKIP LOCKED) c)
 UPDATE vxp_packet p
    SET available_at = now() + $4::interval, handed_out = p.handed_out + 1, updated_at = now()
   FROM chosen, agency f, agency t
  WHERE p.packet_id = chosen.packet_id AND f.agency_id = p.from_id AND t.agency_id = p.agency_id
-RETURNING p.packet_id, p.doc_id, p.kind, p.state, p.created_at, p.updated_at, p.fails, p.fail_reason,
+RETURNING p.system_id, p.packet_id, p.doc_id, p.kind, p.state, p.created_at, p.updated_at, p.fails, p.fail_reason,
           f.code AS from_code, t.code AS to_code
 
 -- name: count_open
