@@ -33,7 +33,8 @@ GROUPS: dict[str, str] = {
     "document": "What happened to one document; hold, release, cancel, resend it.",
     "dead": "Messages that could not be processed.",
     "quarantine": "Messages kept for a decision.",
-    "audit": "Search and report.",
+    "audit": "Search, report, and verify what was logged.",
+    "fsck": "Check that everything is there and fits together.",
 }
 """Every group, in the order of the help text, with its line there."""
 
