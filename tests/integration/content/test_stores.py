@@ -1,0 +1,212 @@
+"""Every kind of content store keeps the same promises: whole or not at all, true bytes, once.
+
+The S3 here is moto's server: it speaks S3 over real HTTP and keeps everything in memory. It is a stand-in for an S3 and
+not one; what only a real one shows (its latency, its own failures) is not tested.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import secrets
+import subprocess
+import sys
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from obstore.store import MemoryStore, S3Store
+
+from broker.content.folder import ContentFolder
+from broker.content.objects import PART, ObjectContent
+from broker.content.opening import open_content
+from broker.content.record import bucket_of
+from broker.content.store import ContentMissing, ContentStore, ContentUnavailable, whole
+from broker.settings import Settings
+from schemas.content_layout import stored_path
+from schemas.errors import Refusal
+from schemas.problem import Problem
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """The address of an S3-speaking server."""
+    if find_spec("moto") is None:
+        pytest.skip("moto is not installed")
+    program = (
+        "from moto.server import ThreadedMotoServer as S; import time\n"
+        "s = S('127.0.0.1', 0, verbose=False); s.start(); print(s.get_host_and_port()[1], flush=True)\n"
+        "time.sleep(600)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        assert process.stdout is not None
+        address = f"http://127.0.0.1:{int(process.stdout.readline())}"
+        urllib.request.urlopen(urllib.request.Request(f"{address}/content", method="PUT")).close()
+        yield address
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+@pytest.fixture(params=["folder", "memory", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ContentStore:
+    match request.param:
+        case "folder":
+            return ContentFolder(tmp_path)
+        case "memory":
+            return ObjectContent(MemoryStore(), shared=tmp_path)
+        case _:
+            return ObjectContent(
+                S3Store(
+                    "content",
+                    prefix=secrets.token_hex(8),
+                    endpoint=request.getfixturevalue("s3"),
+                    region="us-east-1",
+                    access_key_id="test",
+                    secret_access_key="test",
+                    client_options={"allow_http": True},
+                    retry_config={"max_retries": 0},
+                ),
+                shared=tmp_path,
+            )
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+async def chunks(data: bytes, *, then: Exception | None = None) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), 700_000):
+        yield data[start : start + 700_000]
+    if then is not None:
+        raise then
+
+
+async def read(store: ContentStore, data: bytes, start: int = 0, stop: int | None = None) -> bytes:
+    return b"".join([piece async for piece in store.read(sha(data), start, len(data) if stop is None else stop)])
+
+
+async def test_what_was_put_is_there_whole_and_in_ranges(store: ContentStore) -> None:
+    data = secrets.token_bytes(2 * PART + 12_345)
+    await store.put(sha(data), chunks(data), size=len(data))
+    assert await store.size_of(sha(data)) == len(data)
+    assert await read(store, data) == data
+    assert await read(store, data, 5, PART + 5) == data[5 : PART + 5]
+    assert await read(store, data, len(data) - 1) == data[-1:]
+    await store.put(sha(b""), whole(b""))
+    assert await store.size_of(sha(b"")) == 0
+
+
+async def test_what_is_broken_or_false_leaves_nothing(store: ContentStore) -> None:
+    data = secrets.token_bytes(PART + 99)
+    with pytest.raises(ConnectionResetError):
+        await store.put(sha(data), chunks(data, then=ConnectionResetError("gone")))
+    for wrong in (data[:-1], data + b"!", b""):
+        with pytest.raises(Refusal) as caught:
+            await store.put(sha(data), chunks(wrong))
+        assert caught.value.code == "LT-PART-DIGEST"
+    with pytest.raises(Refusal):
+        await store.put(sha(data), chunks(data), size=len(data) + 1)
+    assert await store.size_of(sha(data)) is None
+    with pytest.raises(ContentMissing):
+        await read(store, data)
+
+
+async def test_nothing_is_visible_before_it_is_wanted_or_if_it_is_not(store: ContentStore) -> None:
+    data = secrets.token_bytes(PART + 99)
+    seen: list[int | None] = []
+
+    async def wanted() -> bool:
+        seen.append(await store.size_of(sha(data)))
+        return len(seen) > 1
+
+    await store.put(sha(data), chunks(data), wanted=wanted)
+    assert await store.size_of(sha(data)) is None
+    await store.put(sha(data), chunks(data), wanted=wanted)
+    assert seen == [None, None] and await read(store, data) == data
+
+    async def fails() -> bool:
+        raise LookupError("the record cannot be asked")
+
+    other = secrets.token_bytes(1000)
+    with pytest.raises(LookupError):
+        await store.put(sha(other), chunks(other), wanted=fails)
+    assert await store.size_of(sha(other)) is None
+
+
+async def test_the_shared_folder_is_taken_over_only_if_it_holds_the_right_bytes(
+    store: ContentStore, tmp_path: Path
+) -> None:
+    data = secrets.token_bytes(1_500_000)
+    assert await store.adopt(["G01", "H53"], sha(data), len(data)) is None
+    shared = stored_path(tmp_path, "H53", sha(data))
+    shared.parent.mkdir(parents=True)
+    shared.write_bytes(data[::-1])
+    with pytest.raises(Refusal):
+        await store.adopt(["G01", "H53"], sha(data), len(data))
+    shared.write_bytes(data)
+    assert await store.adopt(["G01", "H53"], sha(data), len(data)) is not None
+    shared.write_bytes(b"changed")
+    assert await read(store, data) == data
+
+
+async def test_what_is_old_is_found_and_removed(store: ContentStore) -> None:
+    data = secrets.token_bytes(1000)
+    await store.put(sha(data), chunks(data))
+    now = datetime.now(UTC)
+
+    async def older(moment: datetime) -> list[str]:
+        return [one async for one in store.older_than(moment, bucket_of(sha(data)))]
+
+    assert await older(now - timedelta(minutes=1)) == []
+    assert await older(now + timedelta(minutes=1)) == [sha(data)]
+    await store.remove(sha(data))
+    await store.remove(sha(data))
+    assert await older(now + timedelta(minutes=1)) == [] and await store.size_of(sha(data)) is None
+
+
+async def test_a_hundred_uploads_of_one_content_at_a_time_leave_it_once(tmp_path: Path) -> None:
+    store, data = ContentFolder(tmp_path), secrets.token_bytes(50_000)
+    await asyncio.gather(*(store.put(sha(data), chunks(data)) for _ in range(100)))
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [sha(data)]
+
+
+async def test_an_object_store_that_cannot_be_reached_is_unavailable_and_nothing_else(tmp_path: Path) -> None:
+    gone = S3Store(
+        "content",
+        endpoint="http://127.0.0.1:9",
+        region="us-east-1",
+        access_key_id="test",
+        secret_access_key="test",
+        client_options={"allow_http": True, "connect_timeout": "1s"},
+        retry_config={"max_retries": 0},
+    )
+    store = ObjectContent(gone, shared=tmp_path)
+    for attempt in (store.put(sha(b"x"), whole(b"x")), store.size_of(sha(b"x")), store.remove(sha(b"x"))):
+        with pytest.raises(ContentUnavailable):
+            await attempt
+    with pytest.raises(ContentUnavailable):
+        await read(store, b"x")
+
+
+def test_the_settings_choose_the_store(tmp_path: Path) -> None:
+    def chosen(url: str) -> ContentStore:
+        settings = Settings(amqp_url="amqp://h/v", database_url="postgresql://h/d", home=tmp_path, content_url=url)
+        return open_content(settings)
+
+    assert isinstance(chosen(""), ContentFolder)
+    assert isinstance(chosen(f"file://{tmp_path}"), ContentFolder)
+    assert isinstance(chosen("s3://bucket/prefix"), ObjectContent)
+    for wrong in ("/srv/content", "ftp://host/content"):
+        with pytest.raises(Problem, match="content_url"):
+            chosen(wrong)
+    assert os.environ.get("AWS_SECRET_ACCESS_KEY") is None, "no credentials were needed to choose"
