@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from adapters.folder import files
+from adapters.folder.names import NOTE
 from adapters.folder.texts import of_os
 from schemas.problem import Problem
 
@@ -97,6 +98,8 @@ def opened(root: Path, data_dir: Path) -> Iterator[Places]:
 
 
 def _probe(folder: Path) -> None:
+    for left in (*folder.glob(".write-*.tmp"), *folder.glob(f".*{NOTE}.tmp")):  # by a kill
+        left.unlink(missing_ok=True)
     probe = folder / f".write-{os.getpid()}.tmp"
     files.write_new(probe, [b"ok"])
     probe.unlink()

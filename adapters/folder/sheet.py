@@ -14,7 +14,7 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from adapters.folder.plain_yaml import Value
-from adapters.folder.texts import VIET_NAM, Told
+from adapters.folder.texts import PRIORITY, VIET_NAM, Told
 
 FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "number": ("số",),
@@ -183,7 +183,7 @@ class _Reading:
             "steering": self._count("steering"),
         }
         sheet = Sheet(
-            action=self._choice("action", _ACTIONS, tuple(ACTIONS)) or "new",
+            action=self._choice("action", _ACTIONS, ("thu hồi", "thay thế", "cập nhật", "lấy lại")) or "new",
             files=self._list("files") if "files" in self._values else None,
             to=self._list("to"),
             sender=self._text("sender"),
@@ -192,11 +192,11 @@ class _Reading:
             notation=notation,
             subject=self._text("subject") or "",
             type=self._text("type") or "Công văn",
-            priority=self._choice("priority", _PRIORITIES, tuple(PRIORITIES)) or 0,
+            priority=self._choice("priority", _PRIORITIES, (*PRIORITY, "0-4")) or 0,
             issued_on=self._date("issued_on"),
             deliver_by=self._moment("deliver_by"),
-            partial=self._choice("partial", _BOOLEANS, tuple(BOOLEANS)) or False,
-            test=self._choice("test", _BOOLEANS, tuple(BOOLEANS)) or False,
+            partial=self._choice("partial", _BOOLEANS, ("có", "không")) or False,
+            test=self._choice("test", _BOOLEANS, ("có", "không")) or False,
             reason=self._text("reason"),
             replies_to=self._abouts("replies_to"),
             concerns=self._abouts("concerns"),

@@ -115,12 +115,14 @@ class Watch:
 
     async def send(self, *, idle: float | None = None) -> None:
         """Send what lies in outbox/; until cancelled, or with `idle` until nothing there can become ready by itself."""
-        self._claims = await self._trying("outbox", lambda: asyncio.to_thread(claiming.unfinished, self._places))
+        self._claims = await self._trying(
+            "looking into outbox", lambda: asyncio.to_thread(claiming.unfinished, self._places)
+        )
         again = FIRST_AGAIN_SECONDS
         while True:
             self._changed.clear()
             good = await self._send_claims()
-            look = await self._trying("outbox", lambda: asyncio.to_thread(self._looker.look))
+            look = await self._trying("looking into outbox", lambda: asyncio.to_thread(self._looker.look))
             await self._take(look)
             if look.ready:
                 continue
@@ -137,9 +139,10 @@ class Watch:
             try:
                 claim = await asyncio.to_thread(claiming.take, self._places, drop, seen)
             except OSError as why:
-                self._trouble("outbox", why)
+                self._trouble("taking from outbox", why)
                 await asyncio.sleep(FIRST_AGAIN_SECONDS)
                 return
+            self._well("taking from outbox")
             if claim is not None:
                 self._claims.append(claim)
         if look.ready:
@@ -152,11 +155,11 @@ class Watch:
             try:
                 went = await self._sending.send(claim)
             except OSError as why:
-                self._trouble("outbox", why)
+                self._trouble("sending", why)
                 left.append(claim)
                 continue
             except NotNow as why:
-                self._told_once("outbox", Told(str(why), str(why)))
+                self._told_once("sending", Told(str(why), str(why)))
                 left.append(claim)
                 continue
             self._tell(_happened(went))
@@ -164,7 +167,7 @@ class Watch:
                 await self._refresh(went)
         self._claims = left
         if not left:
-            self._well("outbox")
+            self._well("sending")
         return not left
 
     async def _refresh(self, went: Went) -> None:
@@ -186,7 +189,9 @@ class Watch:
                     files.write(note, page(Told("not sent yet", "Chưa gửi"), [], [waiting.told.vi, waiting.told.en]))
                     self._tell(Happened(what="waits", names=(waiting.name,), told=(waiting.told,)))
         except OSError as why:
-            self._trouble("outbox", why)
+            self._trouble("writing notes into outbox", why)
+        else:
+            self._well("writing notes into outbox")
 
     # ── inbox/ ───────────────────────────────────────────────────────────────────────────────────────────────────
 

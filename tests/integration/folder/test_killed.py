@@ -97,16 +97,18 @@ def fresh(dropped: Path, folder: Path) -> AgencySettings:
 def test_killed_at_some_steps_everything_is_there_once(dropped: Path, tmp_path: Path) -> None:
     steps = steps_of(dropped, tmp_path / "whole")
     assert steps > 60
-    for at in range(3, steps, steps // 8):
-        kill_at(dropped, tmp_path / str(at), at)
+    for at in range(3, steps - 10, steps // 8):
+        assert kill_at(dropped, tmp_path / str(at), at)
 
 
 @pytest.mark.long
 def test_killed_at_every_step_everything_is_there_once(dropped: Path, tmp_path: Path) -> None:
     steps = steps_of(dropped, tmp_path / "whole")
+    killed = 0
     for at in range(1, steps):
-        kill_at(dropped, tmp_path / str(at), at)
+        killed += kill_at(dropped, tmp_path / str(at), at)
         shutil.rmtree(tmp_path / str(at))
+    assert killed > steps * 0.9
 
 
 @pytest.mark.long
@@ -117,11 +119,13 @@ def test_killed_again_and_again_everything_is_there_once(dropped: Path, tmp_path
     the_rest(settings, tmp_path / "office" / "root")
 
 
-def kill_at(dropped: Path, folder: Path, at: int) -> None:
+def kill_at(dropped: Path, folder: Path, at: int) -> bool:
+    """Whether it was killed: commits are shared, so that the number of steps differs a little from run to run."""
     settings = fresh(dropped, folder)
     code = die(settings, folder / "root", at=at)
-    assert code == -signal.SIGKILL, f"step {at}: exit {code}"
+    assert code in (-signal.SIGKILL, 0), f"step {at}: exit {code}"
     try:
         the_rest(settings, folder / "root")
     except AssertionError as why:
         raise AssertionError(f"killed at step {at}: {why}") from why
+    return code != 0
