@@ -139,7 +139,8 @@ def _attachment(part: IncomingPart, position: int, data: bytes) -> MIMEBase:
     attached.set_payload(data)
     encode_base64(attached)
     name = short_name(part.name, position)
-    shown = name if name.isascii() else ("utf-8", "", name)
+    # Some programs decode what looks like an encoded word even here; percent signs they leave alone.
+    shown = name if name.isascii() and "=?" not in name else ("utf-8", "", name)
     attached.add_header("Content-Disposition", "attachment", filename=shown)
     return attached
 
