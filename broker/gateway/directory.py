@@ -124,7 +124,7 @@ class _Paths:
         for agency in self._by_code(directory):
             if (
                 (agency.code, agency.id) > start
-                and _in_state(agency, state)
+                and _in_state(agency, state, directory)
                 and (level is None or agency.level == level)
                 and (superior is None or agency.parent_id == superior.id)
                 and (has_mailbox is None or agency.has_mailbox == has_mailbox)
@@ -241,14 +241,15 @@ def _told(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shown(agency: Agency, directory: Directory) -> dict[str, Any]:
-    owner = directory.owner_of(agency.id) if agency.state != "closed" else None
+    state = _state(agency, directory)
+    owner = directory.owner_of(agency.id) if state != "closed" else None
     return {
         "code": agency.code,
         "name": agency.name,
         "level": agency.level,
         "tier": agency.tier,
         "parent": directory.by_id(agency.parent_id).code if agency.parent_id is not None else None,
-        "state": agency.state,
+        "state": state,
         "has_mailbox": agency.has_mailbox,
         "mailbox": owner.code if owner is not None else None,
         "derived": agency.derived,
@@ -257,14 +258,14 @@ def _shown(agency: Agency, directory: Directory) -> dict[str, Any]:
     }
 
 
-def _in_state(agency: Agency, state: State) -> bool:
-    match state:
-        case "all":
-            return True
-        case "open":
-            return agency.state != "closed"
-        case _:
-            return agency.state == state
+def _in_state(agency: Agency, wanted: State, directory: Directory) -> bool:
+    state = _state(agency, directory)
+    return wanted == "all" or state == wanted or (wanted == "open" and state != "closed")
+
+
+def _state(agency: Agency, directory: Directory) -> str:
+    """Today's: one whose last day is over is closed, whether or not somebody has marked it so."""
+    return agency.state if agency.open_on(directory.today) else "closed"
 
 
 def _etag_of(text: str) -> str:
