@@ -116,6 +116,15 @@ async def poll(client: OfficialClient, seen: Seen, every: float, until: float, s
         await asyncio.sleep(max(0.0, began + every - time.monotonic()))
 
 
+async def probe(url: str, found: list[float], until: float, session: aiohttp.ClientSession) -> None:
+    """What the machine alone adds at this moment: a path of the same gateway that does nothing."""
+    while (began := time.monotonic()) < until:
+        async with session.get(f"{url}/healthz") as response:
+            await response.read()
+        found.append(time.monotonic() - began)
+        await asyncio.sleep(0.05)
+
+
 async def send(
     clients: list[OfficialClient], seen: Seen, rate: float, until: float, session: aiohttp.ClientSession
 ) -> None:
@@ -166,6 +175,7 @@ async def measure(arguments: argparse.Namespace, servers: Endpoints, vhost: Vhos
     installation = Installation(folder, vhost.amqp_url, vhost.management_url, dsn)
     made = await prepare(installation, arguments.pollers // 2, "commune")
     seen = Seen()
+    idle: list[float] = []
     async with programs(installation) as (url, gateway_process):
         clients = [OfficialClient(url, one.system, one.secret) for one in made]
         connector = aiohttp.TCPConnector(limit=0)
@@ -175,6 +185,7 @@ async def measure(arguments: argparse.Namespace, servers: Endpoints, vhost: Vhos
             await asyncio.gather(
                 *(poll(client, seen, arguments.every, until, session) for client in clients for _ in "12"),
                 send(clients, seen, arguments.rate, until, session),
+                probe(url, idle, until, session),
             )
             measured = list(seen.lists)
             used = processor_seconds(gateway_process) - used[0], processor_seconds(os.getpid()) - used[1]
@@ -197,9 +208,9 @@ async def measure(arguments: argparse.Namespace, servers: Endpoints, vhost: Vhos
             )
     doubles = sum(count - 1 for count in seen.handed.values())
     lost = deliveries - len(seen.finished)
-    ordered = sorted(measured)
 
-    def percentile(share: float) -> float:
+    def percentile(share: float, values: list[float] = measured) -> float:
+        ordered = sorted(values)
         return round(1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1)
 
     report = {
@@ -212,6 +223,8 @@ async def measure(arguments: argparse.Namespace, servers: Endpoints, vhost: Vhos
         "p95_ms": percentile(0.95),
         "p99_ms": percentile(0.99),
         "max_ms": percentile(1.0),
+        "doing_nothing_p50_ms": percentile(0.5, idle),
+        "doing_nothing_p99_ms": percentile(0.99, idle),
         "gateway_cores": round(used[0] / arguments.seconds, 2),
         "pollers_cores": round(used[1] / arguments.seconds, 2),
         "machine_load": round(load, 1),
