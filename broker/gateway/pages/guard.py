@@ -83,12 +83,13 @@ class Access(StrEnum):
     operator = "operator"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Denied(Exception):
     """The page is not for this visitor; `status` is 403, or 404 where even its existence is not his to know."""
 
-    status: Literal[403, 404]
-    why: str = ""
+    def __init__(self, *, status: Literal[403, 404], why: str = "") -> None:
+        super().__init__(why)
+        self.status = status
+        self.why = why
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,16 +265,13 @@ async def _answer(what: Page, visit: Visit) -> Response:
 
 async def _note_denial(visit: Visit, denied: Denied) -> None:
     target = f"{denied.status} {visit.request.method} {visit.request.url.path}"
-    account_id = visit.session.account.id if visit.session is not None else None
-    if account_id is None and denied.why == "csrf":
-        token = visit.request.cookies.get(visit.site.cookie(SESSION))
-        async with visit.site.gateway.pool.acquire() as connection:
-            session = await sessions.resume(connection, token, in_use=False) if token else None
-            account_id = session.account.id if session else None
-    if account_id is None:
+    token = visit.request.cookies.get(visit.site.cookie(SESSION))
+    if not token:
         return  # strangers could fill the table at will
     async with visit.site.gateway.pool.acquire() as connection:
-        await sessions.record(connection, account_id, "denied", target)
+        session = await sessions.resume(connection, token, in_use=False)
+        if session is not None:
+            await sessions.record(connection, session.account.id, "denied", target)
 
 
 def _problem_page(visit: Visit, problem: Problem | Refusal) -> Response:

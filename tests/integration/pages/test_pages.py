@@ -1,0 +1,233 @@
+"""What the pages tell, in both languages, and what operators do on them."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+
+import httpx
+import openpyxl
+import pytest
+
+from broker.evidence.bundle.format import SPEC
+from broker.gateway.pages.live import PER_SESSION
+from schemas.wire import DEAD
+from tests.kit.scene import FAR_WARD, HANOI, OTHER_WARD, WARD, Scene, csrf_of
+from tests.kit.statuses import item, report
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_a_document_is_found_by_words_without_diacritics_by_number_and_by_id(scene: Scene) -> None:
+    async with scene.signed_in("auditor") as client:
+        for asked in (
+            {"q": "ung pho bao"},
+            {"q": "12/CĐ-BO"},
+            {"number": "12"},
+            {"recipient": FAR_WARD, "state": "refused"},
+        ):
+            page = await client.get("/search", params=asked)
+            assert scene.path(scene.telegram) in page.text, asked
+            assert scene.path(scene.inside) not in page.text, asked
+        for name in (str(scene.telegram.id), scene.telegram.digest):
+            led = await client.get("/search", params={"q": name}, follow_redirects=True)
+            assert led.url.path == scene.path(scene.telegram)
+        assert "Không tìm thấy" in (await client.get("/search", params={"q": "không có gì như vậy"})).text
+
+
+async def test_what_was_found_can_be_taken_away_as_csv_and_xlsx(scene: Scene) -> None:
+    async with scene.signed_in("auditor") as client:
+        text = (await client.get("/search.csv", params={"q": "bão"})).content.decode("utf-8-sig")
+        rows = list(csv.reader(io.StringIO(text)))
+        assert len(rows) == 2
+        assert rows[1][-1] == str(scene.telegram.id)
+        book = openpyxl.load_workbook(
+            io.BytesIO((await client.get(scene.path(scene.telegram, "/deliveries.xlsx"))).content)
+        )
+        codes = [row[0] for row in book.active.iter_rows(min_row=2, values_only=True)]
+        assert codes == sorted((HANOI, WARD, OTHER_WARD, FAR_WARD))
+
+
+async def test_a_document_shows_who_signed_it_where_it_is_and_who_does_not_have_it(scene: Scene) -> None:
+    async with scene.signed_in("auditor") as client:
+        page = (await client.get(scene.path(scene.telegram))).text
+        assert page.count('<li class="good"><b>') == 3, "cryptography, trust and policy are good"
+        assert "do cơ quan tự giữ khóa" in page
+        assert "Công điện về việc ứng phó bão số 3" in page
+        assert "quá hạn" in page
+        assert "22/11/" in page or "/20" in page
+        english = (await client.get(scene.path(scene.telegram), headers={"Cookie": _english(client)})).text
+        assert 'lang="en"' in english
+        assert "The sender&#39;s signature" in english or "The sender's signature" in english
+        hub = (await client.get(scene.path(scene.telegram, f"/deliveries/{FAR_WARD}"))).text
+        assert "Gửi nhầm nơi nhận" in hub
+        assert scene.hub.code in hub
+        missing = (await client.get(scene.path(scene.telegram, "/missing?level=commune"))).text
+        assert OTHER_WARD in missing
+        assert f"/agencies/{WARD}" not in missing
+
+
+async def test_the_map_leads_from_the_country_to_a_provinces_communes(scene: Scene) -> None:
+    async with scene.signed_in("auditor") as client:
+        country = (await client.get("/map")).text
+        assert country.count('<path class="region') == 34
+        assert f'href="/map/{HANOI}' in country
+        assert "Hoàng Sa" in country
+        assert "Trường Sa" in country
+        province = (await client.get(f"/map/{HANOI}")).text
+        assert province.count('<path class="region') == 126
+        assert f'href="/agencies/{WARD}"' in province
+        for measure in ("overdue", "volume"):
+            assert (await client.get("/map", params={"measure": measure})).status_code == 200
+
+
+async def test_reports_count_what_happened_and_days_are_written_as_people_write_them(scene: Scene) -> None:
+    async with scene.signed_in("auditor") as client:
+        for by in ("tier", "level", "agency", "day", "month"):
+            page = await client.get("/reports", params={"by": by, "always": "1"})
+            assert page.status_code == 200
+            assert "<tfoot>" in page.text
+        answer = await client.get("/reports.csv", params={"by": "tier", "always": "1"})
+        rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
+        assert rows[-1][2:4] == ["3", "7"]
+        bad = await client.get("/reports", params={"first": "31/02/2026"})
+        assert bad.status_code == 400
+        assert "31/02/2026" in bad.text
+
+
+async def test_an_agencys_day_tells_what_it_sent_received_and_reported(scene: Scene) -> None:
+    async with scene.signed_in("auditor") as client:
+        page = (await client.get(f"/agencies/{HANOI}")).text
+        assert scene.path(scene.inside) in page
+        assert scene.path(scene.telegram) in page
+        assert "01 đã đến" in page
+        assert (await client.get(f"/agencies/{HANOI}?day=01/01/2020")).status_code == 200
+
+
+async def test_an_action_asks_why_is_done_once_confirmed_and_is_recorded(scene: Scene) -> None:
+    path = scene.path(scene.telegram, "/act/resend")
+    exchange = scene.gateway.exchange
+    async with scene.signed_in("operator") as client:
+        asked = await client.get(path)
+        assert asked.status_code == 200
+        token = csrf_of(asked)
+        for reason in ("", "   ", "x" * 2_001):
+            refused = await client.post(path, data={"csrf": token, "reason": reason})
+            assert refused.status_code == 400
+            assert "lý do" in refused.text
+        before = await exchange.value("SELECT count(*) FROM admin_action WHERE action = 'document.resend'")
+        done = await client.post(path, data={"csrf": token, "reason": "phường báo mất", "recipients": OTHER_WARD})
+        assert done.status_code == 303, done.text
+        page = (await client.get(done.headers["location"])).text
+        assert "Đã ghi lệnh gửi lại" in page
+        assert "phường báo mất" in page
+    row = await exchange.pool.fetchrow(
+        "SELECT * FROM admin_action WHERE action = 'document.resend' ORDER BY action_id DESC"
+    )
+    assert await exchange.value("SELECT count(*) FROM admin_action WHERE action = 'document.resend'") == before + 1
+    assert row["actor"].startswith("p-"), "a pseudonym"
+    body = await exchange.value("SELECT body FROM event WHERE kind = 'operator_action' ORDER BY event_id DESC LIMIT 1")
+    assert "phường" not in bytes(body).decode()
+    assert json.loads(body)["action"] == "document.resend"
+
+
+async def test_what_cannot_be_done_is_said_in_a_sentence(scene: Scene) -> None:
+    async with scene.signed_in("operator") as client:
+        path = scene.path(scene.inside, "/act/hold")
+        answer = await client.post(path, data={"csrf": csrf_of(await client.get(path)), "reason": "tried"})
+        assert answer.status_code == 400
+        assert "handed over" in answer.text
+
+
+async def test_quarantine_and_dead_letters_are_looked_at_and_settled(scene: Scene) -> None:
+    exchange = scene.gateway.exchange
+    async with scene.signed_in("operator") as client:
+        listed = await client.get("/quarantine")
+        assert f"/quarantine/{scene.quarantined}" in listed.text
+        shown = await client.get(f"/quarantine/{scene.quarantined}")
+        assert "văn bản khác" in shown.text
+        path = f"/quarantine/{scene.quarantined}/settle"
+        done = await client.post(path, data={"csrf": csrf_of(shown), "reason": "đã gọi cho cơ quan"})
+        assert done.status_code == 303
+        assert f"/quarantine/{scene.quarantined}/settle" not in (await client.get("/quarantine")).text
+        letters = await client.get("/dead-letters")
+        letter = letters.text.split('href="/dead-letters/')[1].split('"')[0]
+        assert "nothing" in (await client.get(f"/dead-letters/{letter}")).text
+        path = f"/dead-letters/{letter}/discard"
+        done = await client.post(path, data={"csrf": csrf_of(await client.get(path)), "reason": "không của ai"})
+        assert done.status_code == 303
+    await exchange.until_depth(DEAD, 0)
+    assert await exchange.value("SELECT count(*) FROM admin_action WHERE action = 'dead.discard'") == 1
+
+
+async def test_a_proof_is_downloaded_once_the_log_covers_the_document(scene: Scene) -> None:
+    async with scene.signed_in("auditor") as client:
+        answer = await client.get(scene.path(scene.telegram, "/proof"))
+        if answer.status_code == 200:
+            assert SPEC.encode() in answer.content
+            assert answer.headers["content-disposition"].startswith("attachment")
+        else:
+            assert answer.status_code == 400
+            assert "checkpoint" in answer.text
+
+
+async def test_a_document_tells_who_looks_on_that_something_has_happened_and_the_stream_ends_with_the_session(
+    scene: Scene,
+) -> None:
+    async with scene.signed_in("auditor") as client, asyncio.timeout(30):
+        async with client.stream("GET", "/live" + scene.path(scene.outside)) as stream:
+            assert stream.headers["content-type"].startswith("text/event-stream")
+            lines = stream.aiter_lines()
+            first = await _data(lines)
+            await report(scene.gateway.exchange, scene.ministry, item(scene.outside, "01", 5))
+            assert await _data(lines) != first
+            page = await client.get("/log")
+            await client.post("/sign-out", data={"csrf": csrf_of(page)})
+            ended = [line async for line in lines]
+            assert "event: ended" in ended
+
+
+async def test_a_session_holds_a_few_streams_and_no_more(scene: Scene) -> None:
+    async with scene.signed_in("auditor") as client:
+        streams = [client.stream("GET", "/live/home") for _ in range(PER_SESSION)]
+        opened = [await stream.__aenter__() for stream in streams]
+        assert [answer.status_code for answer in opened] == [200] * PER_SESSION
+        assert (await client.get("/live/home")).status_code == 429
+        figures = json.loads(await _data(opened[0].aiter_lines()))
+        assert figures["sent"] == "3"
+        for stream in streams:
+            await stream.__aexit__(None, None, None)
+
+
+async def test_an_english_visitor_reads_english(scene: Scene) -> None:
+    async with scene.signed_in("operator") as client:
+        chosen = await client.get("/language?to=en&back=/search?q=b%C3%A3o")
+        assert chosen.headers["location"] == "/search?q=bão" or chosen.headers["location"].startswith("/search?q=b")
+        for path, words in (("/", "Needs attention"), ("/map", "Map of deliveries"), ("/log", "Latest checkpoint")):
+            page = await client.get(path)
+            assert '<html lang="en">' in page.text
+            assert words in page.text or path == "/log"
+        assert (await client.get("/language?to=en&back=//evil.example")).headers["location"] == "/"
+
+
+async def test_hostile_text_in_records_and_addresses_is_only_text(scene: Scene) -> None:
+    hostile = '"><script>alert(1)</script>'
+    async with scene.signed_in("operator") as client:
+        for path in ("/search", "/overdue", "/map", "/reports", "/missing", scene.path(scene.telegram)):
+            for name in ("q", "under", "to", "state", "measure", "by", "after"):
+                answer = await client.get(path, params={name: hostile})
+                assert answer.status_code in (200, 400)
+                assert "<script>alert" not in answer.text
+
+
+def _english(client: httpx.AsyncClient) -> str:
+    return f"lt-session={client.cookies['lt-session']}; lt-language=en"
+
+
+async def _data(lines: object) -> str:
+    async for line in lines:  # type: ignore[attr-defined]
+        if line.startswith("data:"):
+            return str(line[5:].strip())
+    raise AssertionError("the stream ended")
