@@ -169,7 +169,9 @@ class Paper:
             )
         )
         direct = [code for code, owner in to if code == owner and code not in attempt_named]
-        self.log([events.dispatched(at=self.now(), message=named, kind="document", attempt=1, owners=direct)])
+        for start in range(0, len(direct), 500):
+            some = direct[start : start + 500]
+            self.log([events.dispatched(at=self.now(), message=named, kind="document", attempt=1, owners=some)])
         for owner, codes in attempt_named.items():
             self.log(
                 [
@@ -240,8 +242,8 @@ class Paper:
         return sign(payload, key=by.key, thumbprint=by.thumbprint)
 
     # ── Bundle ───────────────────────────────────────────────────────────────────────────────────
-    def material(self, *, since: bytes | None = None, since_size: int = 0) -> Material:
-        """Everything but the noise."""
+    def material(self, *, since: bytes | None = None, since_size: int = 0, proofs: bool = True) -> Material:
+        """Everything but the noise; `proofs` only where the caller does not make them itself."""
         heads: dict[int, Head] = {}
         origins = sorted({origin for origin, _ in self.logged})
         material = Material(heads=heads)
@@ -265,7 +267,8 @@ class Paper:
                 if entry.value["event"] == "directory_changed" and not self._needed(entry.value):
                     continue
                 material.entries[number, position] = entry
-                material.paths[number, position] = inclusion_proof(position, len(leaves), node)
+                if proofs:
+                    material.paths[number, position] = inclusion_proof(position, len(leaves), node)
         material.documents |= self.documents
         material.statuses |= self.statuses
         material.notices |= self.notices
