@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from broker.directory.live import VIETNAM
+from schemas.edxml.values import VIET_NAM
 from schemas.errors import CATALOGUE, Refusal
 
 OK: Final = 0
@@ -76,4 +76,4 @@ def refused_with(code: str | None, detail: Mapping[str, Any] | None) -> Answer:
 
 def moment(at: datetime | None) -> str:
     """A time as existing software reads it: Vietnamese local time, `yyyy/MM/dd HH:mm:ss`; empty for none."""
-    return "" if at is None else at.astimezone(VIETNAM).strftime("%Y/%m/%d %H:%M:%S")
+    return "" if at is None else at.astimezone(VIET_NAM).strftime("%Y/%m/%d %H:%M:%S")

@@ -25,7 +25,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from broker.content.store import ContentMissing
-from broker.directory.live import VIETNAM
 from broker.dispatch.patience import is_away
 from broker.gateway.app import Gateway
 from broker.gateway.vxp.agencies import BODY_LIMIT, Agencies
@@ -45,6 +44,7 @@ from broker.gateway.vxp.packets import MESSAGE_TYPES, Packets, not_readable, unk
 from broker.gateway.vxp.signing import Denied
 from broker.gateway.vxp.submission import Submitter
 from broker.gateway.vxp.systems import Systems
+from schemas.edxml.values import VIET_NAM
 from schemas.errors import Refusal
 from schemas.problem import Problem
 
@@ -329,7 +329,7 @@ def _date(text: str | None, name: str, *, inclusive: bool = False) -> datetime |
         return None
     for form in DATES:
         try:
-            read = datetime.strptime(text.strip(), form).replace(tzinfo=VIETNAM)
+            read = datetime.strptime(text.strip(), form).replace(tzinfo=VIET_NAM)
         except ValueError:
             continue
         return read + timedelta(days=1) if inclusive and "%H" not in form else read
