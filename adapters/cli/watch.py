@@ -13,17 +13,21 @@ from adapters import Agency
 from adapters.cli.output import JsonOption, emit_line, run, say
 from adapters.cli.setup import CONFIG
 from adapters.settings import load
+from schemas.problem import NOT_GOOD
 
 if TYPE_CHECKING:
     from adapters.folder.watch import Happened
 
 ANSWER_WITHIN_SECONDS = 30.0
 EMPTY_AFTER_SECONDS = 2.0
+NOT_SENT = ("refused", "rejected", "status-refused")
 
 
 def watch_command(
     folder: Annotated[Path, typer.Argument(help="The folder; outbox/, sent/, refused/ and inbox/ are made in it.")],
-    once: Annotated[bool, typer.Option("--once", help="Send and receive what there is, then end.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Send and receive what there is, then end: with 1 if something was refused.")
+    ] = False,
     edxml: Annotated[bool, typer.Option("--edxml", help="Also write what came as edXML files.")] = False,
     settle: Annotated[
         float, typer.Option("--settle", min=0.1, help="Seconds a file must rest before it is taken.")
@@ -51,7 +55,11 @@ async def _watch(
 
     settings = load(config)
 
+    refused: list[Happened] = []
+
     def tell(happened: Happened) -> None:
+        if happened.what in NOT_SENT:
+            refused.append(happened)
         emit_line(_value(happened, folder), as_json=as_json, text=_text)
 
     with opened(folder, settings.data_dir) as places:
@@ -60,6 +68,8 @@ async def _watch(
             if once:
                 await me.wait_connected()
                 await watch.drain(idle=EMPTY_AFTER_SECONDS, answer_within=ANSWER_WITHIN_SECONDS)
+                if refused:
+                    raise typer.Exit(NOT_GOOD)
                 return
             say(f"Watching {places.root} for {settings.code} / Đang theo dõi {places.root}")
             await _until_told(watch.run())

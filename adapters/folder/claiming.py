@@ -82,6 +82,8 @@ def take(places: Places, drop: Drop, seen: Mapping[str, Identity]) -> Claim | No
             _give_back(places, claim, moved)
             raise
         moved.append((name, new))
+    for path in claim.paths:
+        files.settle(path)
     files.sync(claim.folder)
     files.sync(places.claimed)
     files.sync(places.outbox)

@@ -47,8 +47,12 @@ def identity(path: Path) -> Identity | None:
 def write(target: Path, data: bytes) -> None:
     """Write a file under a temporary name, fsync, rename."""
     temporary = target.with_name(f".{target.name[:80]}.tmp")
-    write_new(temporary, [data])
-    os.replace(temporary, target)
+    try:
+        write_new(temporary, [data])
+        os.replace(temporary, target)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
     sync(target.parent)
 
 
@@ -59,6 +63,16 @@ def write_new(target: Path, pieces: Iterable[bytes]) -> None:
             file.write(piece)
         file.flush()
         os.fsync(file.fileno())
+
+
+def settle(path: Path) -> None:
+    """Make what another program wrote into a regular file durable; others are left alone."""
+    if Identity.of(path).regular:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def rename(source: Path, target: Path) -> None:

@@ -76,40 +76,46 @@ class Sending:
 
     async def send(self, claim: Claim) -> Went:
         """Send it, or refuse it. Raises NotNow, OSError."""
-        async with self._filing:
-            done = await self._agency.store.run(lambda connection: records.by_job(connection, claim.job))
-            if done is not None:
-                return await self._file(claim, done)
-            try:
-                return await self._file(claim, await self._put(claim))
-            except NotSent as why:
-                return await self._refuse(claim, why)
-
-    async def _put(self, claim: Claim) -> Dropped:
-        if claim.kind == "refused":
-            raise NotSent(claim.told)
-        mark = await asyncio.to_thread(_mark, claim)
-        before = await self._agency.store.run(lambda connection: records.by_mark(connection, mark))
-        if before is not None:
-            raise _sent_before(before)
         try:
-            message = await self._message(claim)
-            now = time.time()
-            folder = f"{claiming.month(datetime.now(UTC))}/{_called(claim)} {message.id}"
+            if await self._done(claim) is not None:  # before a crash
+                return await self._file(claim)
+            if claim.kind == "refused":
+                raise NotSent(claim.told)
+            mark = await asyncio.to_thread(_mark, claim)
+            before = await self._agency.store.run(lambda connection: records.by_mark(connection, mark))
+            if before is not None:
+                raise _sent_before(before)
+            message = await self._signed(claim)
+        except NotSent as why:
+            return await self._refuse(claim, why)
+        async with self._filing:
+            await self._put(claim, mark, message)
+            return await self._file(claim)
 
-            def beside(connection: sqlite3.Connection, no: int) -> None:
-                records.remember(
-                    connection,
-                    mark=mark,
-                    job=claim.job,
-                    folder=folder,
-                    kind=message.kind,
-                    outbox_no=no,
-                    ref=message.ref,
-                    now=now,
-                )
+    async def _done(self, claim: Claim) -> Dropped | None:
+        return await self._agency.store.run(lambda connection: records.by_job(connection, claim.job))
 
-            await self._agency.put(message, beside=beside)
+    async def _put(self, claim: Claim, mark: str, message: Outgoing) -> None:
+        now = time.time()
+        folder = f"{claiming.month(datetime.now(UTC))}/{_called(claim)} {message.id}"
+
+        def beside(connection: sqlite3.Connection, no: int) -> None:
+            records.remember(
+                connection,
+                mark=mark,
+                job=claim.job,
+                folder=folder,
+                kind=message.kind,
+                outbox_no=no,
+                ref=message.ref,
+                now=now,
+            )
+
+        await self._agency.put(message, beside=beside)
+
+    async def _signed(self, claim: Claim) -> Outgoing:
+        try:
+            return await self._message(claim)
         except Refusal as why:
             raise NotSent(texts.of_refusal(why), code=why.code) from why
         except Problem as why:
@@ -118,10 +124,6 @@ class Sending:
             raise NotSent(texts.of_problem(why)) from why
         finally:
             await asyncio.to_thread(files.remove, claim.spool)
-        done = await self._agency.store.run(lambda connection: records.by_job(connection, claim.job))
-        if done is None:
-            raise AssertionError("what was just put into the outbox is there")
-        return done
 
     # ── Messages ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -227,7 +229,10 @@ class Sending:
 
     # ── Filing ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _file(self, claim: Claim, done: Dropped) -> Went:
+    async def _file(self, claim: Claim) -> Went:
+        done = await self._done(claim)
+        if done is None:
+            raise AssertionError("only what is in the outbox is filed as sent")
         place = await asyncio.to_thread(claiming.put_away, claim, self._places.sent / done.folder)
         return Went(names=claim.names, place=place, ref=done.ref)
 

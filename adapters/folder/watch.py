@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +27,8 @@ from adapters.folder.names import NOTE
 from adapters.folder.places import Places
 from adapters.folder.receiving import Receiving
 from adapters.folder.sending import NotNow, Sending, Went
-from adapters.folder.texts import Told, of_os, page
+from adapters.folder.texts import Told, of_os, of_problem, page
+from schemas.problem import Problem
 
 T = TypeVar("T")
 
@@ -81,11 +84,22 @@ class Watch:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listen())
-            group.create_task(self.send(idle=None))
-            group.create_task(self.lay_down(idle=None))
-            group.create_task(self._statuses(idle=None))
-            group.create_task(self._notices(idle=None))
-            group.create_task(self._take_backs(idle=None))
+            for work in (self.send, self.lay_down, self._statuses, self._notices, self._take_backs):
+                group.create_task(self._lasting(work))
+
+    async def _lasting(self, work: Callable[..., Awaitable[None]]) -> None:
+        """Begin again after trouble with a disk; also with the one that holds the agency's database."""
+        again = FIRST_AGAIN_SECONDS
+        while True:
+            began = time.monotonic()
+            try:
+                await work(idle=None)
+            except OSError as why:
+                self._trouble("folder", why)
+            except sqlite3.OperationalError as why:
+                self._told_once("database", Told(f"The database: {why}.", f"Cơ sở dữ liệu: {why}."))
+            again = FIRST_AGAIN_SECONDS if time.monotonic() - began > again else min(again * 2, LAST_AGAIN_SECONDS)
+            await asyncio.sleep(again)
 
     async def drain(self, *, idle: float, answer_within: float) -> None:
         """Send what lies in outbox/, wait for the exchange's answers, lay down what came; then end."""
@@ -204,6 +218,11 @@ class Watch:
                 self._trouble("inbox", why)
                 await delivery.later()
                 await asyncio.sleep(FIRST_AGAIN_SECONDS)
+                continue
+            except Problem as why:
+                self._tell(Happened(what="trouble", id=delivery.letter.ref.id, told=tuple(of_problem(why))))
+                async with delivery:
+                    raise  # handed over again later, with back-off; others go on
                 continue
             async with delivery as letter:
                 self._well("inbox")

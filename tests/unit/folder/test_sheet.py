@@ -100,7 +100,8 @@ LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     "text",
     [
         LAUGHS, "a: &x 1\nb: *x\n", "<<: {a: 1}\na: !!python/object/apply:os.system [ls]\n", "a: !!str b\n",
-        "a: 1\na: 2\n", "a: 1\n---\nb: 2\n", "- a\n- b\n", "just text\n", "", "# nothing\n", "a: [1, 2\n", "a:\n\t- b\n",
+        "a: 1\na: 2\n", "a: 1\n---\nb: 2\n", "- a\n- b\n", "just text\n", "",
+        "# nothing\n", "a: [1, 2\n", "a:\n\t- b\n",
         "{" * 50 + "}" * 50, "? [a]\n: b\n",
         "a: " + "[" * 20 + "]" * 20,
         "a: |\n  x\n b", "\x00",
