@@ -17,6 +17,7 @@ from adapters import Agency
 from adapters.agency import DATABASE
 from adapters.cli.output import JsonOption, emit, run, say
 from adapters.mail import queue
+from adapters.mail.facts import one_line
 from adapters.mail.settings import MailSettings, load_mail
 from adapters.settings import AgencySettings, load
 from adapters.store import open_database
@@ -122,7 +123,8 @@ def list_command(
 def _line(row: dict[str, Any]) -> str:
     answer = f"; answered: {row['answer']} {row['answered_at']}" if row["answer"] else ""
     trouble = f"; {row['trouble']}" if row["trouble"] else ""
-    return f"{row['no']} {row['office']} {row['state']} {row['subject'] or row['kind']}{trouble}{answer}"
+    about = one_line(row["subject"] or row["kind"], 100)
+    return f"{row['no']} {row['office']} {row['state']} {about}{trouble}{answer}"
 
 
 @app.command("retry")

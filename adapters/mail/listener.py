@@ -112,7 +112,9 @@ class MailListener:
                     return await self._from_nobody(content)
                 return await self._from_office(content, str(envelope.mail_from))
         except Turned as why:
-            log.warning("a mail from %s was turned away: %s %s", envelope.mail_from, why.code, one_line(why.en, 300))
+            log.warning(
+                "a mail from %s was turned away: %s %s", envelope.mail_from, why.code, one_line(why.logged, 300)
+            )
             return why.reply
         except Exception:
             log.exception("a mail from %s could not be dealt with", envelope.mail_from)
@@ -140,7 +142,7 @@ class MailListener:
             )
         taken = await take(self._agency, office, sender, came.attached)
         for one in taken:
-            log.info("%s of %s by mail: %s%s", one_line(one.name, 100), office.code, one.id, " again" * one.before)
+            log.info("by mail from %s: %s%s", office.code, one.id, ", again" * one.before)
         return f"250 2.0.0 Da nhan / taken: {' '.join(one.id for one in taken)}"[:500]
 
     async def _from_nobody(self, content: bytes) -> str:

@@ -15,11 +15,13 @@ LINE: Final = 480
 class Turned(Exception):
     """A mail that is not taken: an SMTP code with its class, and why in both languages."""
 
-    def __init__(self, code: str, vi: str, en: str) -> None:
+    def __init__(self, code: str, vi: str, en: str, *, logged: str | None = None) -> None:
         super().__init__(en)
         self.code = code
         self.vi = vi
         self.en = en
+        # For the log, which never has anything of a document's text.
+        self.logged = logged or en
 
     @property
     def reply(self) -> str:

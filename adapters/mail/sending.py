@@ -68,7 +68,9 @@ class Sender:
 
             def gather(connection: sqlite3.Connection) -> int:
                 documents = queue.gather(connection, codes, domain=domain, now=time.time())
-                return documents + telling.gather(connection, self._settings, domain=domain, now=time.time())
+                return documents + telling.gather(
+                    connection, self._settings, codes=self._agency.settings.codes, domain=domain, now=time.time()
+                )
 
             try:
                 if await self._agency.store.run(gather):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException
 
+from adapters.mail.facts import one_line
 from adapters.mail.queue import After
 from adapters.mail.settings import Outgoing
 from schemas.problem import UNREACHABLE, Problem
@@ -49,12 +50,12 @@ class Carrier:
             answer = await smtp.data(message)
         except SMTPResponseException as why:
             await self._reset(why.code)
-            return Attempt(after=_meaning(why.code, handed_over), why=f"{why.code} {why.message}")
+            return Attempt(after=_meaning(why.code, handed_over), why=one_line(f"{why.code} {why.message}"))
         except (SMTPException, OSError) as why:
             self._drop()
-            said = f"{type(why).__name__}: {why}"
+            said = one_line(f"{type(why).__name__}: {why}")
             return Attempt(after=After.DOUBTFUL if handed_over else After.LATER, why=said)
-        return Attempt(after=After.TAKEN, why=f"{answer.code} {answer.message}")
+        return Attempt(after=After.TAKEN, why=one_line(f"{answer.code} {answer.message}"))
 
     async def check(self) -> str:
         """Connect, and sign in if there is a user; returns the server's greeting. Raises Problem."""

@@ -67,7 +67,10 @@ async def take(agency: Agency, office: Office, sender: str, files: Sequence[Atta
             detail = why.detail()
             place = f" ({why.field}: {why.found}; {why.expected})" if why.field else ""
             raise Turned(
-                "550 5.6.0", f"{file.name}: {detail['vi']}{place}", f"{file.name}: {why.code} {detail['en']}{place}"
+                "550 5.6.0",
+                f"{file.name}: {detail['vi']}{place}",
+                f"{file.name}: {why.code} {detail['en']}{place}",
+                logged=f"{why.code} {why.field or ''}",
             ) from why
         except Problem as why:
             raise Turned(
@@ -87,6 +90,8 @@ def _store(connection: sqlite3.Connection, office: Office, sender: str, ready: _
         (office.code, ready.sha256),
     ).fetchone()
     if row is not None:
+        if outbox.entry(connection, row[0]).state == "rejected":
+            outbox.make_due(connection, [row[0]])  # what was refused may be good by now (contract §5)
         return Taken(name=ready.name, id=outbox.entry(connection, row[0]).ref.id, before=True)
     if ready.message is None:
         raise AssertionError("a file that came before has its row")

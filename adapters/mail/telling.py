@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from adapters import heard
@@ -39,11 +39,16 @@ NOTICE_WORDS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def gather(connection: sqlite3.Connection, settings: MailSettings, *, domain: str, now: float) -> int:
-    """Turn what has come for the offices into mails; returns how many rows were dealt with."""
+def gather(
+    connection: sqlite3.Connection, settings: MailSettings, *, codes: Collection[str], domain: str, now: float
+) -> int:
+    """Turn what has come for the offices into mails; returns how many rows were dealt with.
+
+    `codes` are all agencies that this program speaks for, those with a mailbox and those without.
+    """
     return (
         _statuses(connection, settings, domain=domain, now=now)
-        + _take_backs(connection, settings, domain=domain, now=now)
+        + _take_backs(connection, settings, codes, domain=domain, now=now)
         + _notices(connection, settings, domain=domain, now=now)
     )
 
@@ -81,9 +86,12 @@ def _statuses(connection: sqlite3.Connection, settings: MailSettings, *, domain:
     return len(rows)
 
 
-def _take_backs(connection: sqlite3.Connection, settings: MailSettings, *, domain: str, now: float) -> int:
+def _take_backs(
+    connection: sqlite3.Connection, settings: MailSettings, codes: Collection[str], *, domain: str, now: float
+) -> int:
     numbers = connection.execute(
-        "SELECT no FROM status WHERE handed_at IS NULL AND audience = 'recipient' ORDER BY no LIMIT 100"
+        "SELECT no FROM status s WHERE handed_at IS NULL AND audience = 'recipient' AND NOT EXISTS"
+        " (SELECT 1 FROM mail m WHERE m.kind = 'asked' AND json_extract(m.about, '$.row') = s.no) ORDER BY no"
     ).fetchall()
     done = 0
     for (no,) in numbers:
@@ -109,7 +117,8 @@ def _take_backs(connection: sqlite3.Connection, settings: MailSettings, *, domai
                 domain=domain,
                 now=now,
             )
-        connection.execute("UPDATE status SET handed_at = ? WHERE no = ?", (now, no))
+        if not set(row.item.get("to") or ()) & (set(codes) - set(settings.offices)):
+            connection.execute("UPDATE status SET handed_at = ? WHERE no = ?", (now, no))
         done += 1
     return done
 

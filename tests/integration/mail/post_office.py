@@ -71,7 +71,7 @@ class PostOffice:
         try:
             answer = self.answers.pop(0) if self.answers else "250 taken"
             if answer == "die":
-                assert server.transport is not None
+                assert isinstance(server.transport, asyncio.Transport)
                 server.transport.abort()
                 return "451 nobody reads this"
             if answer == "hang":

@@ -82,7 +82,7 @@ async def test_a_kill_at_any_moment_loses_nothing_and_a_repeated_mail_says_so(
     ministry, province = await exchange.agency(MINISTRY), await exchange.agency(PROVINCE)
     keys = tmp_path / "keys.toml"
     write_keys(keys, OFFICE)
-    heard = {"port": free_port(), "addresses": ["gui@tinh.test"], "dkim_keys": str(keys)}
+    heard: dict[str, Any] = {"port": free_port(), "addresses": ["gui@tinh.test"], "dkim_keys": str(keys)}
     config = write_config(province, mail_table(post_office, PROVINCE, incoming=heard))
     file = edxml(PROVINCE, MINISTRY)
     post_office.answers = ["kill"]
@@ -94,11 +94,11 @@ async def test_a_kill_at_any_moment_loses_nothing_and_a_repeated_mail_says_so(
             await running.wait()
             assert post_office.mails
         async with program(config) as running:
-            mail = asyncio.create_task(deliver(heard["port"], OFFICE.sign(mail_with(("a.edxml", file)))))
+            coming = asyncio.create_task(deliver(heard["port"], OFFICE.sign(mail_with(("a.edxml", file)))))
             await post_office.until(lambda: len(post_office.mails) >= 3)
             with contextlib.suppress(ProcessLookupError):
                 running.kill()  # wherever it is: in a mail of its own, or in one that comes in
-            await asyncio.gather(mail, return_exceptions=True)
+            await asyncio.gather(coming, return_exceptions=True)
         async with program(config) as running:
             reply = await deliver(heard["port"], OFFICE.sign(mail_with(("a.edxml", file))))
             assert reply.startswith("250"), reply
@@ -110,10 +110,10 @@ async def test_a_kill_at_any_moment_loses_nothing_and_a_repeated_mail_says_so(
     copies = Counter(mail["Message-ID"] for mail in post_office.mails)
     assert len(copies) == 5
     first_seen: set[str] = set()
-    for one in post_office.mails:
-        if one["Message-ID"] in first_seen:
-            assert one["X-Lienthong-Repeated"] == "yes" and "có thể đã được gửi" in text_of(one)
-        first_seen.add(one["Message-ID"])
+    for mail in post_office.mails:
+        if mail["Message-ID"] in first_seen:
+            assert mail["X-Lienthong-Repeated"] == "yes" and "có thể đã được gửi" in text_of(mail)
+        first_seen.add(mail["Message-ID"])
     assert max(copies.values()) >= 2  # the kill did hit
     for document in sent:
         assert len({digest for _, digest in exchange.reported[document.id, PROVINCE]}) == 1  # one signed 01

@@ -235,6 +235,19 @@ async def test_one_document_that_cannot_be_written_stops_no_other(exchange: Stan
             await exchange.until(lambda: exchange.codes(lost.id, PROVINCE) == ["01"])
 
 
+async def test_a_mail_server_without_tls_is_told_nothing(
+    exchange: StandIn, post_office: PostOffice, caplog: pytest.LogCaptureFixture
+) -> None:
+    ministry, province = await exchange.agency(MINISTRY), await exchange.agency(PROVINCE)
+    table = mail_table(post_office, PROVINCE, security="starttls")
+    async with Agency.open(ministry) as me, open_mail(province, table):
+        sent = await me.send(letter(PROVINCE))
+        await eventually(lambda: "the mail server cannot be used" in caplog.text)
+        await eventually(lambda: rows(province, "SELECT state FROM mail") == [("due",)])
+        assert exchange.codes(sent.id, PROVINCE) == []
+    assert post_office.seen == []
+
+
 async def eventually(condition: Callable[[], Any], *, seconds: float = 15.0) -> None:
     """For facts that are only in the database."""
     async with asyncio.timeout(seconds):

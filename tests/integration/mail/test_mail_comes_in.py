@@ -105,11 +105,15 @@ async def test_what_the_exchange_refuses_is_told_to_the_office_by_mail(
     exchange.rejections.append("LT-RECIPIENT-UNKNOWN")
     heard = incoming(tmp_path)
     async with open_mail(ministry, mail_table(post_office, MINISTRY, incoming=heard)):
-        reply = await deliver(heard["port"], OFFICE.sign(mail_with(("a.edxml", edxml(MINISTRY, PROVINCE)))))
+        mail = OFFICE.sign(mail_with(("a.edxml", edxml(MINISTRY, PROVINCE))))
+        reply = await deliver(heard["port"], mail)
         assert reply.startswith("250 ")
         (told,) = await post_office.until(lambda: post_office.mails)
         assert "KHÔNG NHẬN" in told["Subject"] and "58/BTC-QLCS" in told["Subject"]
         assert "LT-RECIPIENT-UNKNOWN" in text_of(told) and "H99" in text_of(told)
+        # When what was wrong has been put right at the exchange, the same file is good.
+        assert await deliver(heard["port"], mail) == reply
+        await exchange.until(lambda: len(exchange.documents) == 1)
 
 
 async def test_several_files_are_taken_all_or_none(exchange: StandIn, post_office: PostOffice, tmp_path: Path) -> None:

@@ -186,14 +186,14 @@ def test_another_domain_counts_only_where_it_is_configured() -> None:
 def test_keys_from_dns_are_remembered_and_silence_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     answers: dict[str, Any] = {
-        "gone.test": dns.resolver.NXDOMAIN(),
-        "silent.test": dns.exception.Timeout(),
-        "broken.test": dns.resolver.NoNameservers(),
+        "gone.test": dns.resolver.NXDOMAIN,
+        "silent.test": dns.exception.Timeout,
+        "broken.test": dns.resolver.NoNameservers,
     }
 
     def resolve(name: str, kind: str, **_: Any) -> Any:
         asked.append(name)
-        raise answers[name]
+        raise answers[name]()
 
     monkeypatch.setattr("adapters.mail.dkim_check.dns.resolver.resolve", resolve)
     keys = DnsKeys()
