@@ -1,11 +1,13 @@
 """Whatever is done to a file, reading it gives an answer: never a crash, never a good signature, never a silent no."""
 
+from pathlib import Path
 from typing import Any, Final
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.edxml_target import one_input
+from tests.fuzz.attacks import corpus
+from tests.fuzz.edxml_target import one_input, run_at_random
 from tests.unit.edxml.examples import BUSINESS, PDF, STUB_SIGNATURE, document, encoded, status, zipped
 
 SEEDS: Final = [
@@ -67,3 +69,7 @@ def test_a_mutated_zip_gets_an_answer(data: st.DataObject) -> None:
 def test_the_seeds_themselves_are_good() -> None:
     for seed in SEEDS:
         one_input(seed)
+
+
+def test_mutated_attacks_get_an_answer(tmp_path: Path) -> None:
+    assert run_at_random(corpus(), seconds=1.5, seed=2016, crashes=tmp_path) > 20
