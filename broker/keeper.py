@@ -24,6 +24,8 @@ from broker.content.opening import open_content
 from broker.directory.live import LiveDirectory
 from broker.dispatch.dispatcher import Dispatcher
 from broker.evidence.duties import KeepLog, PublishLog
+from broker.evidence.timestamps import AskTimestamps
+from broker.evidence.witness import AskWitnesses
 from broker.identity import BrokerIdentity
 from broker.settings import Settings
 from broker.store.pool import open_pool
@@ -41,7 +43,7 @@ from broker.upkeep.sending import KeeperSender
 from broker.upkeep.silence import Patience
 from broker.upkeep.unfinished import FinishPublishes
 
-CONNECTIONS: Final = 11
+CONNECTIONS: Final = 12
 """Database connections: one for each duty and one for the lease."""
 
 log = structlog.get_logger(__name__)
@@ -114,6 +116,8 @@ def duties(
         ),
         KeepLog(pool, settings),
         PublishLog(pool, settings),
+        AskWitnesses(pool, settings),
+        AskTimestamps(pool, settings),
         FollowLog(period=PERIOD),
     ]
 

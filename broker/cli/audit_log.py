@@ -17,8 +17,10 @@ from broker.evidence.keys import read_vkeys, renamed, vkey_file
 from broker.evidence.lag import log_status, oldest_writer
 from broker.evidence.merkle import EvidenceFault
 from broker.evidence.notes import VerifierKey, parse_verifier_key
+from broker.evidence.timestamps import read_roots
 from broker.evidence.tree_rows import SQL
 from broker.evidence.verify import Scope, verify
+from broker.evidence.witness import witnesses
 from broker.settings import Settings, load_settings
 from broker.store.pool import connect
 from schemas.problem import NOT_GOOD, Problem
@@ -43,7 +45,13 @@ def verify_command(
 ) -> None:
     """Hold the database against what was logged and signed. Ends with code 1 if anything was changed."""
     settings = load_settings()
-    scope = Scope(since_position=since_position, full=full, records=not log_only)
+    scope = Scope(
+        since_position=since_position,
+        full=full,
+        records=not log_only,
+        witnesses=tuple(witnesses(settings.log_witnesses).values()),
+        timestamp_roots=tuple(read_roots(settings.log_timestamp_roots_file)),
+    )
     findings, counted, looked_at = run(_verify(settings, scope, _keys(settings, key), without_files))
     value = {"good": not counted, "looked_at": looked_at, "count": counted, "findings": findings}
     emit(value, as_json=as_json, render=lambda _: _findings(findings, counted, looked_at))

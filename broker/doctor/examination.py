@@ -8,6 +8,7 @@ from pathlib import Path
 
 from broker.doctor.finding import Finding, Verdict
 from broker.doctor.keys import check_keys
+from broker.doctor.log import check_log
 from broker.doctor.machine import check_disk, check_programs, check_python
 from broker.doctor.servers import check_postgresql, check_rabbitmq, check_topology
 from broker.settings import load_settings
@@ -29,4 +30,5 @@ async def examine(config: Path | None, now: datetime) -> Sequence[Finding]:
     findings += servers
     if all(finding.verdict is not Verdict.BAD for finding in servers):
         findings += [finding async for finding in check_topology(settings)]
+        findings += [finding async for finding in check_log(settings)]
     return findings

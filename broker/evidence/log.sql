@@ -167,3 +167,29 @@ INSERT INTO event (at, kind, body, leaf, epoch) VALUES ($1, $2, $3, $4, $5) RETU
 -- name: write_action
 -- Who did what, and why.
 INSERT INTO admin_action (at, actor, action, target, reason) VALUES ($1, $2, $3, $4, $5);
+
+-- name: cosigned_size
+-- The newest checkpoint that a witness has cosigned.
+SELECT max(size) FROM cosignature WHERE origin_id = $1 AND witness = $2;
+
+-- name: record_cosignature
+-- What a witness said.
+INSERT INTO cosignature (origin_id, size, witness, at, line) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING;
+
+-- name: has_timestamp
+-- Whether a checkpoint carries a timestamp.
+SELECT EXISTS (SELECT FROM checkpoint_timestamp WHERE origin_id = $1 AND size = $2);
+
+-- name: record_timestamp
+-- What a timestamp authority said.
+INSERT INTO checkpoint_timestamp (origin_id, size, at, authority, token) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT DO NOTHING;
+
+-- name: attested
+-- Everything that others said about checkpoints, with the note that it was said about.
+SELECT o.origin, c.size, c.note, g.witness, g.at, g.line, NULL::bytea AS token
+FROM cosignature g JOIN checkpoint c USING (origin_id, size) JOIN log_origin o USING (origin_id)
+UNION ALL
+SELECT o.origin, c.size, c.note, t.authority, t.at, NULL, t.token
+FROM checkpoint_timestamp t JOIN checkpoint c USING (origin_id, size) JOIN log_origin o USING (origin_id)
+ORDER BY 1, 2;

@@ -6,11 +6,12 @@ EvidenceFault that says where.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from broker.evidence.growth import Growth, Span, rows_of
 from broker.evidence.merkle import HASH_SIZE, EvidenceFault
-from broker.evidence.tiles import FULL, Tile, encode_entries, encode_hashes
+from broker.evidence.tiles import FULL, HEIGHT, Tile, encode_entries, encode_hashes, fold
 from broker.store.pool import Connection
 from broker.store.queries import load_queries
 
@@ -38,6 +39,18 @@ async def read_hashes(connection: Connection, origin_id: int, span: Span) -> lis
 async def growth_at(connection: Connection, origin_id: int, size: int) -> Growth:
     """The tree of the first `size` leaves, ready to grow. Raises EvidenceFault if rows are missing."""
     return Growth(size, [await read_hashes(connection, origin_id, span) for span in rows_of(size)])
+
+
+async def read_nodes(
+    connection: Connection, origin_id: int, places: Iterable[tuple[int, int]]
+) -> dict[tuple[int, int], bytes]:
+    """The hashes of complete subtrees (level, index), for proofs. Raises EvidenceFault if rows are missing."""
+    nodes: dict[tuple[int, int], bytes] = {}
+    for level, index in places:
+        row, inside = divmod(level, HEIGHT)
+        span = Span(row, index << inside, (index + 1) << inside)
+        nodes[level, index] = fold(await read_hashes(connection, origin_id, span))
+    return nodes
 
 
 async def tile_bytes(connection: Connection, origin_id: int, tile: Tile) -> bytes:

@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
+from cryptography import x509
 
 from broker.evidence.findings import Finding, shown
-from broker.evidence.notes import VerifierKey
+from broker.evidence.merkle import EvidenceFault
+from broker.evidence.notes import Note, VerifierKey, parse_note, parse_signature_line, verify_note
 from broker.evidence.tile_files import TileFiles
+from broker.evidence.timestamps import verify_timestamp
 from broker.evidence.tree_rows import SQL as LOG
 from broker.evidence.verify_log import LogCheck
 from broker.evidence.verify_messages import SQL as RECORDS
@@ -46,6 +49,10 @@ class Scope:
     """Also every signature of every message."""
     records: bool = True
     """Also the exchange's rows, not the log alone."""
+    witnesses: tuple[VerifierKey, ...] = ()
+    """Keys of witnesses whose cosignatures are verified."""
+    timestamp_roots: tuple[x509.Certificate, ...] = ()
+    """Roots to which timestamps must lead; without them only what they are over is looked at."""
 
 
 def nothing(what: str, steps: int) -> None:
@@ -99,6 +106,8 @@ async def findings(
             since = await _time_of(connection, head["origin_id"], scope.since_position) or BEGINNING
     async for finding in _around_the_log(connection, heads):
         yield finding
+    async for finding in _attested(connection, scope):
+        yield finding
     if scope.records:
         async for finding in _records(connection, since, scope, progress):
             yield finding
@@ -139,6 +148,27 @@ async def _around_the_log(connection: Connection, heads: Sequence[Any]) -> Async
                 found=shown(bytes(first or b"")[:300]),
                 expected=f"the log's beginning, naming {before['origin']} with {before['size']} entries and its root",
             )
+
+
+async def _attested(connection: Connection, scope: Scope) -> AsyncIterator[Finding]:
+    """What witnesses and timestamp authorities said, against the checkpoints that it was said about."""
+    known = {key.name: key for key in scope.witnesses}
+    async for row in connection.cursor(LOG["attested"], prefetch=500):
+        where = "cosignature" if row["token"] is None else "checkpoint_timestamp"
+        key = f"{row['origin']} size {row['size']} by {row['witness']}"
+        try:
+            if row["token"] is not None:
+                said: datetime | None = verify_timestamp(row["note"], row["token"], scope.timestamp_roots)
+            elif row["witness"] in known:
+                note = Note(parse_note(row["note"]).text, (parse_signature_line(row["line"]),))
+                said = verify_note(note, [known[row["witness"]]])[0].at
+            else:
+                continue
+        except EvidenceFault as fault:
+            yield Finding(where=where, key=key, what=fault.what, found=fault.found, expected=fault.expected)
+            continue
+        if said != row["at"]:
+            yield Finding(where=where, key=key, what="at", found=shown(row["at"]), expected=f"{shown(said)}, as signed")
 
 
 async def _records(connection: Connection, since: datetime, scope: Scope, progress: Progress) -> AsyncIterator[Finding]:

@@ -99,7 +99,7 @@ async def killed(log: Log, times: int) -> None:
 
 async def test_a_keeper_killed_under_load_is_continued_exactly(log: Log) -> None:
     log.now = None
-    await killed(log, 4)
+    await killed(log, 2)
 
 
 @pytest.mark.long
@@ -115,7 +115,7 @@ async def test_a_stopped_keeper_that_wakes_up_signs_no_second_tree(log: Log, tmp
     await until(log, "SELECT count(*) > 0 FROM event")
     with keeper(log) as first:
         await grown(log, 50)
-        for _ in range(3):
+        for _ in range(2):
             epoch = await log.pool.fetchval("SELECT epoch FROM keeper_lease")
             first.send_signal(signal.SIGSTOP)
             with keeper(log):
