@@ -23,10 +23,15 @@ from broker.content.store import CHUNK, ContentMissing, ContentUnavailable, Meas
 from schemas.content_layout import accepted_path
 
 PART: Final = 8 * CHUNK
-"""Bytes of one part of an upload: S3 takes 10,000 of them, of 5 MiB or more."""
+"""Bytes of one request: S3 takes 10,000 parts of an upload, of 5 MiB or more. Reading in parts too, no request to the
+store lasts as long as a slow agency takes for the whole."""
 
 PARTS_AT_A_TIME: Final = 2
 """Parts of one upload on their way at a time; together with the one being filled they are what it holds in memory."""
+
+
+LONGEST_REASON: Final = 300
+"""Characters of what an object store says about a failure."""
 
 
 class _NotWanted(Exception):
@@ -89,15 +94,15 @@ class ObjectContent:
 
     async def read(self, sha256: str, start: int, stop: int) -> AsyncIterator[bytes]:
         """See `ContentStore.read`."""
-        if start >= stop:
-            return
-        with _available():
-            try:
-                got = await obstore.get_async(self._store, _place(sha256), options={"range": (start, stop)})
-            except (FileNotFoundError, NotFoundError):
-                raise ContentMissing(f"{sha256} is not in the object store") from None
-            async for piece in got.stream(min_chunk_size=CHUNK):
-                yield bytes(piece)
+        for position in range(start, stop, PART):
+            with _available():
+                try:
+                    piece = await obstore.get_range_async(
+                        self._store, _place(sha256), start=position, end=min(position + PART, stop)
+                    )
+                except (FileNotFoundError, NotFoundError):
+                    raise ContentMissing(f"{sha256} is not in the object store") from None
+            yield bytes(piece)
 
     async def remove(self, sha256: str) -> None:
         """See `ContentStore.remove`."""
@@ -131,4 +136,5 @@ def _available() -> Iterator[None]:
     try:
         yield
     except BaseError as error:
-        raise ContentUnavailable(f"the object store failed: {type(error).__name__}") from error
+        why = str(error).partition("\n")[0][:LONGEST_REASON]
+        raise ContentUnavailable(f"the object store failed: {why or type(error).__name__}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 from obstore.exceptions import BaseError
@@ -14,14 +14,8 @@ from broker.content.objects import ObjectContent
 from broker.content.store import ContentStore
 from schemas.problem import Problem
 
-if TYPE_CHECKING:
-    from obstore.store import ClientConfig
-
 SCHEMES: Final = ("s3", "memory")
 """Kinds of addresses that are offered: what was tested. The last one is for tests only."""
-
-TIMEOUTS: Final[ClientConfig] = {"timeout": "120s", "connect_timeout": "10s"}
-"""For each request to an object store, of which a large upload makes many."""
 
 
 class HasContent(Protocol):
@@ -37,7 +31,7 @@ def open_content(settings: HasContent) -> ContentStore:
     """The content store that the settings name; nothing is connected to yet.
 
     Credentials of an S3 come from the environment as for every S3 client: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
-    AWS_ENDPOINT_URL, AWS_REGION, AWS_ALLOW_HTTP. Raises Problem for an address that cannot be used.
+    AWS_ENDPOINT_URL, AWS_REGION, AWS_ALLOW_HTTP, AWS_TIMEOUT. Raises Problem for an address that cannot be used.
     """
     url = settings.content_url
     if not url:
@@ -50,7 +44,7 @@ def open_content(settings: HasContent) -> ContentStore:
     try:
         if scheme == "memory":
             return ObjectContent(MemoryStore(), shared=settings.content_dir)
-        return ObjectContent(S3Store.from_url(url, client_options=TIMEOUTS), shared=settings.content_dir)
+        return ObjectContent(S3Store.from_url(url), shared=settings.content_dir)
     except (BaseError, ValueError) as error:
         raise _unusable(f"content_url cannot be used: {error}") from error
 

@@ -1,5 +1,6 @@
 """An exchange for tests of content beside it."""
 
 from tests.kit.fixtures import exchange
+from tests.kit.s3 import s3
 
-__all__ = ["exchange"]
+__all__ = ["exchange", "s3"]

@@ -1,8 +1,4 @@
-"""Every kind of content store keeps the same promises: whole or not at all, true bytes, once.
-
-The S3 here is moto's server: it speaks S3 over real HTTP and keeps everything in memory. It is a stand-in for an S3 and
-not one; what only a real one shows (its latency, its own failures) is not tested.
-"""
+"""Every kind of content store keeps the same promises: whole or not at all, true bytes, once."""
 
 from __future__ import annotations
 
@@ -10,12 +6,8 @@ import asyncio
 import hashlib
 import os
 import secrets
-import subprocess
-import sys
-import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -30,31 +22,6 @@ from broker.settings import Settings
 from schemas.content_layout import stored_path
 from schemas.errors import Refusal
 from schemas.problem import Problem
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    """The address of an S3-speaking server."""
-    if find_spec("moto") is None:
-        pytest.skip("moto is not installed")
-    program = (
-        "from moto.server import ThreadedMotoServer as S; import time\n"
-        "s = S('127.0.0.1', 0, verbose=False); s.start(); print(s.get_host_and_port()[1], flush=True)\n"
-        "time.sleep(600)"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    try:
-        assert process.stdout is not None
-        address = f"http://127.0.0.1:{int(process.stdout.readline())}"
-        urllib.request.urlopen(urllib.request.Request(f"{address}/content", method="PUT")).close()
-        yield address
-    finally:
-        process.kill()
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
 
 
 @pytest.fixture(params=["folder", "memory", "s3"])

@@ -2,5 +2,6 @@
 
 from tests.kit.fixtures import exchange
 from tests.kit.gateway import gateway
+from tests.kit.s3 import s3
 
-__all__ = ["exchange", "gateway"]
+__all__ = ["exchange", "gateway", "s3"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from schemas.content_layout import accepted_path
+from schemas.content_layout import accepted_path, stored_path
 from tests.integration.gateway.client import Client, naming, refused, sent, sha
 from tests.kit.exchange import End
 from tests.kit.gateway import Running, running_gateway
@@ -280,3 +280,59 @@ async def test_a_document_names_content_only_when_it_is_whole(client: Client, ga
     await x.send(letter, sender)
     await x.notice_at(sender, letter, "accepted")
     assert (await client.get(recipient, data)).body == data
+
+
+async def test_a_gateway_that_is_asked_to_stop_lets_an_upload_end(gateway: Running) -> None:
+    (sender,) = await agencies(gateway, "G01")
+    data = secrets.token_bytes(100_000)
+    started, going_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield data[:50_000]
+        started.set()
+        await going_on.wait()
+        yield data[50_000:]
+
+    async with aiohttp.ClientSession() as http:
+        async with running_gateway(gateway.exchange) as other:
+            upload = asyncio.create_task(Client(other, http).ask("PUT", sender, sha(data), data=slowly()))
+            await started.wait()
+            async with asyncio.timeout(10):
+                while not list(folder(gateway).joinpath("incoming").glob("*")):
+                    await asyncio.sleep(0.01)
+            asyncio.get_running_loop().call_later(0.3, going_on.set)
+        assert (await upload).status == 201
+        assert (await Client(gateway, http).get(sender, data)).body == data
+
+
+async def test_the_store_may_be_an_s3(gateway: Running, s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Worker and gateway both, on one bucket; the server is a stand-in, see tests/kit/s3.py."""
+    x = gateway.exchange
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3,
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_ALLOW_HTTP": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    await x.stop_workers()
+    x.settings = x.settings.model_copy(update={"content_url": "s3://content/exchange"})
+    await x.start_worker()
+    sender, recipient = await agencies(gateway, "G01", "G02")
+    data = secrets.token_bytes(12_000_000)
+    async with running_gateway(x) as other, aiohttp.ClientSession() as http:
+        client = Client(other, http)
+        assert (await client.ask("PUT", sender, sha(data), data=data[:-1])).status == 422
+        assert (await client.get(sender, data)).status == 404
+        assert [(await client.put(sender, data)).status for _ in range(2)] == [201, 200]
+        await sent(x, sender, [recipient], data)
+        assert (await client.get(recipient, data)).body == data
+        part = await client.get(recipient, data, Range="bytes=8000000-8000009")
+        assert (part.status, part.body) == (206, data[8_000_000:8_000_010])
+        shared = stored_path(folder(gateway), recipient.code, sha(data[1:]))
+        shared.parent.mkdir(parents=True)
+        shared.write_bytes(data[1:])
+        await sent(x, recipient, [sender], data[1:])
+        assert (await client.get(sender, data[1:])).body == data[1:]
+    assert files(gateway) == [sha(data[1:])], "only what was shared is in the folder"
