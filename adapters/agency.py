@@ -551,6 +551,10 @@ class Agency:
         """Where larger parts of outgoing documents are put."""
         return self._content
 
+    def raise_if_ended(self) -> None:
+        """Raises what the pump behind this agency has died of, if it has: nothing would come or go any more."""
+        self._waiter.raise_if_ended()
+
     async def write(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run `job` in one transaction, then let the pump send what it put into the outbox or the gathering."""
         result = await self.store.run(job)

@@ -110,6 +110,9 @@ def facts_of(letter: IncomingLetter) -> list[Fact]:
     about = letter.manifest.document
     signer = about.signer
     good = all(one.get("answer") == "good" for one in letter.verdict.values())
+    # Whoever reads "valid" must also read whose hands the key is in (design §7).
+    kept = "custody broker" in str(letter.verdict.get("policy", {}).get("why", ""))
+    custody = "; khóa do trục liên thông giữ / the exchange keeps the key" if kept else ""
     trouble = "; ".join(f"{name}: {one.get('why', '')}" for name, one in letter.verdict.items())
     found = [
         Fact("Việc", "Action", " / ".join(ACTIONS[letter.action])),
@@ -126,7 +129,7 @@ def facts_of(letter: IncomingLetter) -> list[Fact]:
         Fact(
             "Chữ ký điện tử của cơ quan gửi",
             "Sender's signature",
-            "hợp lệ / valid" if good else f"CẦN KIỂM TRA / TO BE CHECKED: {trouble}",
+            f"hợp lệ / valid{custody}" if good else f"CẦN KIỂM TRA / TO BE CHECKED: {trouble}",
         ),
         Fact("Mã văn bản", "Document id", letter.ref.id),
         Fact("Mã băm SHA-256", "Digest", letter.ref.digest),

@@ -15,7 +15,8 @@ import time
 from dataclasses import dataclass
 
 TOKEN_BYTES = 24
-TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
+# Hexadecimal: programs that make links out of text cut other signs off at the end.
+TOKEN = re.compile(r"[0-9a-f]{48}")
 CODE_DIGITS = 6
 # Wrong codes after which a link is dead. With six digits, a guesser who has the link succeeds once in 100,000 times.
 WRONG_CODES = 10
@@ -64,7 +65,7 @@ class Link:
 def new_link(purpose: str, *, expires_at: float) -> NewLink:
     """Fresh randomness; an answering link gets a code."""
     code = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}" if purpose == "answer" else None
-    return NewLink(purpose=purpose, token=secrets.token_urlsafe(TOKEN_BYTES), code=code, expires_at=expires_at)
+    return NewLink(purpose=purpose, token=secrets.token_hex(TOKEN_BYTES), code=code, expires_at=expires_at)
 
 
 def token_hash(token: str) -> bytes:

@@ -72,6 +72,7 @@ class Sender:
                     connection, self._settings, codes=self._agency.settings.codes, domain=domain, now=time.time()
                 )
 
+            self._agency.raise_if_ended()
             try:
                 if await self._agency.store.run(gather):
                     self._changed.set()

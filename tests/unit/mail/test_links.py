@@ -39,7 +39,7 @@ def connection(tmp_path: Path) -> sqlite3.Connection:
 
 def test_a_token_has_the_randomness_of_192_bits_and_is_kept_as_a_hash(connection: sqlite3.Connection) -> None:
     made = [new_link("answer", expires_at=2e9) for _ in range(200)]
-    assert len({one.token for one in made}) == 200 and all(len(one.token) == 32 for one in made)
+    assert len({one.token for one in made}) == 200 and all(len(one.token) == 48 for one in made)
     assert all(one.code and len(one.code) == CODE_DIGITS and one.code.isdigit() for one in made)
     due = queue.take(connection, now=2.0, busy=())
     assert due is not None

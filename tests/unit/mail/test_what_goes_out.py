@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import string
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from email import message_from_bytes, policy
 from typing import Any
@@ -160,6 +161,17 @@ def test_a_page_shows_everything_and_executes_nothing(value: str, reason: str) -
             "ul", "li", "a", "br", "code",
         }  # fmt: skip
         assert not re.search(r"<[^>]*\son\w+\s*=", re.sub(r'"[^"]*"', '""', page))
+
+
+def test_a_signature_is_told_with_what_was_found_about_it() -> None:
+    found = {"good": {"answer": "good", "why": "x"}, "bad": {"answer": "unknown", "why": "no slip"}}
+    kept = {"policy": {"answer": "good", "why": "enrolled for the sender; the exchange keeps the key (custody broker)"}}
+    told = []
+    for verdict in ({"trust": found["good"]}, {"trust": found["good"], "policy": found["bad"]}, kept):
+        letter = replace(a_letter("x"), verdict=verdict)
+        told.append(next(one.value for one in facts_of(letter) if one.en == "Sender's signature"))
+    assert told[0] == "hợp lệ / valid" and "CẦN KIỂM TRA" in told[1] and "no slip" in told[1]
+    assert told[2].endswith("the exchange keeps the key")
 
 
 @given(sizes=st.lists(st.integers(0, 100), max_size=12), limit=st.integers(0, 200))
