@@ -22,6 +22,7 @@ from adapters.mail.links import NewLink, new_link
 from adapters.mail.replies import Turned, ascii_line
 from adapters.mail.sending import divide
 from schemas.manifest import DocumentManifest, parse_manifest
+from tests.unit.mail.test_links import a_link
 
 ID = "0190b3a4-5c6d-7e8f-9012-3456789abcde"
 ANYTHING = st.text(max_size=120)
@@ -146,8 +147,6 @@ def test_vietnamese_stays_readable_without_diacritics() -> None:
 @settings(max_examples=100, deadline=None)
 @given(value=HOSTILE, reason=HOSTILE)
 def test_a_page_shows_everything_and_executes_nothing(value: str, reason: str) -> None:
-    from tests.unit.mail.test_links import a_link
-
     facts = [Fact("Trích yếu", "Subject", value), *facts_of(a_letter(value))]
     for page in (
         pages.asking(a_link(), facts, [], nonce="1.a", reason=reason, chosen=reason),
