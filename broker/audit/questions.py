@@ -125,10 +125,11 @@ async def missing(
 
     Raises Problem if no agency is called `under`.
     """
-    below = None if under is None else await subtree(connection, (await agency_called(connection, under)).agency_id)
-    agencies = await visible(connection, scope)
-    rows = await connection.fetch(SQL["missing"], document_id, level, below, agencies)
-    of = await connection.fetchval(SQL["asked_about"], document_id, level, below, agencies)
+    async with reading(connection):
+        below = None if under is None else await subtree(connection, (await agency_called(connection, under)).agency_id)
+        agencies = await visible(connection, scope)
+        rows = await connection.fetch(SQL["missing"], document_id, level, below, agencies)
+        of = await connection.fetchval(SQL["asked_about"], document_id, level, below, agencies)
     return Missing(document_id=document_id, lines=tuple(DeliveryLine(**dict(row)) for row in rows), of=of)
 
 
@@ -136,14 +137,14 @@ async def agency_day(
     connection: Connection, agency_id: AgencyId, day: date, *, limit: int = 500, scope: Scope = EVERYTHING
 ) -> AgencyDay | None:
     """What the agency sent, received and reported on `day`, each at most `limit` lines; None if out of scope."""
-    agencies = await visible(connection, scope)
-    agency = await connection.fetchrow(SQL["agency"], agency_id, agencies)
-    if agency is None:
-        return None
     period = Period(first=day, last=day)
-    sent = await connection.fetch(SQL["sent_on"], agency_id, period.begin, period.end, limit + 1)
-    got = await connection.fetch(SQL["received_on"], agency_id, period.begin, period.end, limit + 1)
-    told = await connection.fetch(SQL["reported_on"], agency_id, period.begin, period.end, limit + 1)
+    async with reading(connection):
+        agency = await connection.fetchrow(SQL["agency"], agency_id, await visible(connection, scope))
+        if agency is None:
+            return None
+        sent = await connection.fetch(SQL["sent_on"], agency_id, period.begin, period.end, limit + 1)
+        got = await connection.fetch(SQL["received_on"], agency_id, period.begin, period.end, limit + 1)
+        told = await connection.fetch(SQL["reported_on"], agency_id, period.begin, period.end, limit + 1)
     return AgencyDay(
         agency_id=agency_id,
         code=agency["code"],

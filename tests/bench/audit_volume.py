@@ -45,6 +45,7 @@ CALLS = 25
 BULK = "SET synchronous_commit = off; SET maintenance_work_mem = '512MB'; SET work_mem = '128MB'"
 """For making the database only; questions are asked with the server's own settings."""
 COMPLETE = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = $1"
+INDEX = "SELECT $1::text AS name, pg_get_indexdef($1::text::regclass) AS definition"
 COPIES = 5
 """A fifth of the year is drawn, and repeated for the rest."""
 ENTRIES = 60_000
@@ -108,7 +109,7 @@ async def make(server: str, size: int) -> tuple[str, float | None]:
     entries = await filling.fetchval("SELECT size FROM log_head")
     large = size > SIZES[0]  # its index of terms is made at once at the end; the rate is told without it
     for index in ("rollup_document_terms", "rollup_document_newest") if large else ():
-        dropped.append(await filling.fetchrow("SELECT $1 AS name, pg_get_indexdef($1::regclass) AS definition", index))
+        dropped.append(await filling.fetchrow(INDEX, index))
         await filling.execute(f"DROP INDEX {index}")
     follow, begun = FollowLog(period=1, entries=ENTRIES), perf_counter()
     with progress("The log is taken over", total=entries) as advance:

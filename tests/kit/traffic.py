@@ -244,7 +244,7 @@ class _Drawing:
         sender = draw.choices(self._senders, cum_weights=self._weights)[0]
         low, high, _ = draw.choices(FAN_OUTS, cum_weights=self._fan_outs)[0]
         count = draw.randint(low, high)
-        if count > 1_000:
+        if count > 1_000 or number == 1:  # there is always a telegram to all communes
             chosen = [o.agency_id for o in self._communes]
         else:
             chosen = [o.agency_id for o in draw.choices(self._recipients, cum_weights=self._receiving, k=count)]
