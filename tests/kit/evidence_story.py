@@ -306,6 +306,18 @@ class Told:
     first_size: int
 
 
+def short_story() -> Told:
+    """A document to one office, which has received it."""
+    paper = Paper()
+    paper.enrol(EXCHANGE, level="exchange")
+    ministry, province = paper.enrol("BO"), paper.enrol("TINH", level="province")
+    letter = paper.letter(ministry, [("TINH", "TINH")])
+    first_size, first_note = len(paper.leaves(paper.origin)), paper.note()
+    paper.notice(letter)
+    paper.status(province, letter, "01")
+    return Told(paper, letter, first_note, first_size)
+
+
 def story(*, noise: int = 3) -> Told:
     """A document to three offices: received, received through a hub, and by an office whose key the exchange keeps;
     then recalled, and one of them agrees."""

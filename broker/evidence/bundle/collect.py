@@ -147,15 +147,10 @@ async def collect(
         if digest in accepted:
             material.documents[digest] = row["jws"]
             material.log_by[digest] = row["log_by"]
-    owners = {
-        digest: {
-            code: owner
-            for entry, _ in entries
-            if entry.value["event"] == "accepted" and entry.value["document"]["digest"] == digest
-            for code, owner in entry.value["recipients"]
-        }
-        for digest in material.documents
-    }
+    owners: dict[str, dict[str, str]] = {digest: {} for digest in material.documents}
+    for entry, _ in entries:
+        if entry.value["event"] == "accepted":
+            owners.setdefault(entry.value["document"]["digest"], {}).update(entry.value["recipients"])
     for entry, about in entries:
         codes = selection.documents.get(about) if about is not None else None
         digest = rows[about]["digest"].hex() if about is not None else ""
@@ -231,8 +226,12 @@ async def _notices(
 ) -> None:
     """Notices have no index of their own; they are written in the transaction, and at the time, of what they tell."""
     pairs = {(row[owner], row["accepted_at"]) for row in rows for owner in ("submitter_id", "sender_id")}
-    moments = {at_of(body) for body in _of_kind(material, "overdue")}
-    pairs |= {(row[owner], at) for row in rows for owner in ("submitter_id", "sender_id") for at in moments}
+    by_digest = {row["digest"].hex(): row for row in rows}
+    pairs |= {
+        (by_digest[body["document"]["digest"]][owner], at_of(body))
+        for body in _of_kind(material, "overdue")
+        for owner in ("submitter_id", "sender_id")
+    }
     refusing = [
         body for body in _of_kind(material, "status_recorded") if any("error" in item for item in body["items"])
     ]

@@ -191,7 +191,7 @@ def _story(told: Told, lang: Language) -> list[RenderableType]:
         table.add_row(
             _local(moment.at),
             _in(moment.what, lang),
-            moment.who,
+            _in(moment.who, lang),
             "✔" if moment.signed else "",
             moment.entry if len(moment.entry) < 40 else f"{moment.entry[:36]}…",
             _in(moment.note, lang),
@@ -223,14 +223,23 @@ def _signatures(signatures: tuple[Judged, ...], lang: Language) -> Table:
     bad_first = sorted(signatures, key=lambda one: one.verdict.good)
     for one in bad_first[:SHOWN]:
         answers = (one.verdict.cryptography, one.verdict.trust, one.verdict.policy)
-        why = next((finding for finding in answers if finding.answer is not Answer.good), one.verdict.policy)
+        bad = next((finding for finding in answers if finding.answer is not Answer.good), None)
         signer = one.speaker if one.signer == one.speaker else f"{one.signer} → {one.speaker}"
         cells = [f"{_MARKS[finding.answer]} {_in(_ANSWERS[finding.answer], lang)}" for finding in answers]
         custody = _in(Words("exchange", "trục"), lang) if one.custody == "broker" else _in(Words("own", "tự giữ"), lang)
-        table.add_row(one.type, signer, *cells, custody, why.why)
+        table.add_row(one.type, signer, *cells, custody, _basis(one, lang) if bad is None else bad.why)
     if (more := len(signatures) - SHOWN) > 0:
         table.caption = _in(Words(f"… and {more} more in --json", f"… còn {more} dòng trong --json"), lang)
     return table
+
+
+def _basis(one: Judged, lang: Language) -> str:
+    """On what a good policy answer rests."""
+    if one.signer == one.speaker:
+        basis = Words(f"certificate of {one.speaker} itself", f"chứng thư của chính {one.speaker}")
+    else:
+        basis = Words(one.verdict.policy.why, f"{one.signer} được ủy quyền ký thay {one.speaker}")
+    return _in(basis, lang)
 
 
 def _told_value(told: Told) -> dict[str, Any]:
@@ -247,7 +256,8 @@ def _told_value(told: Told) -> dict[str, Any]:
                 "at": rfc3339(moment.at),
                 "en": moment.what.en,
                 "vi": moment.what.vi,
-                "who": moment.who,
+                "who": moment.who.en,
+                "who_vi": moment.who.vi,
                 "signed": moment.signed,
                 "log_entry": moment.entry,
                 "note": moment.note.en,

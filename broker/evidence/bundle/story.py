@@ -30,7 +30,8 @@ class Moment:
 
     at: datetime
     what: Words
-    who: str
+    who: Words
+    """Agency codes, or how many agencies."""
     signed: bool
     """Rests on an agency's signature; otherwise on the exchange's logged word."""
     entry: str
@@ -100,7 +101,7 @@ def _moments(
     yield Moment(
         at=parse_rfc3339(first["sent_at"]),
         what=Words("signed by the sender", "nơi gửi ký"),
-        who=first["document"]["from"],
+        who=_who(first["document"]["from"]),
         signed=digest in judged,
         entry=_entry(events[0]),
         note=_custody(judged.get(digest)),
@@ -109,7 +110,7 @@ def _moments(
     yield Moment(
         at=at_of(first),
         what=Words(f"accepted by the exchange{action}", "trục tiếp nhận"),
-        who=first["submitter"],
+        who=_who(first["submitter"]),
         signed=False,
         entry=", ".join(_entry(event) for event in events),
         note=Words(f"{first['count']} recipients", f"{first['count']} nơi nhận"),
@@ -120,12 +121,12 @@ def _moments(
         yield Moment(
             at=at_of(body),
             what=Words("handed over, confirmed by RabbitMQ", "đã chuyển, có xác nhận của RabbitMQ"),
-            who=_who(named if named is not None else body["owners"]),
+            who=_who(*(named if named is not None else body["owners"])),
             signed=False,
             entry=_entry(event),
             note=Words("", "")
             if named is None
-            else Words(f"mailbox of {_who(body['owners'])}", f"hộp thư của {_who(body['owners'])}"),
+            else Words(f"mailbox of {', '.join(body['owners'])}", f"hộp thư của {', '.join(body['owners'])}"),
         )
     yield from _statuses(agreement, digest, judged)
     for event in agreement.events.get("overdue", []):
@@ -133,7 +134,7 @@ def _moments(
             yield Moment(
                 at=at_of(event.body),
                 what=Words("overdue: no confirmation in time", "quá hạn: chưa có xác nhận"),
-                who=_who(event.body["recipients"]),
+                who=_who(*event.body["recipients"]),
                 signed=False,
                 entry=_entry(event),
                 note=Words(f"due {event.body['due']}", f"hạn {event.body['due']}"),
@@ -143,7 +144,7 @@ def _moments(
             yield Moment(
                 at=at_of(event.body),
                 what=Words(f"operator: {event.body['action']}", f"người vận hành: {event.body['action']}"),
-                who=event.body["actor"],
+                who=_who(event.body["actor"]),
                 signed=False,
                 entry=_entry(event),
                 note=Words("", ""),
@@ -154,7 +155,7 @@ def _moments(
             yield Moment(
                 at=at_of(changes[0].body),
                 what=Words(f"{kind.en} asked", f"yêu cầu {kind.vi}"),
-                who=changes[0].body["document"]["from"],
+                who=_who(changes[0].body["document"]["from"]),
                 signed=other in judged,
                 entry=_entry(changes[0]),
                 note=Words(f"by document {changes[0].body['document']['id']}", "")._replace(
@@ -186,7 +187,7 @@ def _statuses(agreement: Agreement, digest: str, judged: Mapping[str, Judged]) -
         yield Moment(
             at=told[0][0],
             what=known,
-            who=_who([one[1] for one in told]),
+            who=_who(*(one[1] for one in told)),
             signed=message_digest in judged,
             entry=", ".join(sorted({one[2] for one in told})),
             note=Words("; ".join(n.en for n in notes if n.en), "; ".join(n.vi for n in notes if n.vi)),
@@ -274,5 +275,7 @@ def _entry(event: EventLine) -> str:
     return f"{event.log}:{event.index}"
 
 
-def _who(codes: Sequence[str]) -> str:
-    return f"{len(codes)} agencies" if len(codes) >= MANY else ", ".join(codes)
+def _who(*codes: str) -> Words:
+    if len(codes) >= MANY:
+        return Words(f"{len(codes)} agencies", f"{len(codes)} cơ quan")
+    return Words(", ".join(codes), ", ".join(codes))

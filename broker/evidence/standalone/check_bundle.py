@@ -74,6 +74,7 @@ ORDERS = {
 }
 HEX64 = re.compile(r"[0-9a-f]{64}\Z")
 TIME = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d)(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)\Z")
+UNWANTED = re.compile("[\0\ud800-\udfff]")
 VIETNAM = timezone(timedelta(hours=7))
 
 
@@ -127,7 +128,7 @@ def strict_manifest(data: bytes):
 
 def look(value, depth: int) -> None:
     if isinstance(value, str):
-        if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+        if UNWANTED.search(value):
             raise ValueError("U+0000 or half a surrogate pair")
     elif isinstance(value, dict):
         if depth >= 32:

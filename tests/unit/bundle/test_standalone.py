@@ -1,0 +1,46 @@
+"""The program for auditors stands on its own: one file, an old Python, one package."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+from broker.evidence.standalone import check_bundle
+from tests.kit.evidence_story import Told
+
+PROGRAM = Path(check_bundle.__file__)
+
+
+def test_it_imports_nothing_of_ours_and_reads_on_an_old_python() -> None:
+    tree = ast.parse(PROGRAM.read_text(), feature_version=(3, 9))
+    modules = {
+        name.split(".")[0]
+        for node in ast.walk(tree)
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    assert modules - set(sys.stdlib_module_names) == {"cryptography"}
+
+
+def test_it_runs_by_itself_and_says_why_not(told: Told, bundle: bytes, tmp_path: Path) -> None:
+    program, file, key = tmp_path / "check_bundle.py", tmp_path / "bundle", tmp_path / "log.vkey"
+    program.write_bytes(PROGRAM.read_bytes())
+    file.write_bytes(bundle)
+    key.write_text(f"{told.paper.vkey()}\n")
+    command = [sys.executable, "-I", program, file, "--key", key]
+
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "GOOD" in done.stdout and "key kept by the exchange" in done.stdout
+
+    file.write_bytes(bundle.replace(b'"code":"03"', b'"code":"06"', 1))
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 1
+    assert "[inclusion]" in done.stdout
