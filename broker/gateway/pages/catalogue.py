@@ -37,7 +37,7 @@ TEXTS: Mapping[str, Words] = {
     "nav.refused": _("Bị từ chối", "Refused"),
     "nav.missing": _("Nơi chưa nhận", "Not received"),
     "nav.log": _("Sổ nhật ký", "Log"),
-    "nav.dead": _("Thông điệp không xử lý được", "Dead letters"),
+    "nav.dead": _("Thông điệp lỗi", "Dead letters"),
     "nav.quarantine": _("Cách ly", "Quarantine"),
     "nav.accounts": _("Tài khoản", "Accounts"),
     "form.show": _("Xem", "Show"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from importlib.resources import files
@@ -76,6 +77,9 @@ class Renderer:
             "day": _day,
             "segment": lambda value: quote(str(value), safe=""),
             "size": _size,
+            "local_days": lambda text: _ISO_DAY.sub(r"\3/\2/\1", text),
+            "party": _party,
+            "told": _told,
             "short": lambda value, keep=12: f"{str(value)[:keep]}…" if len(str(value)) > keep else str(value),
         }
 
@@ -150,6 +154,38 @@ def _day(day: date | None) -> Markup:
     if day is None:
         return Markup("–")
     return Markup('<time datetime="{}">{}</time>').format(day.isoformat(), day.strftime("%d/%m/%Y"))
+
+
+_ISO_DAY: Final = re.compile(r"\b(\d{4})-(\d\d)-(\d\d)\b")
+_MANY: Final = re.compile(r"(\d+) agencies")
+DETAILS: Final = (
+    (re.compile(r"\bown mailbox(es)?\b"), "hộp thư riêng"),
+    (re.compile(r"\bmailbox of hub\b"), "hộp thư của đầu mối"),
+    (re.compile(r"(\d+) recipients"), r"\1 nơi nhận"),
+    (re.compile(r"\bsigner\b"), "bên ký"),
+    (re.compile(r"\bsigned by\b"), "ký bởi"),
+    (re.compile(r"\bkey kept by the exchange\b"), "trục giữ hộ khóa"),
+    (re.compile(r"\bdigest\b"), "mã băm"),
+    (re.compile(r"\bleaf\b"), "lá"),
+    (re.compile(r"\banomalous\b"), "bất thường"),
+    (re.compile(r"\bby document\b"), "bằng văn bản"),
+)
+"""What timelines say beside a moment, in Vietnamese; they are told in English for the command line."""
+
+
+@pass_context
+def _party(context: Context, who: str) -> str:
+    """Who a moment is about; a number of agencies in the visitor's language."""
+    return _MANY.sub(r"\1 cơ quan", who) if _language(context) == "vi" else who
+
+
+@pass_context
+def _told(context: Context, detail: str) -> str:
+    """What a timeline says beside a moment, in the visitor's language."""
+    if _language(context) == "vi":
+        for english, vietnamese in DETAILS:
+            detail = english.sub(vietnamese, detail)
+    return detail
 
 
 @pass_context

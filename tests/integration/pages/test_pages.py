@@ -176,17 +176,20 @@ async def test_a_proof_is_downloaded_once_the_log_covers_the_document(scene: Sce
 async def test_a_document_tells_who_looks_on_that_something_has_happened_and_the_stream_ends_with_the_session(
     scene: Scene,
 ) -> None:
-    async with scene.signed_in("auditor") as client, asyncio.timeout(30):
-        async with client.stream("GET", "/live" + scene.path(scene.outside)) as stream:
-            assert stream.headers["content-type"].startswith("text/event-stream")
-            lines = stream.aiter_lines()
-            first = await _data(lines)
-            await report(scene.gateway.exchange, scene.ministry, item(scene.outside, "01", 5))
-            assert await _data(lines) != first
-            page = await client.get("/log")
-            await client.post("/sign-out", data={"csrf": csrf_of(page)})
-            ended = [line async for line in lines]
-            assert "event: ended" in ended
+    async with (
+        scene.signed_in("auditor") as client,
+        asyncio.timeout(30),
+        client.stream("GET", "/live" + scene.path(scene.outside)) as stream,
+    ):
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        lines = stream.aiter_lines()
+        first = await _data(lines)
+        await report(scene.gateway.exchange, scene.ministry, item(scene.outside, "01", 5))
+        assert await _data(lines) != first
+        page = await client.get("/log")
+        await client.post("/sign-out", data={"csrf": csrf_of(page)})
+        ended = [line async for line in lines]
+        assert "event: ended" in ended
 
 
 async def test_a_session_holds_a_few_streams_and_no_more(scene: Scene) -> None:

@@ -182,8 +182,8 @@ async def test_a_session_in_use_stays_open_but_never_beyond_its_end(scene: Scene
         key = sessions.token_hash(client.cookies["lt-session"])
         pool = scene.gateway.exchange.pool
         await pool.execute(
-            "UPDATE account_session SET seen_at = now() - interval '20 minutes', idle_until = now() + interval '10 minutes', "
-            "ends_at = now() + interval '12 minutes' WHERE token_hash = $1",
+            "UPDATE account_session SET seen_at = now() - interval '20 minutes', "
+            "idle_until = now() + interval '10 minutes', ends_at = now() + interval '12 minutes' WHERE token_hash = $1",
             key,
         )
         assert (await client.get("/log")).status_code == 200
