@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
+import sqlite3
 import ssl
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -15,24 +18,16 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from tests.conftest import REPOSITORY
 from tests.docs.world import World
-from tests.integration.mail.post_office import PostOffice, free_port
-from tests.integration.mail.senders import Domain, rsa_key
+from tests.integration.mail.conftest import submit
+from tests.integration.mail.post_office import PostOffice, free_port, link_of
+from tests.integration.mail.senders import Domain, deliver, mail_with
+from tests.integration.mail.test_mail_comes_in import bounce, edxml
 
 PASSWORD = LoginPassword(b"lienthong", b"a password")
 
 
-class Office(PostOffice):
-    """A mail server that refuses the next mail when a file says so."""
-
-    async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Any) -> str:
-        assert self.folder is not None
-        told = self.folder.parent / "refuse"
-        if told.exists():
-            self.answers.append(told.read_text())
-            told.unlink()
-        return await super().handle_RCPT(server, session, envelope, address, options)
+MAILBOX = "vanthu@xa.gov.vn"
 
 
 def certified(folder: Path) -> ssl.SSLContext:
@@ -57,12 +52,74 @@ def authenticate(server: SMTP, session: Session, envelope: Envelope, mechanism: 
     return AuthResult(success=data == PASSWORD)
 
 
+@dataclass
+class Clerk:
+    """What the clerk, and the office's own mail server, do between the lines of the page; asked by the script `clerk`.
+
+    It works in this process: a program of its own for each of its deeds would take longer than the page.
+    """
+
+    root: Path
+    office: PostOffice
+    domain: Domain
+    lmtp: int
+    names: dict[str, str]
+    port: int = field(default_factory=free_port)
+
+    async def start(self) -> asyncio.Server:
+        script = self.root / "clerk"
+        told = (
+            f'exec 3<>/dev/tcp/127.0.0.1/{self.port}; echo "$*" >&3; read -r said <&3; echo "$said"; [ "$said" = ok ]'
+        )
+        script.write_text(f"#!/bin/bash\n{told}\n")
+        script.chmod(0o755)
+        return await asyncio.start_server(self._hear, "127.0.0.1", self.port)
+
+    async def _hear(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        words = (await reader.readline()).decode().split()
+        try:
+            await self._do(words)
+            said = "ok"
+        except Exception as why:
+            said = f"{words}: {why!r}"
+        writer.write(f"{said}\n".encode())
+        await writer.drain()
+        writer.close()
+
+    async def _do(self, words: list[str]) -> None:
+        match words:
+            case ["answer", choice]:
+                async with aiohttp.ClientSession() as browser:
+                    status, page = await submit(browser, *link_of(self.office.mails[-1]), choice)
+                assert status == 200, page
+            case ["send"]:
+                file = ("van-ban.edxml", edxml(self.names["H53"], self.names["G22"]))
+                await self._hand_over(self.domain.sign(mail_with(file, from_=MAILBOX)), MAILBOX)
+            case ["refuse-next"]:
+                self.office.answers.append("rcpt 550 5.1.1 Khong co hop thu nay")
+            case ["bounce"]:
+                await self._hand_over(bounce(self.office.mails[-1]["Message-ID"], "failed"), "")
+            case ["until", state]:
+                async with asyncio.timeout(30):
+                    while self._newest() != state:
+                        await asyncio.sleep(0.05)
+            case _:
+                raise AssertionError("the clerk does not know how to")
+
+    async def _hand_over(self, mail: bytes, sender: str) -> None:
+        reply = await deliver(self.lmtp, mail, sender=sender, to="gui@tinh.gov.vn")
+        assert reply.startswith("250 "), reply
+
+    def _newest(self) -> str | None:
+        with sqlite3.connect(self.root / "H53" / "data" / "agency.sqlite3") as connection:
+            row = connection.execute("SELECT state FROM mail ORDER BY no DESC LIMIT 1").fetchone()
+        return None if row is None else str(row[0])
+
+
 async def test_the_page_runs(world: World) -> None:
     folder = world.root / "H53"
     (folder / "mail.password").write_text(PASSWORD.password.decode() + "\n")
-    (world.root / "mailbox").mkdir()
-    office = Office(
-        folder=world.root / "mailbox",
+    office = PostOffice(
         options={
             "tls_context": certified(folder),
             "require_starttls": True,
@@ -73,6 +130,8 @@ async def test_the_page_runs(world: World) -> None:
     await office.start()
     page, lmtp = free_port(), free_port()
     domain = Domain(name="xa.gov.vn")
+    clerk = Clerk(root=world.root, office=office, domain=domain, lmtp=lmtp, names=dict(world.names))
+    listening = await clerk.start()
     world.names |= {
         "mail.tinh.gov.vn": "localhost",
         "587": str(office.port),
@@ -81,14 +140,11 @@ async def test_the_page_runs(world: World) -> None:
         "8624": str(lmtp),
         "v=DKIM1; k=rsa; p=MIIBIjANBgkqhkiG9w0BAQEFAAOC": domain.record,
     }
-    (world.root / "dkim.pem").write_bytes(rsa_key(domain.name, domain.bits)[0])
-    world.further |= {"OFFICE": str(folder), "MINISTRY": str(world.folder)}
-    known = {"repository": str(REPOSITORY), "lmtp": lmtp, "H53": world.names["H53"], "G22": world.names["G22"]}
-    (world.root / "clerk.json").write_text(json.dumps(known))
-    (world.root / "clerk.py").write_text((REPOSITORY / "tests" / "docs" / "clerk.py").read_text())
+    world.further |= {"CLERK": str(world.root / "clerk"), "MINISTRY": str(world.folder)}
     try:
         await world.run_page("mail")
-        # What the page says of the second mail: refused, sent again, bounced, returned.
-        assert [one["To"] for one in office.mails] == ["vanthu@xa.gov.vn"] * len(office.mails) and office.mails
+        # The first document; the second one after `mail retry`; what came of it, by hand, is in the page.
+        assert [one["To"] for one in office.mails] == [MAILBOX] * 2
     finally:
+        listening.close()
         await office.stop()

@@ -48,6 +48,8 @@ class World:
 
     exchange: Exchange
     root: Path
+    # In the agencies' codes, so that several pages can run at one exchange.
+    tag: str = ""
     # What pages write → what it is in this run.
     names: dict[str, str] = field(default_factory=dict)
     further: dict[str, str] = field(default_factory=dict)
@@ -81,7 +83,7 @@ class World:
 
     async def add(self, name: str, level: Any = "ministry", *, serves: tuple[str, ...] = (), **more: Any) -> End:
         """One more agency, with a folder of that name and its agency.toml."""
-        end = await self.exchange.add(name, level, **more)
+        end = await self.exchange.add(f"{self.tag}{name}", level, **more)
         self.names[name], self.ends[name] = end.code, end
         folder = self.root / name
         folder.mkdir(parents=True, exist_ok=True)
@@ -269,10 +271,16 @@ def write_agency(folder: Path, exchange: Exchange, end: End, serves: list[End]) 
 async def opened(vhost: Vhost, database: str, root: Path) -> AsyncIterator[World]:
     """A running exchange with a ministry G22 and a province H53."""
     async with running_exchange(vhost, database, root) as exchange:
-        world = World(exchange=exchange, root=root)
-        await world.add("G22")
-        await world.add("H53", "province")
+        world = await joined(exchange, root)
         try:
             yield world
         finally:
             await world.end_background()
+
+
+async def joined(exchange: Exchange, root: Path, tag: str = "") -> World:
+    """Surroundings of one more page at the same exchange, with agencies of its own."""
+    world = World(exchange=exchange, root=root, tag=tag)
+    await world.add("G22")
+    await world.add("H53", "province")
+    return world

@@ -1,4 +1,4 @@
-"""docs/connect/python.md, and the Python example of the project's README."""
+"""The Python example of the project's README."""
 
 from __future__ import annotations
 
@@ -15,10 +15,6 @@ async def register(letter, data):
     print("registered", letter.subject, len(data), flush=True)
     asyncio.get_running_loop().call_later(1.0, asyncio.current_task().cancel)
 """
-
-
-async def test_the_page_runs(world: World) -> None:
-    await world.run_page("python")
 
 
 async def test_the_example_of_the_readme_runs(world: World) -> None:

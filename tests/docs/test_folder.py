@@ -1,7 +1,0 @@
-"""docs/connect/folder.md."""
-
-from tests.docs.world import World
-
-
-async def test_the_page_runs(world: World) -> None:
-    await world.run_page("folder")
