@@ -16,7 +16,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -190,7 +190,8 @@ class Archiving:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(index)
-        digest = sha256(index.read_bytes()).hexdigest()
+        with index.open("rb") as file:
+            digest = file_digest(file, "sha256").hexdigest()
         parts = [{name: part[name] for name in ("name", "sha256", "documents")} for part in self._done]
         scope = {"archive": self._wanted.value() | {"parts": parts, "index": {"name": INDEX, "sha256": digest}}}
         async with connection.transaction(isolation="repeatable_read", readonly=True):

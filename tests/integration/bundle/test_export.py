@@ -17,6 +17,7 @@ from broker.evidence.bundle.archive import Archiving, Exported, Wanted
 from broker.evidence.bundle.archive_check import CheckedArchive, check_archive
 from broker.evidence.standalone import check_bundle as standalone
 from schemas.problem import Problem
+from schemas.times import rfc3339
 from tests.kit.evidence import keys_of, log_now, roots_of
 from tests.kit.exchange import End, Exchange, Letter
 from tests.kit.statuses import eventually, forwarded, item, report, sent
@@ -147,13 +148,20 @@ asyncio.run(main(Settings.model_validate_json(sys.argv[1]), *sys.argv[2:]))
 """
 
 
+async def test_a_period_without_documents_is_an_archive_too(exchange: Exchange, tmp_path: Path) -> None:
+    await settled(exchange)
+    folder = tmp_path / "archive"
+    done = await exported(exchange, folder)
+    assert (done.documents, done.parts) == (0, 0)
+    assert checked(exchange, folder).faults == ()
+    assert by_the_other(exchange, folder) == 0
+
+
 async def test_an_export_that_was_killed_goes_on_where_it_was(exchange: Exchange, tmp_path: Path) -> None:
     ministry, province = await exchange.add("BO"), await exchange.add("TINH", "province")
     await letters(exchange, ministry, province, count=5)
     await settled(exchange)
     folder = tmp_path / "archive"
-    from schemas.times import rfc3339
-
     period = rfc3339(PERIOD.since), rfc3339(PERIOD.until)
     arguments = exchange.settings.model_dump_json(), str(folder), *period
     process = await asyncio.create_subprocess_exec(
