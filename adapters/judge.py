@@ -20,7 +20,7 @@ from schemas.errors import Refusal
 from schemas.jws import Message, PublicKey, Signed, parse_compact, parse_message, signature_holds
 from schemas.manifest import DocumentManifest, NoticeManifest, StatusManifest, parse_manifest
 from schemas.problem import Problem
-from schemas.slip import Slip, parse_slip
+from schemas.slip import BROKER_CUSTODY, Slip, parse_slip
 from schemas.verdict import Answer, Finding, SignatureVerdict
 
 __all__ = ["Believed", "Trust", "Unbelieved", "judge", "load_trust"]
@@ -176,7 +176,10 @@ def _forwarded(message: Message, manifest: DocumentManifest | StatusManifest, tr
     verdict = SignatureVerdict(
         cryptography=Finding.good("the sender's signature verifies"),
         trust=trust.chain(certificate, signed.thumbprint, manifest.sent_at),
-        policy=Finding.good("the exchange's slip attests that this certificate was enrolled for the sender"),
+        policy=Finding.good(
+            "the exchange's slip attests that this certificate was enrolled for the sender"
+            + ("; the exchange keeps the key (custody broker)" if slip.custody == BROKER_CUSTODY else "")
+        ),
     )
     if verdict.trust.answer is Answer.bad:
         return Unbelieved(code=verdict.trust.code or "LT-SIGNER-NOT-ALLOWED", why=verdict.trust.why)

@@ -22,6 +22,7 @@ from schemas.strict_json import loads
 from schemas.times import rfc3339
 
 KIND: Final = "slip"
+BROKER_CUSTODY: Final = "broker"
 
 
 def _is_base64(text: str) -> str:
@@ -53,6 +54,8 @@ class Slip(Wire):
     """Base64 of the DER certificate of who signed what is delivered."""
     leaf: Digest
     log_by: Moment
+    custody: Literal["broker"] | None = None
+    """Present if the exchange keeps the key of who signed: no agency's own signature is meant then."""
 
     def certificate_der(self) -> bytes:
         """The certificate's DER bytes."""
@@ -70,11 +73,12 @@ def encode_slip(
     leaf: str,
     log_by: datetime,
     recipients: Sequence[SlipRecipient] | None = None,
+    custody: str | None = None,
 ) -> bytes:
     """The bytes that the broker signs, for the message (`from_`, `id`, `digest`) that is delivered.
 
-    `certificate` is base64 of the DER of who signed that message, `leaf` lower-case hex. Nothing is checked: the values
-    come from the database, and one slip is made for every publish.
+    `certificate` is base64 of the DER of who signed that message, `leaf` lower-case hex, `custody` who keeps its key.
+    Nothing is checked: the values come from the database, and one slip is made for every publish.
     """
     fields: dict[str, object] = {
         "spec": SPEC,
@@ -85,6 +89,8 @@ def encode_slip(
     }
     if recipients is not None:
         fields["recipients"] = [{"code": one.code, "addressed_as": one.addressed_as} for one in recipients]
+    if custody == BROKER_CUSTODY:
+        fields["custody"] = custody
     return orjson.dumps(fields | {"certificate": certificate, "leaf": leaf, "log_by": rfc3339(log_by)})
 
 

@@ -91,7 +91,7 @@ ORDER BY o.outgoing_id;
 
 -- name: documents_to_send
 -- What a copy of a document carries, but for its parts.
-SELECT d.document_id, d.jws, d.id, s.code AS sender, d.priority, d.accepted_at, d.leaf, d.log_by, c.der
+SELECT d.document_id, d.jws, d.id, s.code AS sender, d.priority, d.accepted_at, d.leaf, d.log_by, c.der, c.custody
 FROM document d JOIN agency s ON s.agency_id = d.sender_id JOIN certificate c ON c.thumbprint = d.thumbprint
 WHERE d.document_id = ANY ($1::bigint[]);
 
@@ -111,7 +111,7 @@ ORDER BY v.document_id, v.recipient_id;
 
 -- name: statuses_to_send
 -- What a forwarded status message carries.
-SELECT m.status_message_id, m.jws, m.id, s.code AS sender, m.accepted_at, m.leaf, m.log_by, c.der
+SELECT m.status_message_id, m.jws, m.id, s.code AS sender, m.accepted_at, m.leaf, m.log_by, c.der, c.custody
 FROM status_message m JOIN agency s ON s.agency_id = m.sender_id JOIN certificate c ON c.thumbprint = m.thumbprint
 WHERE m.status_message_id = ANY ($1::bigint[]);
 

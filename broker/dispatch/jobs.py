@@ -32,6 +32,8 @@ class SlipFacts:
     accepted_at: datetime
     leaf: bytes
     log_by: datetime
+    custody: str | None = None
+    """`broker` if the exchange keeps the key of who signed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +75,7 @@ def message_of(job: OutgoingJob, identity: BrokerIdentity) -> OutgoingMessage:
                 certificate=base64_of(job.slip.certificate),
                 leaf=job.slip.leaf.hex(),
                 log_by=job.slip.log_by,
+                custody=job.slip.custody,
             )
         )
     return OutgoingMessage(

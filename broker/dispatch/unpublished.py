@@ -171,5 +171,9 @@ def _notice_job(row: asyncpg.Record, codes: Mapping[int, str]) -> OutgoingJob:
 
 def _slip(facts: asyncpg.Record) -> SlipFacts:
     return SlipFacts(
-        certificate=facts["der"], accepted_at=facts["accepted_at"], leaf=facts["leaf"], log_by=facts["log_by"]
+        certificate=facts["der"],
+        accepted_at=facts["accepted_at"],
+        leaf=facts["leaf"],
+        log_by=facts["log_by"],
+        custody=facts["custody"],
     )

@@ -217,6 +217,7 @@ def _job(outgoing_id: int, document_id: int, acceptance: Acceptance, publish: Pl
             accepted_at=acceptance.at,
             leaf=acceptance.leaf,
             log_by=acceptance.log_by,
+            custody=acceptance.authentic.certificate.custody,
         ),
         recipients=tuple(SlipRecipient(code=r.agency.code, addressed_as=r.addressed_as) for r in publish.recipients)
         if publish.named

@@ -364,5 +364,11 @@ def _job(
         signed=opened.message.signed,
         from_=opened.sender.code,
         id=opened.manifest.id,
-        slip=SlipFacts(certificate=status.certificate.der, accepted_at=now, leaf=leaf, log_by=log_by),
+        slip=SlipFacts(
+            certificate=status.certificate.der,
+            accepted_at=now,
+            leaf=leaf,
+            log_by=log_by,
+            custody=status.certificate.custody,
+        ),
     )

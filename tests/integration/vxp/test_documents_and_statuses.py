@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from adapters.judge import Believed, Trust, judge
+from broker.directory.enrolment import load_roots
 from broker.gateway.vxp.making import unpadded
 from schemas.edxml.reading import read
 from schemas.edxml.records import Document, Status
@@ -24,6 +26,12 @@ async def test_a_posted_file_reaches_a_native_agency_signed_with_the_key_in_cust
     assert manifest.from_ == office.commune and manifest.document.number == "77"
     assert manifest.via is not None and (manifest.via.protocol, manifest.via.system) == ("vxp", office.made.system)
     assert delivered.message.signed.thumbprint.hex() == office.made.thumbprint
+    # The recipient's own verdict says who keeps the key.
+    identity = office.exchange.identity
+    roots = load_roots(office.exchange.settings.roots_dir)
+    trust = Trust(broker_code=identity.code, broker_certificates=[identity.certificate], authorities=roots)
+    judged = judge(delivered.raw.body, trust)
+    assert isinstance(judged, Believed) and judged.verdict.good and "custody broker" in judged.verdict.policy.why
     original = next(part for part in manifest.parts if part.role == "edxml")
     assert delivered.message.content[original.sha256] == file
 
