@@ -332,6 +332,7 @@ def _papers(papers: dict[str, Any]) -> str:
             f"mailbox        {papers['mailbox']}",
         ]
     lines += [
+        f"gateway        {papers['content_url']}",
         f"broker's code  {papers['broker_code']}",
         "",
         "The broker's certificate, with which it signs notices and slips:",

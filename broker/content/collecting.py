@@ -79,7 +79,7 @@ class Collector:
             gone = [row["digest"].hex() for row in await writing.fetch(SQL["forget_content"], locked)]
             await self._step("forgotten")
         for sha256 in gone:
-            await self._remove(connection, sha256)
+            await self._remove(sha256)
         return len(gone)
 
     async def _strays(self, bucket: int, before: datetime) -> int:
@@ -98,17 +98,20 @@ class Collector:
                     still = {name async for name in self._store.older_than(before, bucket)}
                     for row in await connection.fetch(SQL["unrecorded"], page):
                         if row["digest"].hex() in still:
-                            await self._remove(connection, row["digest"].hex())
+                            await self._remove(row["digest"].hex())
                             removed += 1
                 finally:
                     await connection.execute(SQL["release_bucket"], BUCKET_LOCKS, bucket)
         return removed
 
-    async def _remove(self, connection: Connection, sha256: str) -> None:
-        """Remove bytes, if the session that holds the lock still stands: with it the lock would have gone."""
+    async def _remove(self, sha256: str) -> None:
+        """Remove bytes that the record does not know, which is looked at once more: the lock may have been lost."""
+
+        async def recorded() -> bool:
+            return bool(await self._pool.fetchval(SQL["is_kept"], bytes.fromhex(sha256)))
+
         await self._step("removing")
-        await connection.fetchval("SELECT 1")
-        removing = asyncio.ensure_future(self._store.remove(sha256))
+        removing = asyncio.ensure_future(self._store.remove(sha256, unless=recorded))
         try:
             await asyncio.shield(removing)
         except asyncio.CancelledError:

@@ -74,9 +74,21 @@ class ContentFolder:
         except FileNotFoundError:
             raise ContentMissing(f"{sha256} is not in {self._root}") from None
 
-    async def remove(self, sha256: str) -> None:
-        """See `ContentStore.remove`."""
-        await asyncio.to_thread(accepted_path(self._root, sha256).unlink, missing_ok=True)
+    async def remove(self, sha256: str, *, unless: Callable[[], Awaitable[bool]]) -> None:
+        """See `ContentStore.remove`. The file is put aside before `unless` is asked, so that the answer is the last."""
+        path, aside = accepted_path(self._root, sha256), self._root / INCOMING / token_hex(16)
+        try:
+            await asyncio.to_thread(_put_aside, path, aside)
+        except FileNotFoundError:
+            return
+        back = True
+        try:
+            back = await unless()
+        finally:
+            if back and not path.exists():
+                aside.rename(path)
+            else:
+                aside.unlink()
 
     async def older_than(self, moment: datetime, bucket: int) -> AsyncIterator[str]:
         """See `ContentStore.older_than`."""
@@ -122,6 +134,11 @@ async def read_file(path: Path, start: int = 0, stop: int | None = None) -> Asyn
             yield piece
     finally:
         file.close()
+
+
+def _put_aside(path: Path, aside: Path) -> None:
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    path.rename(aside)
 
 
 def _write(file: BinaryIO, piece: bytes, measure: Measure) -> None:

@@ -104,8 +104,10 @@ class ObjectContent:
                     raise ContentMissing(f"{sha256} is not in the object store") from None
             yield bytes(piece)
 
-    async def remove(self, sha256: str) -> None:
+    async def remove(self, sha256: str, *, unless: Callable[[], Awaitable[bool]]) -> None:
         """See `ContentStore.remove`."""
+        if await unless():
+            return
         with _available():
             try:
                 await obstore.delete_async(self._store, _place(sha256))

@@ -64,8 +64,11 @@ class ContentStore(Protocol):
         """The bytes from `start` up to and without `stop`, in pieces. Raises ContentMissing."""
         ...
 
-    async def remove(self, sha256: str) -> None:
-        """Remove what is kept under this digest; nothing happens if there is nothing."""
+    async def remove(self, sha256: str, *, unless: Callable[[], Awaitable[bool]]) -> None:
+        """Remove what is kept under this digest, if there is anything.
+
+        MUST await `unless` as late as can be, and MUST keep the bytes if it says yes or raises.
+        """
         ...
 
     def older_than(self, moment: datetime, bucket: int) -> AsyncIterator[str]:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
 import pytest
 
 from broker.content.collecting import Collector
@@ -201,3 +202,26 @@ async def test_only_what_nobody_uses_goes(ground: Ground) -> None:
     assert not broken.exists() and await x.value("SELECT count(*) FROM used_token") == 0
     assert await x.value("SELECT count(*) FROM content_upload WHERE agency_id = $1", sender.id) == 2
     assert await duty.run(lease) == 0 and BUCKETS == 256
+
+
+async def test_a_collector_that_has_lost_its_lock_takes_nothing_away(ground: Ground) -> None:
+    """It stalls before it removes, its session ends meanwhile, and the same content is stored and sent afresh."""
+    x = ground.exchange
+    sender, recipient = await x.add("G01"), await x.add("H53", "province")
+    data = secrets.token_bytes(3000)
+    await ground.upload(sender, data, at=NOW)
+    letter = naming(x, sender, [recipient], data)
+
+    async def stall(step: str) -> None:
+        if step == "removing":
+            await x.pool.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ExclusiveLock'"
+                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            )
+            await ground.upload(sender, data, at=LATEST)
+            await x.send(letter, sender)
+            assert await ground.outcome(sender, letter) == "accepted"
+
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+        await ground.collector(stall).collect(bucket_of(sha(data)), LATER)
+    assert ground.is_there(data) and await ground.is_recorded(data)

@@ -136,8 +136,22 @@ async def test_what_is_old_is_found_and_removed(store: ContentStore) -> None:
 
     assert await older(now - timedelta(minutes=1)) == []
     assert await older(now + timedelta(minutes=1)) == [sha(data)]
-    await store.remove(sha(data))
-    await store.remove(sha(data))
+
+    async def needed() -> bool:
+        return True
+
+    async def unneeded() -> bool:
+        return False
+
+    async def unknown() -> bool:
+        raise LookupError("the record cannot be asked")
+
+    await store.remove(sha(data), unless=needed)
+    with pytest.raises(LookupError):
+        await store.remove(sha(data), unless=unknown)
+    assert await read(store, data) == data
+    await store.remove(sha(data), unless=unneeded)
+    await store.remove(sha(data), unless=unneeded)
     assert await older(now + timedelta(minutes=1)) == [] and await store.size_of(sha(data)) is None
 
 
@@ -158,7 +172,7 @@ async def test_an_object_store_that_cannot_be_reached_is_unavailable_and_nothing
         retry_config={"max_retries": 0},
     )
     store = ObjectContent(gone, shared=tmp_path)
-    for attempt in (store.put(sha(b"x"), whole(b"x")), store.size_of(sha(b"x")), store.remove(sha(b"x"))):
+    for attempt in (store.put(sha(b"x"), whole(b"x")), store.size_of(sha(b"x"))):
         with pytest.raises(ContentUnavailable):
             await attempt
     with pytest.raises(ContentUnavailable):
