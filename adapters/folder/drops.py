@@ -66,8 +66,14 @@ def grouped(
             drops.append(Drop(kind="answer", names=(name,)))
         elif name not in sheets:
             free[name] = name
+    by_stem: dict[str, list[str]] = {}
+    by_name: dict[str, list[str]] = {}
+    for name in free:
+        by_stem.setdefault(same(stem(name)), []).append(name)
+        by_name.setdefault(same(name), []).append(name)
     for name in sorted(sheets):
-        found = _of_sheet(name, sheets[name], free)
+        beside = tuple(one for one in by_stem.get(same(stem(name)), ()) if one in free)
+        found = _of_sheet(name, sheets[name], beside, free, by_name)
         if isinstance(found, Waiting):
             waiting.append(found)
             continue
@@ -85,12 +91,18 @@ def grouped(
     return drops, waiting
 
 
-def _of_sheet(name: str, sheet: Sheet | Sequence[Told], free: Mapping[str, str]) -> Drop | Waiting:
-    beside = tuple(one for one in free if same(stem(one)) == same(stem(name)))
+def _of_sheet(
+    name: str,
+    sheet: Sheet | Sequence[Told],
+    beside: tuple[str, ...],
+    free: Mapping[str, str],
+    by_name: Mapping[str, Sequence[str]],
+) -> Drop | Waiting:
+    """`beside` are the free files of the sheet's stem; `by_name` all files by what people take for the same."""
     if not isinstance(sheet, Sheet):
         return Drop(kind="refused", names=(name, *beside), told=tuple(sheet))
     if sheet.files is not None:
-        return _listed(name, sheet, sheet.files, free)
+        return _listed(name, sheet, sheet.files, free, by_name)
     if not sheet.needs_files and not beside:
         return Drop(kind="sheet", names=(name,), sheet=sheet)
     if not beside:
@@ -106,7 +118,9 @@ def _of_sheet(name: str, sheet: Sheet | Sequence[Told], free: Mapping[str, str])
     return Drop(kind="sheet", names=(name, *beside), sheet=sheet)
 
 
-def _listed(name: str, sheet: Sheet, files: Sequence[str], free: Mapping[str, str]) -> Drop | Waiting:
+def _listed(
+    name: str, sheet: Sheet, files: Sequence[str], free: Mapping[str, str], by_name: Mapping[str, Sequence[str]]
+) -> Drop | Waiting:
     found: list[str] = []
     for wanted in files:
         if "/" in wanted or "\\" in wanted:
@@ -114,7 +128,7 @@ def _listed(name: str, sheet: Sheet, files: Sequence[str], free: Mapping[str, st
                 f"`{wanted}` is a path; files lie in outbox/ itself.", f"`{wanted}` là đường dẫn; tệp phải ở outbox/."
             )
             return Drop(kind="refused", names=(name,), told=(told,))
-        fitting = [one for one in free if same(one) == same(wanted)]
+        fitting = [one for one in by_name.get(same(wanted), ()) if one in free]
         exact = [one for one in fitting if one == wanted] or fitting
         if not exact:
             told = Told(f"{name} waits for {wanted}.", f"{name} đang chờ tệp {wanted}.")

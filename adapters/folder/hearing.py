@@ -181,7 +181,9 @@ def _state(connection: sqlite3.Connection, document: Ref) -> dict[str, Any] | No
 
 
 def _state_page(state: Mapping[str, Any]) -> bytes:
-    told = texts.STATE[state["state"]]
+    # Of an answer nothing is heard any more unless it is refused.
+    answer_on_its_way = state["kind"] == "status" and state["state"] == "due"
+    told = texts.STATE["signed" if answer_on_its_way else state["state"]]
     accepted = state["accepted_at"]
     rows = [
         (Told("id", "Mã văn bản"), state["id"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -118,6 +119,10 @@ def _locked(path: Path, what: str) -> Iterator[None]:
                 expected="one process for a folder and for an agency",
                 remedy="End the other one first / Hãy dừng tiến trình kia trước.",
             ) from why
+        except OSError as why:
+            # A network file system without locks: the lock beside the agency's database still holds.
+            if why.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS):
+                raise
         os.ftruncate(handle, 0)
         os.pwrite(handle, str(os.getpid()).encode(), 0)
         yield

@@ -22,6 +22,7 @@ from adapters.folder.contents import FileContent
 from adapters.folder.places import Places
 from adapters.folder.texts import Told
 from adapters.letter import IncomingLetter, TakeBack
+from schemas.edxml.limits import LIMITS
 from schemas.edxml.rendering import render_document
 from schemas.edxml.writing import write_pieces
 from schemas.errors import Refusal
@@ -32,6 +33,7 @@ MANIFEST: Final = "manifest.json"
 INFO: Final = "info.json"
 TEXT: Final = "van-ban.txt"
 EDXML: Final = "van-ban.edxml"
+NO_EDXML: Final = "khong-co-edxml.txt"
 FILES: Final = "tep"
 _WORTH: Final = 80
 """Characters of a name that are worth repeating in a folder's name."""
@@ -122,13 +124,25 @@ class Receiving:
         contents = {part.sha256: FileContent(written[part.sha256], part.size, part.sha256) for part in letter.parts}
         named = letter.manifest.to and not any(one.startswith("group:") for one in letter.manifest.to)
         try:
+            if sum(part.size for part in letter.parts) > LIMITS.unpacked_total:
+                raise Refusal(
+                    code="LT-SIZE",
+                    field="parts",
+                    found="larger files",
+                    expected=f"{LIMITS.unpacked_total} bytes in all",
+                )
             rendered = render_document(payload, contents, recipients=() if named else [letter.recipient])
-            pieces = rendered.original.pieces() if rendered.original else write_pieces(rendered.message)  # type: ignore[arg-type]
-            files.write_new(target, pieces)
+            if rendered.original is not None:
+                files.write_new(target, rendered.original.pieces())
+            elif rendered.message is not None:
+                files.write_new(target, write_pieces(rendered.message))
         except Refusal as why:
-            # A character that XML cannot hold: the document itself is here all the same.
+            # Too large for edXML, or a character that XML cannot hold: the document itself is here all the same.
             target.unlink(missing_ok=True)
-            files.write_new(target.with_suffix(".txt"), [why.diagnostics().encode()])
+            page = texts.page(Told("not written as edXML", "Không ghi được edXML"), [], [
+                line for told in texts.of_refusal(why) for line in (told.vi, told.en)
+            ])  # fmt: skip
+            files.write_new(target.with_name(NO_EDXML), [page])
 
     @staticmethod
     def _info(letter: IncomingLetter, written: list[Path]) -> dict[str, Any]:

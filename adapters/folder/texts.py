@@ -44,6 +44,7 @@ STATE: Final[Mapping[str, Told]] = {
     "accepted": Told("accepted by the exchange", "trục đã tiếp nhận"),
     "rejected": Told("rejected by the exchange", "trục từ chối"),
     "done": Told("handed over", "đã chuyển lên trục"),
+    "signed": Told("signed, goes out by itself", "đã ký, tự động chuyển lên trục"),
 }
 
 

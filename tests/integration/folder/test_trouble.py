@@ -225,3 +225,12 @@ def test_many_drops_at_once_are_all_sent_once(tmp_path: Path) -> None:
         dropped(tmp_path / "root", name=f"công văn {number}")
     told = work(settings, tmp_path / "root")
     assert len(outbox(settings)) == 40 == len({one.id for one in told if one.what == "sent"})
+
+
+def test_what_edxml_cannot_hold_is_told_and_the_document_is_there_all_the_same(tmp_path: Path) -> None:
+    settings = prepared(tmp_path, parts={"12\ufffe.pdf": PDF})
+    (came,) = work(settings, tmp_path / "root", habits=Habits(settle=0.0, every=0.02, missing_after=0.1, edxml=True))
+    assert came.place is not None and not (came.place / "van-ban.edxml").exists()
+    assert "LT-EDXML" not in (came.place / "van-ban.txt").read_text("utf-8-sig")
+    assert "edXML" in (came.place / "khong-co-edxml.txt").read_text("utf-8-sig")
+    assert len(list((came.place / "tep").iterdir())) == 1
