@@ -46,9 +46,12 @@ def add_command(
     """Make an account."""
     password = read_password(password_file) if oidc_subject is None or password_file is not None else None
     actor = author_of(reason).actor
+    settings = load_settings()
+    if oidc_subject is not None and not settings.oidc_issuer:
+        raise Problem("no oidc_issuer is configured", "the identity provider's address", "Set oidc_issuer first.")
 
     async def add() -> Account:
-        async with connect(load_settings().database_url) as connection:
+        async with connect(settings.database_url) as connection:
             return await add_account(
                 connection,
                 login=login,
@@ -56,7 +59,7 @@ def add_command(
                 role=role,
                 root=subtree,
                 password=password,
-                oidc_subject=oidc_subject,
+                oidc_subject=f"{settings.oidc_issuer} {oidc_subject}" if oidc_subject is not None else None,
                 actor=actor,
                 reason=reason,
             )
