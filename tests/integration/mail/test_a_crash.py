@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import signal
 import sqlite3
 import sys
@@ -16,7 +17,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from adapters import Agency
+import pytest
+
+from adapters import Agency, Sent
 from adapters.agency import DATABASE
 from adapters.settings import AgencySettings
 from tests.integration.adapters.standin import MINISTRY, PROVINCE, StandIn
@@ -121,3 +124,58 @@ async def test_a_kill_at_any_moment_loses_nothing_and_a_repeated_mail_says_so(
     with sqlite3.connect(province.data_dir / DATABASE) as connection:
         assert connection.execute("SELECT count(*) FROM mail WHERE state = 'taken'").fetchone() == (5,)
         assert connection.execute("SELECT count(*) FROM mail_in").fetchone() == (1,)
+
+
+@pytest.mark.long
+async def test_many_kills_at_random_moments_lose_nothing(
+    exchange: StandIn, post_office: PostOffice, tmp_path: Path
+) -> None:
+    ministry, province = await exchange.agency(MINISTRY), await exchange.agency(PROVINCE)
+    keys = tmp_path / "keys.toml"
+    write_keys(keys, OFFICE)
+    heard: dict[str, Any] = {"port": free_port(), "addresses": ["gui@tinh.test"], "dkim_keys": str(keys)}
+    config = write_config(province, mail_table(post_office, PROVINCE, incoming=heard))
+    # Each file has another number: the same one would be the same document.
+    files = [
+        edxml(PROVINCE, MINISTRY).replace(b"<edXML:CodeNumber>58<", b"<edXML:CodeNumber>%d<" % n) for n in range(8)
+    ]
+    chance = random.Random(20261122)
+    handed_over = 0
+
+    async def hand_over() -> None:
+        """As a mail server does: the same mail again until it hears 250, then the next."""
+        nonlocal handed_over
+        while handed_over < len(files):
+            with contextlib.suppress(OSError, AssertionError, TimeoutError):
+                mail = OFFICE.sign(mail_with(("a.edxml", files[handed_over])))
+                if (await deliver(heard["port"], mail)).startswith("250"):
+                    handed_over += 1
+            await asyncio.sleep(0.05)
+
+    async with Agency.open(ministry) as me:
+        coming = asyncio.create_task(hand_over())
+        sent: list[Sent] = []
+        for _ in range(8):
+            post_office.answers = [chance.choice(["250 ok", "451 later", "die", "250 ok"]) for _ in range(3)]
+            async with program(config) as running:
+                sent += [await me.send(letter(PROVINCE, number=str(len(sent) + n))) for n in range(3)]
+                await asyncio.sleep(chance.uniform(0.0, 0.6))
+                running.kill()
+                await running.wait()
+        post_office.answers = []
+        async with program(config):
+            await asyncio.wait_for(coming, 60)
+            for one in sent:
+                await exchange.until(lambda one=one: exchange.codes(one.id, PROVINCE) == ["01"], seconds=60)
+            await exchange.until(lambda: len([key for key in exchange.documents if key[0] == PROVINCE]) == len(files))
+    copies = Counter(mail["Message-ID"] for mail in post_office.mails)
+    assert len(copies) == len(sent)
+    assert all(len({digest for _, digest in exchange.reported[one.id, PROVINCE]}) == 1 for one in sent)
+    first_seen: set[str] = set()
+    for mail in post_office.mails:
+        assert mail["Message-ID"] not in first_seen or mail["X-Lienthong-Repeated"] == "yes"
+        first_seen.add(mail["Message-ID"])
+    with sqlite3.connect(province.data_dir / DATABASE) as connection:
+        assert connection.execute("SELECT count(*) FROM mail_in").fetchone() == (len(files),)
+        assert connection.execute("SELECT count(*) FROM outbox WHERE kind = 'document'").fetchone() == (len(files),)
+    print(f"{len(post_office.mails)} mails of {len(sent)} documents after 8 kills")
