@@ -96,7 +96,10 @@ class _Readers:
                 del self._reading[system_id]
         for system in wanted.values():
             if system.id not in self._reading:
-                hub = self._gateway.directory.current.by_id(system.hub_id)
+                try:
+                    hub = self._gateway.directory.current.by_id(system.hub_id)
+                except KeyError:
+                    continue  # added this very moment; the next round knows it
                 reader = BatchReader(
                     self._gateway.link, mailbox(hub.code), prefetch=PREFETCH, max_count=PREFETCH, body_limit=MAX_MESSAGE
                 )

@@ -39,12 +39,13 @@ from broker.gateway.vxp.making import (
 from broker.gateway.vxp.systems import System, Systems
 from broker.store.queries import load_queries
 from schemas.edxml.content import Content
-from schemas.edxml.naming import as_uuid, split_code
+from schemas.edxml.naming import as_uuid, key_in, natural_key, split_code
 from schemas.edxml.reading import Reading, read
-from schemas.edxml.records import Document, Status
+from schemas.edxml.records import BusinessType, Document, Status
 from schemas.edxml.tying import Known, known_of
 from schemas.errors import Refusal
 from schemas.jws import encode_message, parse_message, parse_stored, sign
+from schemas.manifest import StatusCode
 from schemas.wire import (
     LT_SUBMITTER,
     PRIORITY_NORMAL,
@@ -202,31 +203,44 @@ class Submitter:
         """The documents that the file can be about."""
         message = reading.message
         if isinstance(message, Document):
-            header = message.header
-            business = message.trace.business if message.trace else None
-            named = [header.document_id, business.document_id if business else None]
-            ids = [id for id in map(as_uuid, named) if id is not None]
-            code = header.code
+            if message.business_type is BusinessType.NEW:
+                return []
+            header, business = message.header, message.trace.business if message.trace else None
+            named = [header.document_id, *(one.document_id for one in business.replacements)] if business else []
+            named += [business.document_id] if business else []
+            texts = [one for one in named if one]
+            keys = [key_in(one) for one in texts]
+            if header.code is not None and header.promulgation is not None:
+                code = f"{header.code.number}/{header.code.notation}"
+                keys.append(natural_key(speaker.code, code, header.promulgation.issued_on))
             rows = await self.gateway.pool.fetch(
-                SQL["own_documents"], speaker.id, ids, code.number if code else None, code.notation if code else None
+                SQL["own_documents"],
+                speaker.id,
+                [id for id in map(as_uuid, texts) if id is not None],
+                [key.key_digest() for key in keys if key is not None],
+                texts,
             )
             return [known_of(parse_stored(row["jws"]).payload) for row in rows]
         assert isinstance(message, Status)
         about = message.header.response_for
         assert about is not None
         other = directory.find(about.organ_id) if about.organ_id else None
-        taking_back = message.header.status_code == "13"
+        taking_back = message.header.status_code == StatusCode.TAKE_BACK
         issuer = speaker if taking_back else other
-        number, notation = split_code(about.code or "")
-        rows = await self.gateway.pool.fetch(
+        if issuer is None:
+            return []
+        key = natural_key(issuer.code, about.code, about.issued_on) or key_in(about.document_id)
+        pool = self.gateway.pool
+        rows = await pool.fetch(
             SQL["documents_meant"],
-            issuer.id if issuer else None,
+            issuer.id,
             as_uuid(about.document_id),
-            number,
-            notation,
+            key.key_digest() if key is not None else None,
             speaker.id,
             about.document_id,
         )
+        if not rows and about.code:
+            rows = await pool.fetch(SQL["documents_numbered"], issuer.id, *split_code(about.code), speaker.id)
         known = [known_of(parse_stored(row["jws"]).payload) for row in rows]
         digests = [bytes.fromhex(one.reference.digest) for one in known]
         asking = await self.gateway.pool.fetch(SQL["asking_messages"], speaker.id, digests)

@@ -78,16 +78,28 @@ RETURNING submission_id, system_id, kind, digest, message, routing_key
 SELECT d.jws
   FROM document d
  WHERE d.document_id IN (
-     SELECT x.document_id FROM document x
-      WHERE x.sender_id = $1 AND (x.id = $2 OR (x.number = $3 AND x.notation = $4))
+     SELECT x.document_id FROM document x WHERE x.sender_id = $1 AND x.id = $2
+     UNION
+     SELECT x.document_id FROM document x WHERE x.natural_key = $3 AND x.action = 'new' AND x.sender_id = $1
      UNION
      SELECT p.document_id FROM vxp_packet p
-      WHERE p.document_id IS NOT NULL AND p.agency_id = $5 AND (p.edxml_id = $6 OR p.doc_id = $2)
+      WHERE p.document_id IS NOT NULL AND p.agency_id = $4 AND p.edxml_id = $5
+     UNION
+     SELECT p.document_id FROM vxp_packet p WHERE p.document_id IS NOT NULL AND p.agency_id = $4 AND p.doc_id = $2
      UNION
      SELECT x.document_id FROM vxp_submission v JOIN document x ON x.id = v.doc_id AND x.sender_id = v.from_id
-      WHERE v.kind = 'document' AND v.edxml_id = $6 AND v.from_id = $1)
-   AND (d.sender_id = $5 OR EXISTS (
-       SELECT FROM delivery y WHERE y.document_id = d.document_id AND y.recipient_id = $5))
+      WHERE v.kind = 'document' AND v.edxml_id = $5 AND v.from_id = $1)
+   AND (d.sender_id = $4 OR EXISTS (
+       SELECT FROM delivery y WHERE y.document_id = d.document_id AND y.recipient_id = $4))
+ LIMIT 50
+
+-- name: documents_numbered
+-- The same by number and notation alone: without a date, or for a document that replaced another.
+SELECT d.jws
+  FROM document d
+ WHERE d.sender_id = $1 AND d.number = $2 AND d.notation = $3
+   AND (d.sender_id = $4 OR EXISTS (
+       SELECT FROM delivery y WHERE y.document_id = d.document_id AND y.recipient_id = $4))
  LIMIT 50
 
 -- name: asking_messages
@@ -102,7 +114,11 @@ SELECT COALESCE(d.jws, m.jws) AS jws
  LIMIT 50
 
 -- name: own_documents
--- Documents of a sender that a new one can be about, by number and notation or by their id.
-SELECT d.jws FROM document d
- WHERE d.sender_id = $1 AND (d.id = ANY($2::uuid[]) OR (d.number = $3 AND d.notation = $4))
+-- Documents of a sender that a change can be about: by id, by natural key, or by the id they have in edXML.
+SELECT d.jws FROM document d WHERE d.sender_id = $1 AND d.id = ANY($2::uuid[])
+UNION
+SELECT d.jws FROM document d WHERE d.natural_key = ANY($3::bytea[]) AND d.action = 'new' AND d.sender_id = $1
+UNION
+SELECT d.jws FROM vxp_submission v JOIN document d ON d.id = v.doc_id AND d.sender_id = v.from_id
+ WHERE v.kind = 'document' AND v.edxml_id = ANY($4::text[]) AND v.from_id = $1
  LIMIT 50

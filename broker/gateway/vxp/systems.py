@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 import asyncpg
+import structlog
 
 from broker.directory.changing import Author, agency_named
 from broker.directory.enrolment import enrol_certificate, load_roots
@@ -35,6 +36,8 @@ SECRET_BYTES: Final = 33
 """Random bytes of a secret: 44 characters, as existing software's configuration files have them."""
 CURRENT_FOR: Final = 1.0
 """Seconds for which what was read of the systems counts as current."""
+
+log = structlog.get_logger(__name__)
 
 Registration = Literal["refuse", "pending", "open"]
 REGISTRATIONS: Final[tuple[Registration, ...]] = ("refuse", "pending", "open")
@@ -129,7 +132,13 @@ class Systems:
         opened: list[bytes] = []
         for sealed in row["sealed"] or ():
             if sealed not in self._opened:
-                self._opened[sealed] = self._key().open(sealed, purpose=secret_purpose(name))
+                key = self._key()
+                try:
+                    self._opened[sealed] = key.open(sealed, purpose=secret_purpose(name))
+                except Problem as problem:
+                    # One system's trouble must not keep the others out.
+                    log.error("a system's secret cannot be opened", system=name, why=problem.found)
+                    continue
             opened.append(self._opened[sealed])
         seconds = row["fresh_seconds"]
         return System(

@@ -51,7 +51,7 @@ CREATE TABLE vxp_submission (                             -- written before anyt
     UNIQUE (system_id, kind, file_digest)
 );
 CREATE INDEX vxp_submission_unpublished ON vxp_submission (attempted_at) WHERE published_at IS NULL;
-CREATE INDEX vxp_submission_digest ON vxp_submission (digest);
+CREATE INDEX vxp_submission_unsettled ON vxp_submission (attempted_at) WHERE state = 'taken';
 CREATE INDEX vxp_submission_edxml_id ON vxp_submission (edxml_id) WHERE edxml_id IS NOT NULL;
 CREATE INDEX vxp_submission_list ON vxp_submission (system_id, kind, created_at);
 
