@@ -38,7 +38,7 @@ PIECES = st.sampled_from(
 LINES = st.lists(PIECES | st.binary(max_size=40).filter(lambda one: b"\r" not in one and b"\n" not in one), max_size=14)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(lines=LINES)
 def test_malformed_mails_are_read_or_refused_and_nothing_else(lines: list[bytes]) -> None:
     content = b"\r\n".join(lines) + b"\r\n"
@@ -56,7 +56,7 @@ def test_malformed_mails_are_read_or_refused_and_nothing_else(lines: list[bytes]
         return
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(data=st.binary(max_size=300))
 def test_any_bytes_at_all_are_refused_or_bounded(data: bytes) -> None:
     try:
@@ -129,6 +129,23 @@ def test_a_mail_inside_the_mail_brings_no_files() -> None:
 def test_names_of_files_are_decoded_and_made_plain() -> None:
     came = read_mail(mail_with(("văn bản 58.edxml", b"<x/>"), ("b\u202e.edxml", b"<y/>"), ("c.pdf", b"z")))
     assert [one.name for one in came.attached] == ["văn bản 58.edxml", "b .edxml"]
+
+
+@pytest.mark.parametrize("returned", ["message/rfc822", "text/rfc822-headers"])
+def test_a_bounce_is_understood_whatever_of_our_mail_it_returns(returned: str) -> None:
+    id = "<lienthong.0123456789abcdef0123456789abcdef@tinh.test>"
+    parts = [
+        "Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx\r\n\r\n"
+        "Final-Recipient: rfc822; a@xa.test\r\nAction: Failed\r\nStatus: 5.1.1\r\n\r\n",
+        f"Content-Type: {returned}\r\n\r\nFrom: lienthong@tinh.test\r\nMessage-ID: {id}\r\n\r\n",
+    ]
+    body = "".join(f"--b\r\n{part}" for part in parts)
+    head = "From: <>\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n"
+    found = read_bounce(parse(f"{head}{body}--b--\r\n".encode()))
+    assert found is not None and (found.message_id, found.failed, found.why) == (id, True, "5.1.1")
+    # One about somebody else's mail, or none at all, says nothing about ours.
+    assert read_bounce(parse(f"{head}{body}--b--\r\n".replace("lienthong.0", "other.0").encode())) is None
+    assert read_bounce(parse(b"From: <>\r\n\r\nAction: failed\r\n")) is None
 
 
 class _Keys:

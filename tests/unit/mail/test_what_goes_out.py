@@ -100,7 +100,7 @@ def written(letter: IncomingLetter, *, attached: bool = True) -> bytes:
     return mail(ENVELOPE, content, {letter.parts[0].sha256: b"abc"})
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(subject=HOSTILE, name=HOSTILE, media_type=HOSTILE, place=HOSTILE, attached=st.booleans())
 def test_whatever_a_document_says_the_mail_has_our_headers_and_no_others(
     subject: str, name: str, media_type: str, place: str, attached: bool
