@@ -104,11 +104,19 @@ SELECT 'prepared ' || gid, database, '', prepared FROM pg_prepared_xacts
 ORDER BY since LIMIT 1;
 
 -- name: entries_from
--- Entries of one origin in their order, from a position on, with the event that each names.
+-- Entries of one origin in their order, within a range of positions, with the event that each names.
 SELECT l.position, l.leaf, l.event_at, l.event_id, e.body, e.leaf AS event_leaf, e.kind, e.event_id IS NULL AS missing
 FROM log_entry l LEFT JOIN event e ON e.at = l.event_at AND e.event_id = l.event_id
-WHERE l.origin_id = $1 AND l.position >= $2
-ORDER BY l.position LIMIT $3;
+WHERE l.origin_id = $1 AND l.position >= $2 AND l.position < $3
+ORDER BY l.position;
+
+-- name: last_position
+-- The last entry that there is.
+SELECT max(position) FROM log_entry WHERE origin_id = $1;
+
+-- name: time_of_position
+-- When the event at a position happened.
+SELECT event_at FROM log_entry WHERE origin_id = $1 AND position = $2;
 
 -- name: checkpoints_from
 -- What was signed, in order, from a size on.

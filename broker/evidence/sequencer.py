@@ -87,8 +87,9 @@ class Sequencer:
             growth = (await self._growth(connection, state)).copy()
             events = await _next_events(connection, state)
             if events:
-                filled = growth.extend([leaf_hash(event["body"]) for event in events])
-                await _write(connection, lease, state, growth, filled, events, now)
+                leaves = [leaf_hash(event["body"]) for event in events]
+                filled = growth.extend(leaves)
+                await _write(connection, lease, state, growth, filled, events, leaves, now)
         # Only what is committed is remembered; a failure above leaves the old state, which is checked next time.
         self._known = (state["origin_id"], growth.root() if events else state["root"], growth)
         full = len(events) == EVENTS_AT_ONCE or sum(len(event["body"]) for event in events) >= BYTES_AT_ONCE
@@ -185,7 +186,7 @@ async def _next_events(connection: Connection, state: Any) -> list[Any]:
     room = BYTES_AT_ONCE
     query = SQL["next_events"]
     async for event in connection.cursor(
-        query, state["epoch"], state["xid"], state["event_id"], EVENTS_AT_ONCE, prefetch=256
+        query, state["epoch"], state["xid"], state["event_id"], EVENTS_AT_ONCE, prefetch=512
     ):
         events.append(event)
         room -= len(event["body"])
@@ -201,14 +202,15 @@ async def _write(
     growth: Growth,
     filled: list[FullTile],
     events: list[Any],
+    leaves: list[bytes],
     now: datetime,
 ) -> None:
     origin_id, first = state["origin_id"], state["size"]
     await connection.copy_records_to_table(
         "log_entry",
         records=[
-            (origin_id, first + at, event["at"], event["event_id"], leaf_hash(event["body"]))
-            for at, event in enumerate(events)
+            (origin_id, first + at, event["at"], event["event_id"], leaf)
+            for at, (event, leaf) in enumerate(zip(events, leaves, strict=True))
         ],
         columns=["origin_id", "position", "event_at", "event_id", "leaf"],
     )

@@ -114,8 +114,8 @@ async def findings(
 
 
 async def _time_of(connection: Connection, origin_id: int, position: int) -> datetime | None:
-    rows = await connection.fetch(LOG["entries_from"], origin_id, position, 1)
-    return rows[0]["event_at"] if rows else None
+    found: datetime | None = await connection.fetchval(LOG["time_of_position"], origin_id, position)
+    return found
 
 
 async def _around_the_log(connection: Connection, heads: Sequence[Any]) -> AsyncIterator[Finding]:

@@ -24,6 +24,7 @@ from broker.evidence.tile_files import TileFiles
 from broker.evidence.tiles import FULL, Tile, decode_entries, decode_hashes, fold
 from broker.evidence.tree_rows import SQL, growth_at
 from broker.store.pool import Connection
+from schemas.errors import Refusal
 from schemas.times import parse_rfc3339
 
 ROWS_AT_ONCE: Final = 16 * FULL
@@ -138,24 +139,15 @@ class LogCheck:
 
     async def _tiles(self, position: int) -> AsyncIterator[tuple[Tile, Rows]]:
         """The rows of each tile in turn, up to the last row or the recorded size, whichever is further."""
-        after = position
-        waiting: deque[Any] = deque()
-        number = position // FULL
+        last = await self._connection.fetchval(SQL["last_position"], self._origin_id)
         end = max(self._head["size"], self._signed_size())
-        while True:
-            rows = await self._connection.fetch(SQL["entries_from"], self._origin_id, after, ROWS_AT_ONCE)
-            waiting += rows
-            last = not rows
-            if rows:
-                after = rows[-1]["position"] + 1
-            while waiting and (last or waiting[-1]["position"] >= (number + 1) * FULL):
+        number = position // FULL
+        for begin in range(position, max(end, -1 if last is None else last + 1), ROWS_AT_ONCE):
+            border = begin + ROWS_AT_ONCE
+            waiting = deque(await self._connection.fetch(SQL["entries_from"], self._origin_id, begin, border))
+            while number * FULL < border and (number * FULL < end or waiting):
                 yield self._cut(number, waiting, end)
                 number += 1
-            if last:
-                break
-        while number * FULL < end:
-            yield self._cut(number, waiting, end)
-            number += 1
 
     def _cut(self, number: int, waiting: deque[Any], end: int) -> tuple[Tile, Rows]:
         rows = Rows()
@@ -182,8 +174,9 @@ class LogCheck:
         else:
             leaves = self._decide(tile, voices, told, frontier)
             findings += await self._blame(positions, leaves, voices, told, rows)
-        for position, row in rows.entries.items():
-            findings += _columns(row, f"{self._origin} position {position}")
+        for at, position in enumerate(positions):
+            if bodies[at] is not None:
+                findings += _columns(rows.entries[position], told[at], self._origin)
         return leaves, findings
 
     def _files_say(self, tile: Tile, findings: list[Finding]) -> dict[str, list[bytes]]:
@@ -514,23 +507,21 @@ def _peaks(row: Sequence[bytes]) -> Iterator[bytes]:
             start += 1 << level
 
 
-def _columns(row: Any, key: str) -> Iterator[Finding]:
-    """The columns beside an event's bytes, which are projections of them."""
-    if row["body"] is None:
-        return
-    name = f"{row['event_at'].isoformat()} {row['event_id']} ({key})"
-    expected_leaf = leaf_hash(row["body"])
-    if row["event_leaf"] != expected_leaf:
-        yield Finding(
-            where="event", key=name, what="leaf", found=shown(row["event_leaf"]), expected=shown(expected_leaf)
-        )
+def _columns(row: Any, leaf: bytes, origin: str) -> list[Finding]:
+    """The columns beside an event's bytes, which are projections of them; `leaf` is the hash of the bytes."""
     try:
         body = orjson.loads(row["body"])
         kind, at = body["event"], parse_rfc3339(body["at"])
-    except Exception as error:
-        yield Finding(where="event", key=name, what="body", found=f"no event: {error}", expected="the JSON of an event")
-        return
-    if kind != row["kind"]:
-        yield Finding(where="event", key=name, what="kind", found=row["kind"], expected=kind)
-    if at != row["event_at"]:
-        yield Finding(where="event", key=name, what="at", found=row["event_at"].isoformat(), expected=body["at"])
+    except (ValueError, KeyError, TypeError, Refusal) as error:
+        told: dict[str, tuple[Any, Any]] = {"body": (f"no event: {error}", "the JSON of an event")}
+    else:
+        if kind == row["kind"] and at == row["event_at"] and leaf == row["event_leaf"]:
+            return []
+        told = {"kind": (row["kind"], kind), "at": (row["event_at"], at)}
+    told["leaf"] = (row["event_leaf"], leaf)
+    key = f"{row['event_at'].isoformat()} {row['event_id']} ({origin} position {row['position']})"
+    return [
+        Finding(where="event", key=key, what=column, found=shown(found), expected=shown(expected))
+        for column, (found, expected) in told.items()
+        if found != expected
+    ]

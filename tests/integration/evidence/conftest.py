@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,9 +17,11 @@ from broker.evidence.duties import KeepLog, PublishLog
 from broker.evidence.keys import make_log_key, read_vkeys, vkey_file
 from broker.evidence.notes import Checkpoint, verify_checkpoint
 from broker.evidence.tile_files import TileFiles
+from broker.services import Endpoints
 from broker.settings import Settings
 from broker.upkeep.lease import Lease
 from schemas.events import Event, mailbox_reset
+from tests.conftest import fresh_database, migrate
 
 PATIENCE = 30.0
 
@@ -108,10 +110,24 @@ def settings_for(database: str, home: Path, **more: Any) -> Settings:
     return Settings(amqp_url="amqp://nobody@localhost/none", database_url=database, home=home, **more)
 
 
+EMPTY = """TRUNCATE event, log_entry, log_node, log_head, log_cursor, log_origin, log_put_back, checkpoint, cosignature,
+    checkpoint_timestamp, keeper_lease, admin_action RESTART IDENTITY;
+    UPDATE exchange_epoch SET epoch = 1; ALTER TABLE event ALTER COLUMN epoch SET DEFAULT 1"""
+
+
+@pytest.fixture(scope="session")
+def log_database(servers: Endpoints) -> Iterator[str]:
+    """One database for all tests of a log without an exchange; it is emptied for each."""
+    with fresh_database(servers) as database:
+        asyncio.run(migrate(database))
+        yield database
+
+
 @pytest.fixture
-async def log(migrated_database: str, tmp_path: Path) -> AsyncIterator[Log]:
+async def log(log_database: str, tmp_path: Path) -> AsyncIterator[Log]:
     """An empty log in the year 2026."""
-    settings = settings_for(migrated_database, tmp_path)
+    settings = settings_for(log_database, tmp_path)
     make_log_key(settings.log_key_file, settings.log_origin)
-    async with asyncpg.create_pool(migrated_database, min_size=1, max_size=8) as pool:
+    async with asyncpg.create_pool(log_database, min_size=1, max_size=8) as pool:
+        await pool.execute(EMPTY)
         yield Log(settings, pool, now=datetime(2026, 11, 22, 3, tzinfo=UTC))

@@ -59,7 +59,8 @@ class Tampering:
     sql: str = ""
     files: Callable[[Path], None] = lambda folder: None
     where: str
-    what: str
+    what: str | tuple[str, ...]
+    """Columns and the like; of several, each must be found."""
     key: str = ""
     """Part of the finding's key."""
     full: bool = False
@@ -123,6 +124,14 @@ def entry(position: int) -> str:
 
 LATE = 290
 """A position in the partial tile; 100 is one in the full tile."""
+
+
+def columns(table: str, which: str, changes: dict[str, str]) -> Tampering:
+    """One row with all these columns changed."""
+    values = ", ".join(f"{column} = {value}" for column, value in changes.items())
+    sql = f"UPDATE {table} SET {values} WHERE {which}"
+    return Tampering(name=f"columns of {table}", sql=sql, where=table, what=tuple(changes))
+
 
 TAMPERINGS = [
     # ── events ──
@@ -332,14 +341,10 @@ TAMPERINGS = [
         what="root",
     ),
     # ── documents and deliveries ──
-    *(
-        Tampering(
-            name=f"a document's {column}",
-            sql=f"UPDATE document SET {column} = {value} WHERE document_id = {FIRST}",
-            where="document",
-            what=column,
-        )
-        for column, value in {
+    columns(
+        "document",
+        "document_id = (SELECT min(document_id) FROM document)",
+        {
             "digest": "sha256('x')",
             "action": "'recall'",
             "priority": "4",
@@ -357,7 +362,7 @@ TAMPERINGS = [
             "via": '\'{"protocol": "x"}\'',
             "thumbprint": "(SELECT c.thumbprint FROM certificate c WHERE c.thumbprint <> document.thumbprint LIMIT 1)",
             "submitter_id": "(SELECT min(agency_id) FROM agency)",
-        }.items()
+        },
     ),
     Tampering(
         name="a document's sender",
@@ -418,14 +423,10 @@ TAMPERINGS = [
         where="delivery",
         what="row",
     ),
-    *(
-        Tampering(
-            name=f"a delivery's {column}",
-            sql=f"UPDATE delivery SET {column} = {value} WHERE document_id = {FIRST} AND arrived_at IS NOT NULL",
-            where="delivery",
-            what=column,
-        )
-        for column, value in {
+    columns(
+        "delivery",
+        "document_id = (SELECT min(document_id) FROM document) AND arrived_at IS NOT NULL",
+        {
             "owner_id": "1",
             "processing": "'completed'",
             "recalled": "NOT recalled",
@@ -434,7 +435,7 @@ TAMPERINGS = [
             "closed_at": "now()",
             "dispatched_at": "dispatched_at - interval '1 second'",
             "overdue_at": "now()",
-        }.items()
+        },
     ),
     Tampering(
         name="a delivery kept back",
@@ -490,23 +491,23 @@ TAMPERINGS = [
         where="status_entry",
         what="row",
     ),
-    *(
-        Tampering(
-            name=f"a status message's {column}",
-            sql=f"UPDATE status_message SET {column} = {value} WHERE status_message_id ="
-            " (SELECT min(status_message_id) FROM status_message)",
-            where="status_message",
-            what=column,
-        )
-        for column, value in {
+    columns(
+        "status_message",
+        "status_message_id = (SELECT min(status_message_id) FROM status_message)",
+        {
             "digest": "sha256('x')",
             "leaf": "sha256('x')",
             "thumbprint": "(SELECT c.thumbprint FROM certificate c"
             " WHERE c.thumbprint <> status_message.thumbprint LIMIT 1)",
             "accepted_at": "accepted_at - interval '1 second'",
             "sent_at": "sent_at - interval '1 day'",
-            "jws": "(SELECT jws FROM document LIMIT 1)",
-        }.items()
+        },
+    ),
+    Tampering(
+        name="a status message's signed bytes",
+        sql="UPDATE status_message SET jws = (SELECT jws FROM document LIMIT 1)",
+        where="status_message",
+        what="jws",
     ),
     Tampering(
         name="a status message removed",
@@ -660,10 +661,11 @@ async def test_tampering_is_found_and_named(story: Story, tampering: Tampering, 
                 raise Undo
         except Undo:
             pass
-    hits = [
-        finding
-        for finding in found
-        if finding.where == tampering.where and tampering.what in finding.what and tampering.key in finding.key
-    ]
-    assert hits, [finding.sentence() for finding in found]
-    assert all(finding.found != finding.expected for finding in hits)
+    for what in (tampering.what,) if isinstance(tampering.what, str) else tampering.what:
+        hits = [
+            finding
+            for finding in found
+            if finding.where == tampering.where and what in finding.what and tampering.key in finding.key
+        ]
+        assert hits, [what, *(finding.sentence() for finding in found)]
+        assert all(finding.found != finding.expected for finding in hits)
