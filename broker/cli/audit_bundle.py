@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -62,6 +63,10 @@ def check_command(
     key: KeyOption,
     root: RootOption = None,
     since_checkpoint: SinceCheckpointOption = None,
+    tsa_root: Annotated[
+        list[Path] | None,
+        typer.Option("--tsa-root", metavar="PEM", help="Roots of timestamp authorities: check enclosed timestamps."),
+    ] = None,
     lang: LanguageOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -76,7 +81,16 @@ def check_command(
     else:
         since = since_checkpoint.read_bytes() if since_checkpoint is not None else None
         checked = check(bundle.read_bytes(), keys=keys, roots=roots, since=since)
-        emit(as_value(checked), as_json=as_json, render=lambda _: render(checked, language))
+        value: dict[str, Any] = {}
+        if tsa_root and checked.good:
+            from broker.evidence.bundle.stamps import stamps_of
+
+            stamped, faults = stamps_of(checked, read_roots(tsa_root))
+            checked = replace(checked, faults=tuple(faults))
+            value = {"timestamps": stamped}
+            for one in stamped:
+                say(f"{one.origin}, {one.size} entries: there at {one.at.astimezone(VIETNAM):%Y-%m-%d %H:%M:%S} (ICT).")
+        emit(as_value(checked) | value, as_json=as_json, render=lambda _: render(checked, language))
         good = checked.good
     if not good:
         raise typer.Exit(NOT_GOOD)

@@ -23,6 +23,7 @@ class Anchor:
     since: int | None
     """Size of the older checkpoint of which this one is proved to be a continuation."""
     note: str
+    timestamps: tuple[bytes, ...] = ()
 
 
 def anchors_of(bundle: Bundle, keys: Sequence[VerifierKey], since: bytes | None) -> tuple[list[Anchor], list[Fault]]:
@@ -51,6 +52,7 @@ def anchors_of(bundle: Bundle, keys: Sequence[VerifierKey], since: bytes | None)
                 unknown=unknown,
                 since=old,
                 note=line.note,
+                timestamps=line.timestamps,
             )
         )
     if not bundle.checkpoints:

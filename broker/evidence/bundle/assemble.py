@@ -51,6 +51,8 @@ def _lines(material: Material, identity: BrokerIdentity) -> list[dict[str, Any]]
         line: dict[str, Any] = {"type": "checkpoint", "origin": head.origin, "note": head.note}
         if head.since is not None:
             line |= {"since": head.since, "proof": [b64(one) for one in head.proof]}
+        if head.timestamps:
+            line["timestamps"] = [b64(one) for one in head.timestamps]
         lines.append(line)
     for signer in material.signers.values():
         lines.append({"type": "certificate", "der": b64(signer.der), "chain": [b64(one) for one in signer.chain]})

@@ -29,6 +29,14 @@ ORDER BY o.origin;
 -- What witnesses have added to a checkpoint.
 SELECT line FROM cosignature WHERE origin_id = $1 AND size = $2 ORDER BY witness, line;
 
+-- name: stamped
+-- Checkpoints with an authority's timestamp that cover a position, up to a size, smallest first.
+SELECT c.size, c.note, t.token
+FROM checkpoint_timestamp t JOIN checkpoint c ON c.origin_id = t.origin_id AND c.size = t.size
+WHERE t.origin_id = $1 AND t.size > $2 AND t.size <= $3
+ORDER BY t.size, t.at
+LIMIT 10;
+
 -- name: document_events
 -- What the log says about these documents.
 SELECT e.body, e.document_id, l.origin_id, l.position

@@ -64,6 +64,7 @@ class Head:
     note: str
     since: str | None = None
     proof: tuple[bytes, ...] = ()
+    timestamps: tuple[bytes, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,8 +96,7 @@ async def heads_of(connection: Connection, since: bytes | None = None) -> dict[i
     heads: dict[int, Head] = {}
     older = Checkpoint.parse(parse_note(since).text) if since is not None else None
     for row in await connection.fetch(SQL["checkpoints"]):
-        lines = await connection.fetch(SQL["cosignatures"], row["origin_id"], row["size"])
-        note = row["note"].decode() + "".join(f"{line['line']}\n" for line in lines)
+        note = await _with_witnesses(connection, row["origin_id"], row["size"], row["note"])
         old: str | None = None
         proof: tuple[bytes, ...] = ()
         if older is not None and since is not None and older.origin == row["origin"]:
@@ -127,11 +127,22 @@ async def heads_of(connection: Connection, since: bytes | None = None) -> dict[i
     return heads
 
 
+async def _with_witnesses(connection: Connection, origin_id: int, size: int, note: bytes) -> str:
+    lines = await connection.fetch(SQL["cosignatures"], origin_id, size)
+    return note.decode() + "".join(f"{line['line']}\n" for line in lines)
+
+
 async def collect(
-    connection: Connection, selection: Selection, heads: Mapping[int, Head], broker_thumbprint: bytes
+    connection: Connection,
+    selection: Selection,
+    heads: Mapping[int, Head],
+    broker_thumbprint: bytes,
+    *,
+    stamped: bool = False,
 ) -> Material:
     """Everything about the selected documents that the checkpoints `heads` cover, with audit paths.
 
+    With `stamped`, an older checkpoint that covers all of it and bears an authority's timestamp takes its head's place.
     Raises Problem if the acceptance of none of them is covered yet.
     """
     material = Material(heads=dict(heads))
@@ -161,6 +172,8 @@ async def collect(
     await _rejections(connection, material, list(rows.values()))
     await _directory(connection, material, broker_thumbprint)
     await _addressed(connection, material, rows)
+    if stamped:
+        await _stamp(connection, material)
     await _paths(connection, material)
     return material
 
@@ -364,6 +377,24 @@ async def _addressed(connection: Connection, material: Material, rows: Mapping[i
         return
     for row in await connection.fetch(SQL["addressed"], list(rows), sorted(named)):
         material.addressed[rows[row["document_id"]]["digest"].hex(), row["code"]] = row["addressed_as"]
+
+
+async def _stamp(connection: Connection, material: Material) -> None:
+    """The first timestamped checkpoint above everything that was collected bounds its time from above most closely."""
+    for origin_id, head in list(material.heads.items()):
+        last = max((position for other, position in material.entries if other == origin_id), default=None)
+        if last is None or head.since is not None:
+            continue
+        rows = await connection.fetch(SQL["stamped"], origin_id, last, head.size)
+        if rows:
+            size = rows[0]["size"]
+            material.heads[origin_id] = Head(
+                origin_id=origin_id,
+                origin=head.origin,
+                size=size,
+                note=await _with_witnesses(connection, origin_id, size, rows[0]["note"]),
+                timestamps=tuple(row["token"] for row in rows if row["size"] == size),
+            )
 
 
 async def _paths(connection: Connection, material: Material) -> None:

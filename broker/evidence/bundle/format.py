@@ -98,6 +98,8 @@ class CheckpointLine:
     note: str
     since: str | None
     proof: tuple[bytes, ...]
+    timestamps: tuple[bytes, ...] = ()
+    """RFC 3161 tokens over the note as the log signed it; sealed here, verified by who trusts an authority."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,6 +238,7 @@ def read(data: bytes) -> Bundle:
                 note=value["note"],
                 since=value.get("since"),
                 proof=tuple(b64decode(one) for one in value.get("proof", ())),
+                timestamps=tuple(b64decode(one) for one in value.get("timestamps", ())),
             )
             for number, value in by_type["checkpoint"]
         ),
@@ -475,9 +478,15 @@ _SHAPES: Final[Mapping[str, _Shape]] = {
         lambda _: (),
     ),
     "checkpoint": _Shape(
-        {"origin": _TEXT, "note": _TEXT, "since": _TEXT, "proof": _HASHES},
+        {
+            "origin": _TEXT,
+            "note": _TEXT,
+            "since": _TEXT,
+            "proof": _HASHES,
+            "timestamps": (_all(_is_base64), "a list of base64"),
+        },
         lambda value: (value["origin"],),
-        frozenset({"since", "proof"}),
+        frozenset({"since", "proof", "timestamps"}),
     ),
     "certificate": _Shape({"der": _BASE64, "chain": (_all(_is_base64), "a list of base64")}, _certificate_key),
     "statement": _Shape(

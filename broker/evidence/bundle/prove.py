@@ -40,7 +40,7 @@ async def prove(
         codes = frozenset({recipient}) if recipient is not None else None
         heads = await heads_of(connection, since)
         material = await collect(
-            connection, Selection(documents={one: codes for one in ids}), heads, identity.thumbprint
+            connection, Selection(documents={one: codes for one in ids}), heads, identity.thumbprint, stamped=True
         )
     if found.digest not in material.documents:
         raise Problem(

@@ -40,6 +40,7 @@ REASONS: Final[dict[str, Words]] = {
     "trust": Words("a certificate was not good at that time", "một chứng thư không có hiệu lực vào lúc đó"),
     "policy": Words("the signer was not allowed to say this", "người ký không có quyền nói điều này"),
     "seal": Words("the seal does not fit the content", "niêm phong không khớp với nội dung"),
+    "timestamp": Words("a timestamp does not hold", "một dấu thời gian không đúng"),
     "archive": Words("the archive is not complete", "kho lưu trữ không đầy đủ"),
 }
 """Every reason in both languages; docs/evidence-bundle.md has the same table."""
@@ -71,6 +72,7 @@ def as_value(checked: Checked) -> dict[str, Any]:
                 "signed_by": sorted(one.key.name for one in anchor.signatures),
                 "unknown_signatures": anchor.unknown,
                 "continues_size": anchor.since,
+                "timestamps_enclosed": len(anchor.timestamps),
             }
             for anchor in checked.anchors
         ],

@@ -46,7 +46,7 @@ TYPES = (
 )
 FIELDS = {  # type of line: (fields it must have, fields it may have)
     "bundle": ("spec made_at scope", ""),
-    "checkpoint": ("origin note", "since proof"),
+    "checkpoint": ("origin note", "since proof timestamps"),
     "certificate": ("der chain", ""),
     "statement": ("kind who agency from", "until"),
     "document": ("jws", ""),
@@ -480,6 +480,9 @@ class Checker:
             text("origin", "note", "since")
             for one in value.get("proof", []):
                 need(len(b64(one, number, "a hash")) == 32)
+            need(isinstance(value.get("timestamps", []), list))
+            for one in value.get("timestamps", []):
+                b64(one, number, "a timestamp")
         elif name == "certificate":
             b64(value["der"], number, "a certificate")
             need(isinstance(value["chain"], list))
@@ -1153,6 +1156,9 @@ def main(arguments=None) -> int:
         print(f"{kind} of {speaker}{by}: cryptography good, trust good, policy good (enrolled by entry {index}{kept})")
     for origin, size, root, signers in checker.trees:
         print(f"log {origin}: {size} entries, root {root.hex()}, signed by {', '.join(signers)}")
+    for _, value in checker.lines["checkpoint"]:
+        if value.get("timestamps"):
+            print("an RFC 3161 timestamp is enclosed; this program does not check it (openssl ts -verify does)")
     if not roots:
         print("no --root was given: certificates rest on their enrolment in the log alone")
     print(f"GOOD / ĐẠT: {len(checker.events)} log entries, {len(checker.said)} signatures")

@@ -14,6 +14,7 @@ ARGUMENTS = {
     "documents": ["'{1}'::bigint[]"],
     "cosignatures": ["1::smallint", "1::bigint"],
     "checkpoints": [],
+    "stamped": ["1::smallint", "1::bigint", "2::bigint"],
     "document_events": ["'{1}'::bigint[]"],
     "dispatches_at": [f"ARRAY[{NOW}]"],
     "rejections_at": [f"ARRAY[{NOW}]"],

@@ -14,12 +14,14 @@ import pytest
 
 from broker.directory.changes import enrol_certificate, load_roots
 from broker.evidence.bundle.check import Checked, check
+from broker.evidence.bundle.stamps import stamps_of
 from broker.evidence.keys import vkey_file
 from broker.evidence.standalone import check_bundle as standalone
 from broker.pki.authority import issue
-from schemas.certificates import load_certificate, new_private_key, thumbprint
+from schemas.certificates import load_certificate, load_certificates, new_private_key, thumbprint
 from schemas.problem import Problem
 from schemas.verdict import Answer
+from tests.integration.evidence.test_witnesses import openssl
 from tests.kit.evidence import keys_of, log_now, proved, roots_of
 from tests.kit.exchange import AUTHOR, End, Exchange
 from tests.kit.go_verifier import built, verified
@@ -254,3 +256,40 @@ async def _command(environment: dict[str, str], *arguments: str) -> tuple[int, s
     output, _ = await process.communicate()
     assert process.returncode is not None
     return process.returncode, output.decode()
+
+
+async def test_a_timestamp_of_a_checkpoint_that_covers_everything_is_enclosed(
+    exchange: Exchange, authority: Path
+) -> None:
+    ministry, province = await exchange.add("BO"), await exchange.add("TINH", "province")
+    letter = await sent(exchange, ministry, province)
+    note = await settled(exchange)
+    token = await asyncio.to_thread(_stamp, authority, note)
+    await exchange.pool.execute(
+        """INSERT INTO checkpoint_timestamp
+           SELECT origin_id, size, now(), 'test', $1 FROM checkpoint WHERE note = $2""",
+        token,
+        note,
+    )
+    await sent(exchange, ministry, province)
+    await exchange.pool.execute("UPDATE keeper_lease SET expires_at = now()")
+    await settled(exchange)
+
+    checked = good(exchange, await proved(exchange, str(letter.id)))
+
+    (anchor,) = checked.anchors
+    assert (anchor.note.encode(), anchor.timestamps) == (note, (token,))
+    roots = load_certificates((authority / "root.pem").read_bytes())
+    (stamped,), faults = stamps_of(checked, roots)
+    assert (stamped.size, faults) == (anchor.size, [])
+    assert abs(stamped.at - datetime.now(UTC)) < timedelta(minutes=5)
+    _, (fault,) = stamps_of(checked, roots_of(exchange))
+    assert fault.reason == "timestamp"
+
+
+def _stamp(authority: Path, note: bytes) -> bytes:
+    (authority / "note").write_bytes(note)
+    openssl("ts", "-query", "-data", f"{authority}/note", "-sha256", "-cert", "-out", f"{authority}/query")
+    openssl("ts", "-reply", "-config", f"{authority}/tsa.cnf", "-queryfile", f"{authority}/query",
+            "-out", f"{authority}/reply")  # fmt: skip
+    return (authority / "reply").read_bytes()
