@@ -22,6 +22,9 @@ from broker.store.pool import Connection
 PAGE: Final = 100
 """Contents removed under one hold of a bucket's lock; whoever stores in that bucket waits as long."""
 
+COMPARED: Final = 1000
+"""Digests that are compared with the record at a time."""
+
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -67,9 +70,7 @@ class Collector:
                 # look for the next.
                 if gone < PAGE:
                     break
-        async with self._writing() as writing:
-            await writing.execute(SQL["forget_waiting"], *span, before)
-        return removed + await self._strays(bucket, before)
+        return removed
 
     async def _page(self, connection: Connection, digests: Sequence[bytes], before: datetime) -> int:
         async with self._writing() as writing:
@@ -82,12 +83,15 @@ class Collector:
             await self._remove(sha256)
         return len(gone)
 
-    async def _strays(self, bucket: int, before: datetime) -> int:
-        """Bytes that the record does not know: whoever brought them died before it was recorded."""
+    async def strays(self, bucket: int, before: datetime) -> int:
+        """Remove bytes of this bucket that the record does not know: whoever brought them died before it was recorded.
+
+        Looks at everything that the bucket has.
+        """
         old = [name async for name in self._store.older_than(before, bucket) if _DIGEST.fullmatch(name)]
         removed = 0
-        for start in range(0, len(old), PAGE):
-            page = [bytes.fromhex(sha256) for sha256 in old[start : start + PAGE]]
+        for start in range(0, len(old), COMPARED):
+            page = [bytes.fromhex(sha256) for sha256 in old[start : start + COMPARED]]
             async with self._pool.acquire() as connection:
                 if not await connection.fetch(SQL["unrecorded"], page):
                     continue

@@ -105,13 +105,19 @@ RETURNING c.digest;
 SELECT k.digest FROM unnest($1::bytea[]) AS k (digest)
 WHERE NOT EXISTS (SELECT FROM content c WHERE c.digest = k.digest);
 
+-- name: collectable_buckets
+-- The buckets in which there is such content.
+SELECT DISTINCT get_byte(c.digest, 0) AS bucket FROM content c
+WHERE c.stored_at < $1
+  AND NOT EXISTS (SELECT FROM document_part p WHERE p.digest = c.digest)
+  AND NOT EXISTS (SELECT FROM content_upload u WHERE u.digest = c.digest AND u.stored_at >= $1)
+ORDER BY bucket;
+
 -- name: forget_waiting
--- Uploads of a bucket that were not used in time, of content that others keep in being. Waits for nobody.
+-- Uploads that were not used in time, of content that others keep in being. Waits for nobody.
 DELETE FROM content_upload u
 USING (
-    SELECT agency_id, digest FROM content_upload
-    WHERE digest >= $1 AND digest <= $2 AND stored_at < $3 AND accepted_at IS NULL
-    FOR UPDATE SKIP LOCKED
+    SELECT agency_id, digest FROM content_upload WHERE stored_at < $1 AND accepted_at IS NULL FOR UPDATE SKIP LOCKED
 ) AS old
 WHERE u.agency_id = old.agency_id AND u.digest = old.digest;
 

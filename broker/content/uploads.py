@@ -46,18 +46,16 @@ class Uploads:
         self._largest = largest
         self._clock = clock
 
-    async def check_size(self, agency_id: int, sha256: str, size: int) -> None:
-        """Refuse what is announced to be too large before it travels. Raises Refusal LT-SIZE, LT-QUOTA."""
-        self._check_largest(size)
-        async with self._pool.acquire() as connection:
-            await self._check_quota(connection, agency_id, sha256, size)
-
     async def take(self, agency_id: int, sha256: str, chunks: AsyncIterable[bytes], *, size: int | None) -> Stored:
         """Read, verify and keep an upload; it is there for good when this returns, and not at all if it raises.
 
+        What is announced to be too large (`size`) is refused before any of it is read.
         Raises Refusal LT-PART-DIGEST, LT-SIZE, LT-QUOTA, whatever `chunks` raises, OSError if the store fails.
         """
-        counted = _Counted(chunks, self._check_largest)
+        async with self._pool.acquire() as asked:
+            waiting = await self._waiting(asked, agency_id, sha256)
+        self._check(size or 0, waiting)
+        counted = _Counted(chunks, lambda so_far: self._check(so_far, waiting))
         async with AsyncExitStack() as stack:
             connections: list[Connection] = []
 
@@ -67,7 +65,7 @@ class Uploads:
                 await stack.enter_async_context(connection.transaction())
                 connections.append(connection)
                 await connection.execute(SQL["lock_quota"], QUOTA_LOCKS, agency_id % 2**31)
-                await self._check_quota(connection, agency_id, sha256, counted.size)
+                self._check(counted.size, await self._waiting(connection, agency_id, sha256))
                 await share_buckets(connection, [sha256])
                 return not await connection.fetchval(SQL["is_kept"], bytes.fromhex(sha256))
 
@@ -78,19 +76,20 @@ class Uploads:
             is_new = await connection.fetchval(SQL["insert_upload"], agency_id, digest, now)
         return Stored(size=counted.size, is_new=is_new)
 
-    def _check_largest(self, size: int) -> None:
+    async def _waiting(self, connection: Connection, agency_id: int, sha256: str) -> int:
+        """Bytes of other content that the agency has stored and that no document has named yet."""
+        return int(await connection.fetchval(SQL["waiting_bytes"], agency_id, bytes.fromhex(sha256)))
+
+    def _check(self, size: int, waiting: int) -> None:
         if size > self._largest:
             raise Refusal(
                 code="LT-SIZE", field="content", found=f"{size} bytes or more", expected=f"at most {self._largest}"
             )
-
-    async def _check_quota(self, connection: Connection, agency_id: int, sha256: str, size: int) -> None:
-        waiting = await connection.fetchval(SQL["waiting_bytes"], agency_id, bytes.fromhex(sha256))
         if waiting + size > self._quota:
             raise Refusal(
                 code="LT-QUOTA",
                 field="content",
-                found=f"{size} bytes, and {waiting} bytes stored that no document has named yet",
+                found=f"{size} bytes or more, and {waiting} bytes stored that no document has named yet",
                 expected=f"at most {self._quota} bytes together",
             )
 

@@ -83,8 +83,6 @@ class _Paths:
         measures = Measures.of(request)
         with self._room.taken(caller.agency.id):
             await self._door.use_up(caller)
-            if size is not None:
-                await self._uploads.check_size(caller.agency.id, sha256, size)
             with measures.during(UPLOADS):
                 chunks = body_of(request, lambda length: measures.add(BYTES_IN, length))
                 stored = await self._uploads.take(caller.agency.id, sha256, chunks, size=size)
@@ -232,8 +230,8 @@ async def _turned_away(request: Request, answer: Response) -> Response:
         answer.headers["Retry-After"] = AGAIN_AFTER
     try:
         drained = "100-continue" not in request.headers.get("expect", "").lower() and await drain(request)
-    except (TooSlow, ClientDisconnect, RuntimeError):
-        drained = False  # RuntimeError: the body has been read already
+    except (TooSlow, ClientDisconnect):
+        drained = False
     if not drained:
         answer.headers["Connection"] = "close"
     return answer

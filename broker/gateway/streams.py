@@ -16,8 +16,9 @@ GRACE: Final = 30.0
 """Seconds before an upload's average pace counts …"""
 SLOWEST: Final = 4096.0
 """… and the bytes a second that it must have then."""
-DRAINED: Final = 1024 * 1024
-"""Bytes of a refused body that are read, so that the client hears the answer; more close the connection."""
+DRAINED: Final = 4 * 1024 * 1024
+"""Bytes of a refused body that are read, so that a client that did not ask first hears the answer; when
+more would come, the connection is closed."""
 
 
 class TooSlow(Exception):
@@ -47,11 +48,15 @@ async def body_of(request: Request, heard: Callable[[int], None]) -> AsyncIterat
 
 
 async def drain(request: Request) -> bool:
-    """Read what is left of a small body that is not wanted; False if it is not small."""
-    if int(request.headers.get("content-length") or DRAINED + 1) > DRAINED:
-        return False
-    async for _ in body_of(request, lambda length: None):
-        pass
+    """Read what is left of a body that is not wanted, up to `DRAINED` bytes; whether that was all."""
+    left = DRAINED
+    try:
+        async for chunk in body_of(request, lambda length: None):
+            left -= len(chunk)
+            if left < 0:
+                return False
+    except RuntimeError:
+        return True  # it has been read already
     return True
 
 

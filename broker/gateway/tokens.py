@@ -97,8 +97,10 @@ def _check_may_speak(agency: Agency, signer: Agency, method: str, directory: Dir
             raise _refused("token.iss", f"{one.code}, suspended", "an active agency")
     if signer.id == agency.id:
         return
-    allowed = directory.may_sign_for(signer.id, agency.id) and (
-        method not in READING or directory.may_receive_for(signer.id, agency.id)
+    allowed = (
+        signer.open_on(directory.today)
+        and directory.may_sign_for(signer.id, agency.id)
+        and (method not in READING or directory.may_receive_for(signer.id, agency.id))
     )
     if not allowed:
         raise Refusal(

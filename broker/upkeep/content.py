@@ -13,6 +13,8 @@ from broker.content.record import SQL
 from broker.content.store import BUCKETS, ContentStore
 from broker.upkeep.lease import Lease
 
+STRAY_ROUNDS: Final = 24
+"""The whole store is compared with the record once in so many hours: each round looks at a part of it, by the hour."""
 BROKEN_OFF_AFTER: Final = timedelta(days=1)
 """Age at which what was being written counts as left behind."""
 
@@ -29,22 +31,28 @@ class CollectContent:
         *,
         keep: timedelta,
         period: float,
+        stray_rounds: int = STRAY_ROUNDS,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._pool = pool
         self._store = store
         self._keep = keep
+        self._stray_rounds = stray_rounds
         self._clock = clock
         self.period = period
 
     async def run(self, lease: Lease) -> int:
-        """Look through every bucket once. Returns how many contents were removed."""
+        """Remove what can go. Returns how many contents were removed."""
         now = self._clock()
+        before = now - self._keep
         collector = Collector(self._pool, self._store, writing=lease.writing)
         removed = 0
-        for bucket in range(BUCKETS):
-            removed += await collector.collect(bucket, now - self._keep)
+        for row in await self._pool.fetch(SQL["collectable_buckets"], before):
+            removed += await collector.collect(row["bucket"], before)
+        for bucket in range(now.hour % self._stray_rounds, BUCKETS, self._stray_rounds):
+            removed += await collector.strays(bucket, before)
         async with lease.writing() as connection:
+            await connection.execute(SQL["forget_waiting"], before)
             await connection.execute(SQL["forget_tokens"], now)
         await self._store.tidy(now - BROKEN_OFF_AFTER)
         return removed
