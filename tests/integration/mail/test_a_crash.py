@@ -66,7 +66,7 @@ async def program(config: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     assert process.stderr is not None
     told = b""
     while b"Working for" not in told:
-        line = await asyncio.wait_for(process.stderr.readline(), 20)
+        line = await asyncio.wait_for(process.stderr.readline(), 60)
         told += line
         assert line, told.decode()
     reading = asyncio.create_task(process.stderr.read())
@@ -98,7 +98,7 @@ async def test_a_kill_at_any_moment_loses_nothing_and_a_repeated_mail_says_so(
             assert post_office.mails
         async with program(config) as running:
             coming = asyncio.create_task(deliver(heard["port"], OFFICE.sign(mail_with(("a.edxml", file)))))
-            await post_office.until(lambda: len(post_office.mails) >= 3)
+            await post_office.until(lambda: len(post_office.mails) >= 3, seconds=60)
             with contextlib.suppress(ProcessLookupError):
                 running.kill()  # wherever it is: in a mail of its own, or in one that comes in
             await asyncio.gather(coming, return_exceptions=True)
@@ -106,7 +106,7 @@ async def test_a_kill_at_any_moment_loses_nothing_and_a_repeated_mail_says_so(
             reply = await deliver(heard["port"], OFFICE.sign(mail_with(("a.edxml", file))))
             assert reply.startswith("250"), reply
             for one in sent:
-                await exchange.until(lambda one=one: exchange.codes(one.id, PROVINCE) == ["01"])
+                await exchange.until(lambda one=one: exchange.codes(one.id, PROVINCE) == ["01"], seconds=60)
             await exchange.until(lambda: [key for key in exchange.documents if key[0] == PROVINCE])
             running.send_signal(signal.SIGTERM)
             assert await running.wait() == 0
