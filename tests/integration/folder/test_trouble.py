@@ -234,3 +234,14 @@ def test_what_edxml_cannot_hold_is_told_and_the_document_is_there_all_the_same(t
     assert "LT-EDXML" not in (came.place / "van-ban.txt").read_text("utf-8-sig")
     assert "edXML" in (came.place / "khong-co-edxml.txt").read_text("utf-8-sig")
     assert len(list((came.place / "tep").iterdir())) == 1
+
+
+def test_the_same_name_on_another_day_is_another_document(tmp_path: Path) -> None:
+    settings = prepared(tmp_path)
+    for day in (b"Monday", b"Tuesday"):
+        dropped(tmp_path / "root")
+        (tmp_path / "root" / "outbox" / "12.pdf").write_bytes(b"%PDF " + day + b" %%EOF")
+        assert [one.what for one in work(settings, tmp_path / "root")] == ["sent"]
+    ids = outbox(settings)
+    sent = {one.name for month in places(tmp_path / "root").sent.iterdir() for one in month.iterdir()}
+    assert len(ids) == 2 and sent == {f"12 {id}" for id in ids}
