@@ -1,8 +1,9 @@
 """What 80 MB of hostile edXML cost: seconds until the refusal, and memory beyond the file's own size.
 
-`python -m tests.bench.edxml_hostile [--json] [--runs 3]`: each file in a process of its own, processor time (reading has
-one thread and waits for nothing), the best of the runs. The files are those of tests/unit/edxml/test_bounds.py, which holds the memory bound in
-every run of the suite; seconds are not asserted anywhere. Ends with 1 if a file takes a second or 64 MB.
+`python -m tests.bench.edxml_hostile [--json] [--runs 3]`: each file in a process of its own, processor time (reading
+has one thread and waits for nothing), the best of the runs. The files are those of tests/unit/edxml/test_bounds.py,
+which holds the memory bound in every run of the suite; seconds are not asserted anywhere. Ends with 1 if a file takes a
+second or 64 MB.
 """
 
 from __future__ import annotations
