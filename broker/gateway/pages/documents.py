@@ -28,8 +28,9 @@ from broker.gateway.pages.tables import Form, download
 from broker.intake.checks import judge_signature
 from broker.store.pool import Connection
 from broker.store.queries import load_queries
+from schemas.errors import Refusal
 from schemas.jws import parse_stored
-from schemas.verdict import SignatureVerdict
+from schemas.verdict import Finding, SignatureVerdict
 
 SQL: Final = load_queries("broker.gateway.pages", "pages.sql")
 DELIVERIES_SHOWN: Final = 50
@@ -96,7 +97,14 @@ async def show(visit: Visit) -> Response:
     assert row is not None
     directory = visit.site.gateway.directory.current
     verdict = await asyncio.to_thread(
-        judge, row["jws"], row["sender_id"], row["submitter_id"], row["sent_at"], row["accepted_at"], directory
+        judge,
+        row["jws"],
+        seen.document.digest,
+        row["sender_id"],
+        row["submitter_id"],
+        row["sent_at"],
+        row["accepted_at"],
+        directory,
     )
     story = seen.story
     moments = seen.moments
@@ -201,22 +209,50 @@ _COPIED: Final = ("code", "at", "recorded_at", "reason", "anomalous", "by", "by_
 def _signed(row: Any, directory: Directory) -> SignedStatus:
     return SignedStatus(
         **{name: row[name] for name in _COPIED},
-        verdict=judge(row["jws"], row["sender_id"], row["signer_id"], row["sent_at"], row["accepted_at"], directory),
+        verdict=judge(
+            row["jws"],
+            row["digest"],
+            row["sender_id"],
+            row["signer_id"],
+            row["sent_at"],
+            row["accepted_at"],
+            directory,
+        ),
     )
 
 
 def judge(
-    jws: bytes, sender_id: int, submitter_id: int, sent_at: datetime, accepted_at: datetime, directory: Directory
+    jws: bytes,
+    digest: str,
+    sender_id: int,
+    submitter_id: int,
+    sent_at: datetime,
+    accepted_at: datetime,
+    directory: Directory,
 ) -> SignatureVerdict:
-    """The three answers about stored bytes, as of their acceptance, with what the directory knows of the keys today."""
+    """The three answers about stored bytes, as of their acceptance, with what the directory knows of the keys today.
+
+    `digest` is what the record says of them; bytes that are not those, or no message at all, have a bad answer too.
+    """
+    try:
+        signed = parse_stored(jws)
+    except Refusal as refusal:
+        return _not_judged(refusal.code, f"the stored bytes are no signed message: {refusal.found}")
+    if signed.digest != digest:
+        return _not_judged("LT-SIGNATURE", f"the stored bytes are {signed.digest}, the record says {digest}")
     return judge_signature(
-        parse_stored(jws),
+        signed,
         sender=directory.by_id(AgencyId(sender_id)),
         submitter=directory.by_id(AgencyId(submitter_id)),
         sent_at=sent_at,
         directory=directory,
         now=accepted_at,
     )
+
+
+def _not_judged(code: str, why: str) -> SignatureVerdict:
+    unknown = Finding.unknown(code, "there is no signature to ask about")
+    return SignatureVerdict(cryptography=Finding.bad(code, why), trust=unknown, policy=unknown)
 
 
 async def deliveries_file(visit: Visit) -> Response:

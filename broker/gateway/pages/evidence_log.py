@@ -8,7 +8,6 @@ from typing import Final
 from starlette.responses import Response
 
 from broker.evidence.keys import read_vkeys, vkey_file
-from broker.evidence.lag import log_status
 from broker.gateway.pages.guard import Denied, Page, Visit, page
 from broker.store.queries import load_queries
 
@@ -19,7 +18,7 @@ SHOWN: Final = 20
 async def show(visit: Visit) -> Response:
     """The log as it stands."""
     async with visit.reading() as connection:
-        status = await log_status(connection)
+        status = await visit.site.figures.log(connection)
         origins = await connection.fetch(SQL["log_origins"])
         checkpoints = await connection.fetch(SQL["checkpoints"], SHOWN)
     newest = checkpoints[0] if checkpoints else None

@@ -1,44 +1,73 @@
-"""Today's figures for the home page: counted once for all who may see the same, however many look on."""
+"""Figures that many look at, counted once for all who may see the same and shown again while they are fresh."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final, TypeVar
 
+from broker.audit.overview import Overview, by_province
 from broker.audit.period import Period, day_of
-from broker.audit.report import COUNTS, report
+from broker.audit.report import COUNTS, Report, report
 from broker.audit.scope import Scope
+from broker.evidence.lag import LogStatus, log_status
 from broker.store.pool import Connection
 
-FRESH_SECONDS: Final = 3.0
-"""Figures so young are shown again without counting."""
+TODAY_SECONDS: Final = 3.0
+LOG_SECONDS: Final = 3.0
+FORTNIGHT_SECONDS: Final = 30.0
+"""How old each may be: today's figures move while one looks on, those of two weeks hardly do."""
+WAITING_COUNTED: Final = 10_000
+"""Events without a place in the log that are counted, at most."""
+KEPT: Final = 500
 
+T = TypeVar("T")
 Figures = Mapping[str, int]
-
-
-async def count_today(connection: Connection, scope: Scope) -> Figures:
-    """What was sent, delivered, confirmed, refused and is overdue today (a day of Viet Nam)."""
-    today = day_of(datetime.now(UTC))
-    total = (await report(connection, by="tier", period=Period(first=today, last=today), scope=scope)).total()
-    return {name: getattr(total, name) for name in COUNTS}
 
 
 @dataclass(kw_only=True)
 class Remembered:
-    """The last figures of each scope; whoever asks while they are being counted waits for the same count."""
+    """What was counted last; whoever asks while it is being counted waits for the same count."""
 
-    found: dict[Scope, tuple[float, Figures]] = field(default_factory=dict)
-    locks: dict[Scope, asyncio.Lock] = field(default_factory=dict)
+    found: dict[Hashable, tuple[float, Any]] = field(default_factory=dict)
+    locks: dict[Hashable, asyncio.Lock] = field(default_factory=dict)
 
     async def today(self, connection: Connection, scope: Scope) -> Figures:
-        """The figures of today, a few seconds old at most."""
-        async with self.locks.setdefault(scope, asyncio.Lock()):
-            at, figures = self.found.get(scope, (float("-inf"), {}))
-            if time.monotonic() - at > FRESH_SECONDS:
-                figures = await count_today(connection, scope)
-                self.found[scope] = time.monotonic(), figures
-            return figures
+        """What was sent, delivered, confirmed, refused and is overdue today (a day of Viet Nam)."""
+
+        async def count() -> Figures:
+            today = day_of(datetime.now(UTC))
+            total = (await report(connection, by="tier", period=Period(first=today, last=today), scope=scope)).total()
+            return {name: getattr(total, name) for name in COUNTS}
+
+        return await self._recent(("today", scope), TODAY_SECONDS, count)
+
+    async def days(self, connection: Connection, period: Period, scope: Scope) -> Report:
+        """What was sent and received on each day of a period."""
+        key = ("days", period, scope)
+        return await self._recent(
+            key, FORTNIGHT_SECONDS, lambda: report(connection, by="day", period=period, scope=scope)
+        )
+
+    async def provinces(self, connection: Connection, period: Period, scope: Scope) -> Overview:
+        """What was delivered in each province in a period."""
+        key = ("provinces", period, scope)
+        return await self._recent(key, FORTNIGHT_SECONDS, lambda: by_province(connection, period=period, scope=scope))
+
+    async def log(self, connection: Connection) -> LogStatus:
+        """The state of the log."""
+        return await self._recent("log", LOG_SECONDS, lambda: log_status(connection, counted=WAITING_COUNTED))
+
+    async def _recent(self, key: Hashable, seconds: float, count: Callable[[], Awaitable[T]]) -> T:
+        async with self.locks.setdefault(key, asyncio.Lock()):
+            at, value = self.found.get(key, (float("-inf"), None))
+            if time.monotonic() - at > seconds:
+                if len(self.found) > KEPT:
+                    self.found.clear()
+                value = await count()
+                self.found[key] = time.monotonic(), value
+            counted: T = value
+            return counted

@@ -7,12 +7,9 @@ from typing import Final
 
 from starlette.responses import Response
 
-from broker.audit.overview import by_province
 from broker.audit.period import day_of
 from broker.audit.questions import troubled
-from broker.audit.report import report
 from broker.audit.scope import visible
-from broker.evidence.lag import log_status
 from broker.gateway.pages.charts import BarChart, bar_chart
 from broker.gateway.pages.country import country_sheet
 from broker.gateway.pages.days import last_days
@@ -35,10 +32,10 @@ async def show(visit: Visit) -> Response:
         overdue = await troubled(connection, "overdue", limit=ATTENTION, scope=visit.scope)
         refused = await troubled(connection, "refused", limit=ATTENTION, scope=visit.scope, period=fortnight)
         held = await connection.fetch(SQL["held"], agencies)
-        days = await report(connection, by="day", period=fortnight, scope=visit.scope)
-        places = (await by_province(connection, period=fortnight, scope=visit.scope)).places
+        days = await visit.site.figures.days(connection, fortnight, visit.scope)
+        places = (await visit.site.figures.provinces(connection, fortnight, visit.scope)).places
         waiting = await connection.fetchval(SQL["quarantine_count"]) if visit.account.operates else 0
-        status = await log_status(connection)
+        status = await visit.site.figures.log(connection)
     return visit.show(
         "home.html",
         figures=figures,
