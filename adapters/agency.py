@@ -91,6 +91,7 @@ class Agency:
         self._files: PartFiles
         self._executor: Executor
         self._pumping: asyncio.Task[None]
+        self._pumped_elsewhere = False
 
     @classmethod
     def open(cls, settings: AgencySettings | Path | str) -> Agency:
@@ -166,7 +167,9 @@ class Agency:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:
+                    self._pumped_elsewhere = True
                     await asyncio.sleep(self._pace.poll_seconds)
+            self._pumped_elsewhere = False
             await self._begin()
             await self._pump.run()
         finally:
@@ -191,9 +194,12 @@ class Agency:
         return self._pump.connected
 
     async def wait_connected(self, timeout: float = 10.0) -> None:
-        """Wait for the connection. Raises Problem that says why there is none."""
+        """Wait for the connection. Raises Problem that says why there is none.
+
+        Returns at once while another process carries this data folder's messages: the connection is that one's then.
+        """
         deadline = time.monotonic() + timeout
-        while not self._pump.connected:
+        while not self._pump.connected and not self._pumped_elsewhere:
             self._waiter.raise_if_ended()
             seen = self._signals.connection.version
             if isinstance(self._pump.trouble, Problem):

@@ -314,6 +314,7 @@ async def test_a_second_process_shares_the_database_and_the_first_one_pumps(exch
         sent = await command.send(letter(PROVINCE))
         await sent.accepted(timeout=10)
         assert service.connected and not command.connected
+        await command.wait_connected()  # the connection of the other process is enough for a command
 
 
 async def test_times_without_a_reason_to_travel_are_kept_as_written(exchange: StandIn) -> None:
