@@ -63,6 +63,10 @@ async def test_a_period_is_a_folder_in_which_any_change_is_found(
     done = await exported(exchange, folder)
 
     assert (done.documents, done.parts) == (3, 2)
+    empty = Wanted(since=PERIOD.since, until=PERIOD.since + timedelta(minutes=1))
+    assert (await exported(exchange, tmp_path / "empty", empty)).parts == 0
+    assert checked(exchange, tmp_path / "empty").faults == ()
+    assert by_the_other(exchange, tmp_path / "empty") == 0
     found = checked(exchange, folder)
     assert found.faults == ()
     assert found.documents == 3
@@ -146,15 +150,6 @@ async def main(settings, folder, since, until):
 
 asyncio.run(main(Settings.model_validate_json(sys.argv[1]), *sys.argv[2:]))
 """
-
-
-async def test_a_period_without_documents_is_an_archive_too(exchange: Exchange, tmp_path: Path) -> None:
-    await settled(exchange)
-    folder = tmp_path / "archive"
-    done = await exported(exchange, folder)
-    assert (done.documents, done.parts) == (0, 0)
-    assert checked(exchange, folder).faults == ()
-    assert by_the_other(exchange, folder) == 0
 
 
 async def test_an_export_that_was_killed_goes_on_where_it_was(exchange: Exchange, tmp_path: Path) -> None:
