@@ -45,7 +45,7 @@ async def opened(settings: Settings) -> AsyncIterator[Gateway]:
     """
     identity = BrokerIdentity.load(settings)
     async with AsyncExitStack() as stack:
-        pool = await open_pool(settings, size=CONNECTIONS)
+        pool = await open_pool(settings, size=CONNECTIONS, plain=True)
         stack.push_async_callback(pool.close)
         link = await stack.enter_async_context(Link(settings.amqp_url, name=f"lienthong gateway {os.getpid()}"))
         publisher = await stack.enter_async_context(Publisher(link))

@@ -1,78 +1,69 @@
 """Handing out packets to many pollers with few statements.
 
-While one statement is on its way, further polls gather, and the next statement answers all of them at once: the more
-offices poll side by side, the less each costs. Of two polls for the same system one is answered by each statement,
-since what one statement has chosen it would choose again.
+Most polls find nothing. While one question is on its way, further polls gather, and the next question answers all of
+them at once, without writing anything: the more offices poll side by side, the less each costs. Only a poll for which
+there is something goes on to take it, for itself, and waits for its own commit and nobody else's.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from datetime import timedelta
 
 import asyncpg
 
 Key = tuple[int, str]
+Poll = tuple[Key, "asyncio.Future[bool]"]
 
 
 class Dispenser:
-    """Answers polls; one for a gateway. `statement` takes systems, kinds, the limit of each, and the lease."""
+    """Answers polls; one for a gateway.
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], statement: str, *, limit: int, lease: timedelta) -> None:
+    `question` takes systems and kinds and gives those that have something; `statement` takes one system, a kind, the
+    limit and the lease, and gives what it hands out.
+    """
+
+    def __init__(
+        self, pool: asyncpg.Pool[asyncpg.Record], *, question: str, statement: str, limit: int, lease: timedelta
+    ) -> None:
         self._pool = pool
+        self._question = question
         self._statement = statement
         self._limit = limit
         self._lease = lease
-        self._waiting: dict[Key, deque[asyncio.Future[list[asyncpg.Record]]]] = {}
-        self._answering: asyncio.Task[None] | None = None
+        self._waiting: list[Poll] = []
+        self._asking: asyncio.Task[None] | None = None
 
     async def hand_out(self, system_id: int, kind: str) -> list[asyncpg.Record]:
         """What has waited longest for this system, at most the limit. Raises what the database raises.
 
-        Whoever gives up waiting leaves packets that nobody reads until their lease ends, as one that dies does.
+        Whoever gives up waiting may leave packets that nobody reads until their lease ends, as one that dies does.
         """
-        answer: asyncio.Future[list[asyncpg.Record]] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault((system_id, kind), deque()).append(answer)
-        if self._answering is None or self._answering.done():
-            self._answering = asyncio.create_task(self._answer(), name="packets are handed out")
-        return await answer
+        something: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append(((system_id, kind), something))
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask(), name="is there anything to be handed out")
+        if not await something:
+            return []
+        return await self._pool.fetch(self._statement, system_id, kind, self._limit, self._lease)
 
-    async def _answer(self) -> None:
-        while asked := self._next():
+    async def _ask(self) -> None:
+        while polls := [poll for poll in self._waiting if not poll[1].done()]:
+            self._waiting = []
+            keys = {key for key, _ in polls}
             try:
-                rows = await self._pool.fetch(
-                    self._statement,
-                    [system_id for system_id, _ in asked],
-                    [kind for _, kind in asked],
-                    self._limit,
-                    self._lease,
-                )
+                rows = await self._pool.fetch(self._question, [key[0] for key in keys], [key[1] for key in keys])
             except Exception as error:
-                for answer in asked.values():
-                    if not answer.done():
-                        answer.set_exception(error)
+                for _, something in polls:
+                    if not something.done():
+                        something.set_exception(error)
                 continue
-            found: dict[Key, list[asyncpg.Record]] = {key: [] for key in asked}
-            for row in rows:
-                found[row["system_id"], row["kind"]].append(row)
-            for key, answer in asked.items():
-                if not answer.done():
-                    answer.set_result(found[key])
-
-    def _next(self) -> dict[Key, asyncio.Future[list[asyncpg.Record]]]:
-        """The oldest poll of each system and kind that is still waiting."""
-        asked: dict[Key, asyncio.Future[list[asyncpg.Record]]] = {}
-        for key in list(self._waiting):
-            polls = self._waiting[key]
-            while polls and polls[0].done():
-                polls.popleft()
-            if polls:
-                asked[key] = polls.popleft()
-            if not polls:
-                del self._waiting[key]
-        return asked
+            found: set[Key] = {(row["system_id"], row["kind"]) for row in rows}
+            for key, something in polls:
+                if not something.done():
+                    something.set_result(key in found)
+        self._waiting = []
 
 
 def in_order(rows: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:

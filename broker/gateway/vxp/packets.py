@@ -54,7 +54,9 @@ class Packets:
         self.gateway = gateway
         self.systems = systems
         limit = gateway.settings.vxp_list_limit
-        self._dispenser = Dispenser(gateway.pool, SQL["hand_out"], limit=limit, lease=self.lease)
+        self._dispenser = Dispenser(
+            gateway.pool, question=SQL["with_something"], statement=SQL["hand_out"], limit=limit, lease=self.lease
+        )
 
     @property
     def lease(self) -> timedelta:
@@ -87,10 +89,9 @@ class Packets:
 
         Raises OSError or ContentMissing if the content store cannot give a part, Refusal if no file can be written.
         """
-        row = await self.gateway.pool.fetchrow(SQL["packet"], system.id, doc_id)
+        row = await self.gateway.pool.fetchrow(SQL["fetched"], system.id, doc_id, self.lease)
         if row is None:
             return None
-        await self.gateway.pool.execute(SQL["extend"], row["packet_id"], self.lease, False)
         if row["file"] is not None:
             return bytes(row["file"])
         return await self._written(row)
@@ -106,7 +107,7 @@ class Packets:
             if row["state"] == "done":
                 return Answer(description="Đã nhận trước đó / done before")
             if status == "processing":
-                await connection.execute(SQL["extend"], row["packet_id"], self.lease, True)
+                await connection.execute(SQL["extend"], row["packet_id"], self.lease)
                 return Answer()
             now = await connection.fetchrow(
                 SQL["fail"],

@@ -1,28 +1,37 @@
+-- name: with_something
+-- Which of some systems have packets to be handed out.
+SELECT a.system_id, a.kind
+  FROM unnest($1::bigint[], $2::text[]) AS a(system_id, kind)
+ WHERE EXISTS (
+    SELECT FROM vxp_packet p
+     WHERE p.system_id = a.system_id AND p.kind = a.kind AND p.state IN ('waiting', 'processing')
+       AND p.available_at <= now())
+
 -- name: hand_out
--- For each of some systems the packets that have been available longest, kept from other pollers for a while from now.
-WITH asked AS (
-    SELECT * FROM unnest($1::bigint[], $2::text[]) AS a(system_id, kind)),
-chosen AS (
-    SELECT c.packet_id FROM asked a, LATERAL (
-        SELECT packet_id FROM vxp_packet
-         WHERE system_id = a.system_id AND kind = a.kind AND state IN ('waiting', 'processing') AND available_at <= now()
-         ORDER BY available_at, packet_id
-         LIMIT $3
-           FOR UPDATE SKIP LOCKED) c)
+-- The packets that have been available longest, kept from other pollers for a while from now on.
+WITH chosen AS (
+    SELECT packet_id FROM vxp_packet
+     WHERE system_id = $1 AND kind = $2 AND state IN ('waiting', 'processing') AND available_at <= now()
+     ORDER BY available_at, packet_id
+     LIMIT $3
+       FOR UPDATE SKIP LOCKED)
 UPDATE vxp_packet p
    SET available_at = now() + $4::interval, handed_out = p.handed_out + 1, updated_at = now()
   FROM chosen, agency f, agency t
  WHERE p.packet_id = chosen.packet_id AND f.agency_id = p.from_id AND t.agency_id = p.agency_id
-RETURNING p.system_id, p.packet_id, p.doc_id, p.kind, p.state, p.created_at, p.updated_at, p.fails, p.fail_reason,
+RETURNING p.packet_id, p.doc_id, p.kind, p.state, p.created_at, p.updated_at, p.fails, p.fail_reason,
           f.code AS from_code, t.code AS to_code
 
 -- name: count_open
 -- How many packets are not done, whether somebody has them or not.
 SELECT count(*) FROM vxp_packet WHERE system_id = $1 AND kind = $2 AND state IN ('waiting', 'processing')
 
--- name: packet
--- One packet of a system.
-SELECT p.packet_id, p.doc_id, p.kind, p.state, p.agency_id, p.document_id, p.file, t.code AS to_code, t.name AS to_name
+-- name: fetched
+-- One packet of a system that is being fetched: if it was handed out, its lease begins anew.
+WITH extended AS (
+    UPDATE vxp_packet SET available_at = GREATEST(available_at, now() + $3::interval), updated_at = now()
+     WHERE system_id = $1 AND doc_id = $2 AND state IN ('waiting', 'processing'))
+SELECT p.document_id, p.file, t.code AS to_code
   FROM vxp_packet p JOIN agency t ON t.agency_id = p.agency_id
  WHERE p.system_id = $1 AND p.doc_id = $2
 
@@ -36,7 +45,7 @@ SELECT p.packet_id, p.state, p.kind, p.agency_id, p.document_id, p.fails, t.code
 -- name: extend
 -- Whoever has the packet is still at it.
 UPDATE vxp_packet
-   SET state = CASE WHEN $3 THEN 'processing' ELSE state END, available_at = GREATEST(available_at, now() + $2::interval),
+   SET state = 'processing', available_at = GREATEST(available_at, now() + $2::interval),
        updated_at = now()
  WHERE packet_id = $1 AND state IN ('waiting', 'processing')
 

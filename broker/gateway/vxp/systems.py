@@ -37,6 +37,8 @@ SECRET_BYTES: Final = 33
 CURRENT_FOR: Final = 1.0
 """Seconds for which what was read of the systems counts as current."""
 
+CHOSEN_FOR: Final = 2.0
+"""Seconds for which a hub's newest key counts as its newest; acceptance judges every signature by the certificate."""
 log = structlog.get_logger(__name__)
 
 Registration = Literal["refuse", "pending", "open"]
@@ -77,6 +79,7 @@ class Systems:
         self._by_id: Mapping[int, System] = {}
         self._opened: dict[bytes, bytes] = {}
         self._signers: dict[bytes, CustodySigner] = {}
+        self._chosen: dict[AgencyId, tuple[CustodySigner, float]] = {}
         self._read_at = -CURRENT_FOR
         self._reading = asyncio.Lock()
 
@@ -97,6 +100,9 @@ class Systems:
 
     async def signer(self, hub_id: AgencyId) -> CustodySigner:
         """The newest good key that is kept for this hub. Raises Problem if there is none."""
+        known = self._chosen.get(hub_id)
+        if known is not None and time.monotonic() - known[1] < CHOSEN_FOR:
+            return known[0]
         row = await self._pool.fetchrow(SQL["custody_of"], hub_id, datetime.now(UTC))
         if row is None:
             raise Problem(
@@ -108,6 +114,7 @@ class Systems:
         if thumbprint not in self._signers:
             pem = self._key().open(row["sealed"], purpose=thumbprint)
             self._signers[thumbprint] = CustodySigner(key=load_private_key(pem, None), thumbprint=thumbprint)
+        self._chosen[hub_id] = self._signers[thumbprint], time.monotonic()
         return self._signers[thumbprint]
 
     def _key(self) -> CustodyKey:
