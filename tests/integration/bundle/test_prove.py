@@ -162,6 +162,28 @@ async def test_a_recall_is_part_of_the_documents_story(exchange: Exchange) -> No
     assert [one.state for one in checked.story[0].deliveries] == ["recalled"]
 
 
+async def test_recipients_that_an_update_added_are_proved_like_the_first_ones(exchange: Exchange) -> None:
+    ministry, hub = await exchange.add("BO"), await exchange.add("HUB", "hub")
+    one, added = await exchange.add("MOT", "province"), await exchange.add("THEM", "province")
+    commune = await exchange.add("XA", "commune", has_mailbox=False, hub=hub)
+    letter = await sent(exchange, ministry, one)
+    changes = {"metadata": True, "added": [added.code, commune.code]}
+    concerns = [letter.reference()]
+    update = exchange.letter(ministry, [], parts=None, action="update", concerns=concerns, changes=changes)
+    await exchange.send(update, ministry)
+    await exchange.document_at(added, letter)
+    await exchange.document_at(hub, letter)
+    await forwarded(exchange, ministry, await report(exchange, added, item(letter, "01")))
+    await forwarded(exchange, ministry, await report(exchange, hub, item(letter, "01", for_=commune.code)))
+    await settled(exchange)
+
+    whole = good(exchange, await proved(exchange, str(letter.id)))
+    states = {one.recipient: one.state for one in whole.story[0].deliveries}
+    assert states == {one.code: "dispatched", added.code: "arrived", commune.code: "arrived"}
+    alone = good(exchange, await proved(exchange, str(letter.id), recipient=commune.code))
+    assert [one.recipient for one in alone.story[0].deliveries] == [commune.code]
+
+
 async def test_an_older_checkpoint_is_continued_and_years_are_told_apart(exchange: Exchange) -> None:
     ministry, province = await exchange.add("BO"), await exchange.add("TINH", "province")
     letter = await sent(exchange, ministry, province)
