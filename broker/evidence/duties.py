@@ -16,10 +16,12 @@ import structlog
 from broker.evidence.checkpoints import Signer
 from broker.evidence.keys import LogKeys, read_vkeys, vkey_file
 from broker.evidence.lag import log_status, oldest_writer
+from broker.evidence.merkle import EvidenceFault
 from broker.evidence.publishing import FilePublisher
 from broker.evidence.sequencer import Sequencer, utc_now
 from broker.settings import Settings
 from broker.upkeep.lease import Lease
+from schemas.problem import Problem
 
 SIGN_EVERY: Final = 1.0
 """Seconds between two checkpoints while a backlog is worked off."""
@@ -104,8 +106,15 @@ class PublishLog:
         self.period = settings.keeper_log_seconds
 
     async def run(self, lease: Lease) -> int:
-        """Write what is missing. Returns how many files were written."""
+        """Write what is missing. Returns how many files were written. Raises Problem if rows or keys are missing."""
         if self._publisher is None:
             vkeys = read_vkeys(vkey_file(self._settings.log_key_file))
             self._publisher = FilePublisher(self._pool, vkeys, self._settings.log_dir)
-        return await self._publisher.publish(lease)
+        try:
+            return await self._publisher.publish(lease)
+        except EvidenceFault as fault:
+            raise Problem(
+                f"the log's files cannot be written: {fault}",
+                "every entry of the log, with its event",
+                "Look with `lienthong audit verify` which rows are missing, and bring them back.",
+            ) from None

@@ -62,7 +62,12 @@ class FilePublisher:
             async with self._pool.acquire() as connection:
                 contents = [await tile_bytes(connection, head["origin_id"], tile) for tile in group]
             await asyncio.to_thread(_write_all, files, group, contents)
-        await asyncio.to_thread(files.write_checkpoint, head["note"])
+        if lease is not None and not lease.holds():
+            return len(tiles)
+        # Another keeper may have come further meanwhile; its checkpoint stays.
+        _, newest = await asyncio.to_thread(self._published, files, head["origin"])
+        if newest is None or newest.size < head["signed_size"]:
+            await asyncio.to_thread(files.write_checkpoint, head["note"])
         return len(tiles) + 1
 
     async def _wanted(self, head: Any, begin: int) -> list[Tile]:
