@@ -27,6 +27,7 @@ from broker.amqp.messages import OutgoingMessage
 from broker.amqp.publishing import Publisher
 from broker.directory.changes import Author, NewAgency, add_agency, enrol_certificate, load_roots
 from broker.directory.exchange import ensure_exchange
+from broker.evidence.keys import make_log_key
 from broker.pki.authority import Home, init, issue
 from broker.services import Endpoints
 from broker.settings import EVERY_LEVEL, Settings
@@ -79,6 +80,7 @@ async def registered(country: Country, servers: Endpoints, folder: Path) -> Asyn
         settings = registry.settings(servers.amqp_url, dsn)
         authority = Home.below(home)
         init(authority, broker_code=settings.broker_code, now=now)
+        make_log_key(settings.log_key_file, settings.log_origin)
         signers: dict[str, Signer] = {}
         async with connect(dsn) as connection:
             await ensure_exchange(connection, settings, author=AUTHOR)
