@@ -18,13 +18,16 @@ from typing import Any
 
 import httpx
 
+from broker.audit.finding import completeness
 from broker.directory.changes import NewAgency, add_agency
 from broker.directory.records import Level
+from broker.evidence.duties import KeepLog
 from broker.gateway.pages import sessions
 from broker.gateway.pages.accounts import Role, account_named, add_account
+from broker.upkeep.lease import Lease
+from broker.upkeep.rollups import FollowLog
 from schemas.wire import DEAD, SUBMIT, document_key
-from tests.kit.exchange import AUTHOR, End, Exchange, Letter
-from tests.kit.following import follow
+from tests.kit.exchange import AUTHOR, PATIENCE, End, Exchange, Letter
 from tests.kit.gateway import Running
 from tests.kit.statuses import eventually, item, report
 
@@ -143,7 +146,7 @@ async def make_scene(gateway: Running) -> Scene:
     await exchange.publish_as_broker(b"nothing", exchange=SUBMIT, routing_key=key, type="document")
     await exchange.until_depth(DEAD, 1)
     await _people(exchange)
-    await follow(exchange.settings.database_url)
+    await _keep(exchange)
     return Scene(
         gateway=gateway,
         ministry=ministry,
@@ -161,6 +164,22 @@ async def _served(exchange: Exchange, hub: End, code: str, name: str, level: Lev
         new = NewAgency(code=code, name=name, level=level, has_mailbox=False, hub=hub.code, parent=parent)
         agency = await add_agency(connection, new, author=AUTHOR)
     return replace(hub, id=agency.id, code=code, has_mailbox=False)
+
+
+async def _keep(exchange: Exchange) -> None:
+    """What the keeper does: events into the log, a checkpoint over them, figures and search terms out of it."""
+    lease = Lease(exchange.pool, seconds=60)
+    assert await lease.take(), "another keeper is active"
+    log, rollups = KeepLog(exchange.pool, exchange.settings), FollowLog(period=1)
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            await log.run(lease)
+            await rollups.run(lease)
+            async with exchange.pool.acquire() as connection:
+                if not (await completeness(connection)).behind:
+                    break
+            await asyncio.sleep(0.02)
+    await lease.release()
 
 
 async def _people(exchange: Exchange) -> None:

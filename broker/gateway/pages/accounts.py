@@ -32,7 +32,13 @@ LONGEST_PASSWORD: Final = 1_000
 HASHING_THREADS: Final = 2
 """Each hash takes 64 MiB while it is computed (RFC 9106, second choice): so many at once, the others wait."""
 
-_hasher = PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=4)
+
+def new_hasher() -> PasswordHasher:
+    """Argon2id as RFC 9106 recommends it where memory is not without limit."""
+    return PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=4)
+
+
+_hasher = new_hasher()
 _threads = ThreadPoolExecutor(max_workers=HASHING_THREADS, thread_name_prefix="argon2")
 
 

@@ -257,6 +257,7 @@ TEXTS: Mapping[str, Words] = {
     "custody.agency": _("do cơ quan tự giữ khóa", "key kept by the agency"),
     "custody.broker": _("do trục giữ hộ khóa", "key kept by the exchange for it"),
     "proof.button": _("Tải hồ sơ chứng minh", "Download the proof"),
+    "proof.delivery": _("Tải hồ sơ chứng minh của lượt này", "Download the proof of this delivery"),
     "delivery.title": _("Chuyển đến", "Delivery to"),
     "delivery.copies": _("({count} lần gửi)", "({count} copies)"),
     "delivery.statuses": _("Trạng thái do nơi nhận ký", "Statuses signed by the recipient"),

@@ -199,7 +199,13 @@ async def delivery(visit: Visit) -> Response:
     statuses = await asyncio.to_thread(lambda: [_signed(row, directory) for row in rows])
     changes = [c for c in seen.story.changes if c.recipient == found.recipient]
     return visit.show(
-        "delivery.html", d=seen.document, delivery=found, statuses=statuses, changes=changes, overdue=is_overdue(found)
+        "delivery.html",
+        d=seen.document,
+        whole=seen.whole,
+        delivery=found,
+        statuses=statuses,
+        changes=changes,
+        overdue=is_overdue(found),
     )
 
 

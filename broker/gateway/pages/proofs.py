@@ -1,6 +1,6 @@
-"""The proof of a document as a file: what `lienthong audit prove` makes, for whoever may see the document.
+"""The proof of a document as a file: what `lienthong audit prove` makes, for whoever may see the whole document.
 
-Who may see a part of a document only gets the proof of a single delivery of that part.
+Not for who sees a part: what was logged and signed speaks of other recipients too, and no byte of it can be left out.
 """
 
 from __future__ import annotations
@@ -14,24 +14,19 @@ from broker.gateway.pages.guard import Denied, Page, Visit, page
 
 async def document(visit: Visit) -> Response:
     """The proof of everything that happened to a document."""
-    async with visit.reading() as connection:
-        seen = await seen_document(visit, connection)
-    if not seen.whole:
-        raise Denied(status=404)
     return await _bundle(visit, None)
 
 
 async def delivery(visit: Visit) -> Response:
     """The proof of one delivery of a document."""
-    recipient = visit.path("recipient")
-    async with visit.reading() as connection:
-        seen = await seen_document(visit, connection)
-    if all(d.recipient != recipient for d in seen.story.deliveries):
-        raise Denied(status=404)
-    return await _bundle(visit, recipient)
+    return await _bundle(visit, visit.path("recipient"))
 
 
 async def _bundle(visit: Visit, recipient: str | None) -> Response:
+    async with visit.reading() as connection:
+        seen = await seen_document(visit, connection)
+    if not seen.whole or (recipient is not None and all(d.recipient != recipient for d in seen.story.deliveries)):
+        raise Denied(status=404)
     gateway = visit.site.gateway
     sender, identifier = visit.path("sender"), visit.path("id")
     async with gateway.pool.acquire() as connection:

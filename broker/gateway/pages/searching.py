@@ -96,7 +96,7 @@ _HEADS: Final = (
 def _line(visit: Visit, d: Found) -> list[Any]:
     urgency = visit.site.renderer.word(PRIORITY[d.priority], visit.language)
     named = (d.accepted_at, d.sender, d.sender_name, d.type, d.number, d.notation, d.issued_on, d.subject)
-    return [*named, urgency, d.recipients, str(d.id)]
+    return [*named, urgency, d.recipients if visit.account.root_id is None else None, str(d.id)]
 
 
 PAGES: tuple[Page, ...] = (page("/search", show), page("/search.{form}", as_file))

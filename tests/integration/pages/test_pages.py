@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import html
 import io
 import json
 
@@ -11,7 +12,8 @@ import httpx
 import openpyxl
 import pytest
 
-from broker.evidence.bundle.format import SPEC
+from broker.evidence.bundle.check import check
+from broker.evidence.keys import read_vkeys, vkey_file
 from broker.gateway.pages.live import PER_SESSION
 from schemas.wire import DEAD
 from tests.kit.scene import FAR_WARD, HANOI, OTHER_WARD, WARD, Scene, csrf_of
@@ -164,13 +166,21 @@ async def test_quarantine_and_dead_letters_are_looked_at_and_settled(scene: Scen
 
 async def test_a_proof_is_downloaded_once_the_log_covers_the_document(scene: Scene) -> None:
     async with scene.signed_in("auditor") as client:
-        answer = await client.get(scene.path(scene.telegram, "/proof"))
-        if answer.status_code == 200:
-            assert SPEC.encode() in answer.content
+        for rest in ("/proof", f"/deliveries/{WARD}/proof"):
+            answer = await client.get(scene.path(scene.telegram, rest))
+            assert answer.status_code == 200, answer.text
             assert answer.headers["content-disposition"].startswith("attachment")
-        else:
-            assert answer.status_code == 400
-            assert "checkpoint" in answer.text
+            keys = read_vkeys(vkey_file(scene.gateway.exchange.settings.log_key_file))
+            checked = check(answer.content, keys=keys)
+            assert checked.good, checked.faults
+        log = await client.get("/log")
+        note = (await client.get("/log/checkpoint")).text
+        assert note.splitlines()[2] in html.unescape(log.text), "the root"
+        assert (await client.get("/log/keys")).text.split()[0] in html.unescape(log.text)
+    async with scene.signed_in("hanoi") as client:
+        for rest in ("/proof", f"/deliveries/{WARD}/proof"):
+            assert (await client.get(scene.path(scene.telegram, rest))).status_code == 404, "it names other recipients"
+        assert (await client.get(scene.path(scene.inside, "/proof"))).status_code == 200
 
 
 async def test_a_document_tells_who_looks_on_that_something_has_happened_and_the_stream_ends_with_the_session(
