@@ -17,7 +17,7 @@ from broker.evidence.checkpoints import trusted
 from broker.evidence.findings import Finding, shown
 from broker.evidence.merkle import EvidenceFault
 from broker.evidence.notes import VerifierKey, verify_checkpoint
-from broker.evidence.tile_files import TileFiles
+from broker.evidence.tile_files import TileFiles, published_notes
 from broker.evidence.tiles import Tile, tiles_of
 from broker.evidence.tree_rows import SQL as LOG
 from broker.evidence.tree_rows import growth_at, tile_bytes
@@ -42,11 +42,12 @@ async def check_files(
 
     Raises Problem if a repair is asked for and the rows do not add up to what was signed.
     """
+    notes = published_notes(log_dir)
     for head in await connection.fetch(LOG["heads"]):
         if head["note"] is None:
             continue
         files = TileFiles(log_dir, head["origin"])
-        published, fault = _published(files, head, vkeys)
+        published, fault = _published(files, notes.get(files.folder.name), head, vkeys)
         if fault is not None:
             yield fault
         if repair and published is not None and published > head["signed_size"]:
@@ -123,10 +124,11 @@ async def _read_through(store: ContentStore, digest: str, size: int) -> Finding 
     return Finding(where="content", key=digest, what="bytes", found=found.hexdigest(), expected=digest)
 
 
-def _published(files: TileFiles, head: Any, vkeys: Sequence[VerifierKey]) -> tuple[int | None, Finding | None]:
+def _published(
+    files: TileFiles, note: bytes | None, head: Any, vkeys: Sequence[VerifierKey]
+) -> tuple[int | None, Finding | None]:
     """How far the files claim to reach; None, with a finding, if their checkpoint cannot be believed."""
     key = f"{files.folder.name}/checkpoint"
-    note = files.read_checkpoint()
     if note is None:
         return None, Finding(
             where="checkpoint file", key=key, what="file", found="no file", expected="the newest checkpoint"
@@ -171,7 +173,10 @@ async def _check_tile(connection: Connection, head: Any, files: TileFiles, tile:
         expected = await tile_bytes(connection, head["origin_id"], tile)
     except EvidenceFault as fault:
         return Finding(where="log_entry", key=key, what=fault.what, found=fault.found, expected=fault.expected)
-    data = files.read(tile)
+    try:
+        data = files.read_grown(tile)
+    except EvidenceFault as fault:
+        return Finding(where=where, key=key, what="file", found=fault.found, expected=fault.expected)
     if data is None:
         return Finding(where=where, key=key, what="file", found="no file", expected=f"{len(expected)} bytes")
     if data == expected:
@@ -198,13 +203,13 @@ async def _strange(
         )
     if found in expected:
         return None
-    if found.partial:
-        try:
-            wanted = await tile_bytes(connection, head["origin_id"], found)
-        except EvidenceFault:
-            wanted = b""
-        if wanted and wanted == files.read(found):
-            return None
+    try:
+        wanted = await tile_bytes(connection, head["origin_id"], found)
+    except EvidenceFault:
+        wanted = b""
+    if wanted and files.read(found) in (wanted, None):
+        # Written by the keeper meanwhile, or one of the partial ones of an earlier signed size.
+        return None
     return Finding(
         where="entries" if found.level == "entries" else "tile",
         key=found.path,

@@ -14,11 +14,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from broker.evidence.merkle import EvidenceFault
-from broker.evidence.tiles import Tile, parse_path
+from broker.evidence.merkle import HASH_SIZE, EvidenceFault
+from broker.evidence.tiles import Tile, decode_entries, encode_entries, parse_path
 
 CHECKPOINT: Final = "checkpoint"
 _BESIDE: Final = ".being-written"
+
+
+def published_notes(log_dir: Path) -> dict[str, bytes]:
+    """The published checkpoint of each origin's folder, by the folder's name.
+
+    Who compares files with a snapshot of the database reads these first: what is published was recorded before.
+    """
+    return {file.parent.name: file.read_bytes() for file in sorted(log_dir.glob(f"*/{CHECKPOINT}"))}
 
 
 class TileFiles:
@@ -35,6 +43,21 @@ class TileFiles:
     def read(self, tile: Tile) -> bytes | None:
         """A tile's bytes, None if it is not there."""
         return self._read(self.path(tile))
+
+    def read_grown(self, tile: Tile) -> bytes | None:
+        """As `read`; of a partial tile that is gone because it is full by now, what it held.
+
+        Raises EvidenceFault if the full bundle cannot be read.
+        """
+        data = self.read(tile)
+        if data is not None or not tile.partial:
+            return data
+        full = self.read(tile.complete)
+        if full is None:
+            return None
+        if tile.level == "entries":
+            return encode_entries(decode_entries(tile.complete, full)[: tile.width])
+        return full[: tile.width * HASH_SIZE]
 
     def write(self, tile: Tile, data: bytes) -> None:
         """Put a tile in its place; of one that is full now, the partial ones go."""

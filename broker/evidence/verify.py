@@ -7,7 +7,7 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -20,7 +20,7 @@ from cryptography import x509
 from broker.evidence.findings import Finding, shown
 from broker.evidence.merkle import EvidenceFault
 from broker.evidence.notes import Note, VerifierKey, parse_note, parse_signature_line, verify_note
-from broker.evidence.tile_files import TileFiles
+from broker.evidence.tile_files import TileFiles, published_notes
 from broker.evidence.timestamps import verify_timestamp
 from broker.evidence.tree_rows import SQL as LOG
 from broker.evidence.verify_log import LogCheck
@@ -72,8 +72,9 @@ async def verify(
     `vkeys` are the log's public keys of all times, `log_dir` its static files (None: leave them out). `progress` is
     told what is being looked at, and how much of it was.
     """
+    notes = {} if log_dir is None else published_notes(log_dir)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        async for finding in findings(connection, vkeys, log_dir, scope, progress=progress):
+        async for finding in findings(connection, vkeys, log_dir, scope, notes, progress=progress):
             yield finding
 
 
@@ -82,10 +83,11 @@ async def findings(
     vkeys: Sequence[VerifierKey],
     log_dir: Path | None,
     scope: Scope,
+    notes: Mapping[str, bytes],
     *,
     progress: Progress = nothing,
 ) -> AsyncIterator[Finding]:
-    """As `verify`, in the transaction of the caller."""
+    """As `verify`, in the transaction of the caller; `notes` are `published_notes` from before it."""
     heads = await connection.fetch(LOG["heads"])
     since = BEGINNING
     for head in heads:
@@ -97,6 +99,7 @@ async def findings(
             head,
             vkeys,
             files,
+            None if files is None else notes.get(files.folder.name),
             since=scope.since_position,
             progress=lambda steps: progress("entries of the log", steps),
         )

@@ -50,11 +50,16 @@ class LogCheck:
         head: Any,
         vkeys: Sequence[VerifierKey],
         files: TileFiles | None,
+        note: bytes | None,
         *,
         since: int = 0,
         progress: Callable[[int], None] = lambda steps: None,
     ) -> None:
-        """`head` is a row of `heads`; `files` None leaves the static files out; `since` is the first position."""
+        """`head` is a row of `heads`; `files` None leaves the static files out; `since` is the first position.
+
+        `note` is the published checkpoint as it was before the snapshot in which `connection` reads.
+        """
+        self._note = note
         self._connection = connection
         self._head = head
         self._origin_id: int = head["origin_id"]
@@ -189,9 +194,9 @@ class LogCheck:
         voices: dict[str, list[bytes]] = {}
         for level in (0, "entries"):
             wanted = Tile(level, tile.number, width)
-            data = self._files.read(wanted)
             name = "tile" if level == 0 else "entries"
             try:
+                data = self._files.read_grown(wanted)
                 if data is None:
                     raise EvidenceFault(wanted.path, found="no file", expected="the file")
                 hashes = (
@@ -320,7 +325,7 @@ class LogCheck:
         row, at = divmod(number, FULL)
         width = min(FULL, (self._published // FULL**level) - row * FULL)
         tile = Tile(level, row, width)
-        data = self._files.read(tile)
+        data = self._files.read_grown(tile)
         key = f"{self._files.folder.name}/{tile.path}"
         if data is None:
             if at == 0:
@@ -415,7 +420,7 @@ class LogCheck:
         """The published checkpoint; it says how far the other files can be asked."""
         if self._files is None:
             return
-        note = self._files.read_checkpoint()
+        note = self._note
         key = f"{self._files.folder.name}/checkpoint"
         if note is None:
             yield Finding(

@@ -13,7 +13,8 @@ from broker.evidence.findings import Finding
 from broker.evidence.keys import read_vkeys, vkey_file
 from broker.evidence.lag import log_status
 from broker.evidence.merkle import leaf_hash
-from broker.evidence.verify import Scope, verify
+from broker.evidence.tile_files import published_notes
+from broker.evidence.verify import Scope, findings, verify
 from tests.integration.evidence.conftest import Log
 from tests.kit.exchange import Exchange
 from tests.kit.fixtures import exchange
@@ -114,3 +115,20 @@ async def test_commands_show_verify_check_and_repair(log: Log, installation: Ins
     repaired = json.loads(installation.command("fsck", "--repair", "--json", code=1).stdout)
     assert [finding["where"] for finding in repaired["findings"]] == ["tile"]
     assert "fits together" in installation.command("fsck").stdout
+
+
+async def test_a_log_that_grows_meanwhile_is_not_taken_for_a_changed_one(log: Log) -> None:
+    await log.insert(200)
+    await log.round(200)
+    vkeys = read_vkeys(vkey_file(log.settings.log_key_file))
+    found: list[Finding] = []
+    async with log.pool.acquire() as connection:
+        notes = published_notes(log.settings.log_dir)
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            await connection.fetchval("SELECT count(*) FROM log_head")
+            await log.insert(400)
+            await log.round(400)
+            scope = Scope(records=False)
+            found += [f async for f in findings(connection, vkeys, log.settings.log_dir, scope, notes)]
+    assert log.published().size == 600
+    assert [finding.sentence() for finding in found] == []

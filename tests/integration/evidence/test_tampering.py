@@ -14,6 +14,7 @@ import pytest
 
 from broker.evidence.findings import Finding
 from broker.evidence.keys import read_vkeys
+from broker.evidence.tile_files import published_notes
 from broker.evidence.verify import Scope, findings
 from broker.services import Endpoints
 from tests.conftest import fresh_database, fresh_vhost, migrate
@@ -42,7 +43,9 @@ async def verified(
     connection: asyncpg.Connection[asyncpg.Record], story: Story, log_dir: Path, scope: Scope | None = None
 ) -> list[Finding]:
     vkeys = read_vkeys(story.home / "keys" / "log.vkey")
-    return [finding async for finding in findings(connection, vkeys, log_dir, scope or Scope())]
+    return [
+        finding async for finding in findings(connection, vkeys, log_dir, scope or Scope(), published_notes(log_dir))
+    ]
 
 
 async def test_a_day_as_it_was_verifies(story: Story) -> None:

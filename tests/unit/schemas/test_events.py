@@ -21,6 +21,7 @@ from schemas.events import (
     accepted,
     directory_changed,
     dispatched,
+    log_opened,
     mailbox_reset,
     operator_action,
     overdue,
@@ -67,6 +68,7 @@ EVERY_KIND: dict[str, Callable[[], Sequence[Event]]] = {
     "mailbox_reset": lambda: [mailbox_reset(at=NOW, owner="H53", generation=2)],
     "operator_action": lambda: operator_action(at=NOW, actor="op-7", action="document.hold", target="H53"),
     "directory_changed": lambda: directory_changed(at=NOW, revision=7, change="agency.added", codes=["H53"]),
+    "log_opened": lambda: [log_opened(at=NOW, origin="lt.exchange/2027", previous=("lt.exchange/2026", 7, bytes(32)))],
 }
 
 
