@@ -271,10 +271,10 @@ ENTRIES: Final[tuple[ErrorEntry, ...]] = (
         retryable=False,
         en="The request does not prove who sends it.",
         vi="Yêu cầu không chứng minh được cơ quan gửi.",
-        remedy_en="Send a token made for this very request, signed with an enrolled key (contract, section 6), and keep "
-        "the clock right.",
-        remedy_vi="Gửi mã xác thực tạo riêng cho yêu cầu này, ký bằng khóa đã đăng ký (hợp đồng kết nối, mục 6), và giữ "
-        "đồng hồ hệ thống chính xác.",
+        remedy_en="Send a token made for this very request, signed with an enrolled key (contract, section 6), and "
+        "keep the clock right.",
+        remedy_vi="Gửi mã xác thực tạo riêng cho yêu cầu này, ký bằng khóa đã đăng ký (hợp đồng kết nối, mục 6), và "
+        "giữ đồng hồ hệ thống chính xác.",
         http=401,
         vxp=15,
     ),

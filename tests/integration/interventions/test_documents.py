@@ -86,7 +86,10 @@ async def test_what_cannot_be_changed_any_more_is_refused_with_what_to_do(exchan
     with pytest.raises(Problem, match="handed over") as told:
         await hold(exchange.pool, WHO, str(letter.id))
     assert "status 13" in str(told.value)
-    for act in (release(exchange.pool, WHO, str(letter.id)), cancel(exchange.pool, WHO, str(letter.id), grace=timedelta(0))):
+    for act in (
+        release(exchange.pool, WHO, str(letter.id)),
+        cancel(exchange.pool, WHO, str(letter.id), grace=timedelta(0)),
+    ):
         with pytest.raises(Problem, match="not held"):
             await act
     with pytest.raises(Problem, match="a reason of 0 characters"):
