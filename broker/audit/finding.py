@@ -20,7 +20,7 @@ from asyncpg import Record
 
 from broker.audit.completeness import Completeness
 from broker.audit.period import BEGINNING, END
-from broker.audit.terms import all_of
+from broker.audit.terms import all_of, in_words
 from broker.store.pool import Connection
 from broker.store.queries import load_queries
 
@@ -28,8 +28,6 @@ SQL: Final = load_queries("broker.audit", "finding.sql")
 
 STEPS: Final = 20_000
 """Documents that a walk looks at before it gives up: some hundredths of a second."""
-COMMON: Final = 4
-"""A walk is begun if it should find this many times what is asked for."""
 COUNTED: Final = 10_000
 """Entries and events that are counted as missing, at most."""
 
@@ -112,10 +110,15 @@ async def completeness(connection: Connection) -> Completeness:
 
 
 async def _is_common(connection: Connection, conditions: Sequence[str], limit: int) -> bool:
-    """Whether a walk should find enough, as far as the rarest condition allows."""
+    """Whether a walk may find enough, as far as the rarest condition allows.
+
+    Words that stand side by side are no rarer together than the rarest of them: the planner, which thinks that words
+    have nothing to do with each other, would take a common phrase for a rare one.
+    """
     documents = await _likely(connection, None, BEGINNING, END)
-    rarest = min([await _likely(connection, condition, BEGINNING, END) for condition in conditions])
-    return rarest * STEPS >= COMMON * limit * documents
+    apart = [word for condition in conditions for word in in_words(condition)]
+    rarest = min([await _likely(connection, word, BEGINNING, END) for word in apart])
+    return rarest * STEPS >= limit * documents
 
 
 async def _hits(

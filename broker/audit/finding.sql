@@ -59,12 +59,14 @@ ORDER BY k.place;
 -- How far the log has been taken over, how many entries it has beyond, and how many events it has not got yet.
 SELECT o.origin, CASE WHEN p.position >= 0 THEN p.position END AS position, p.event_at AS at,
        (SELECT count(*) FROM (
-            SELECT FROM log_entry l WHERE (l.origin_id, l.position) > (p.origin_id, p.position)
+            SELECT FROM log_entry l
+            WHERE (l.origin_id, l.position) > ((SELECT origin_id FROM rollup_position),
+                                               (SELECT position FROM rollup_position))
             ORDER BY l.origin_id, l.position LIMIT $1) l)
        + (SELECT count(*) FROM (
             SELECT FROM event e
-            WHERE (e.epoch, e.xid, e.event_id) > (coalesce(c.epoch, 0), coalesce(c.xid, '0'), coalesce(c.event_id, 0))
-            LIMIT $1) e) AS behind
-FROM rollup_position p
-LEFT JOIN log_origin o ON o.origin_id = p.origin_id
-LEFT JOIN log_cursor c ON true;
+            WHERE (e.epoch, e.xid, e.event_id) > (coalesce((SELECT epoch FROM log_cursor), 0),
+                                                  coalesce((SELECT xid FROM log_cursor), '0'),
+                                                  coalesce((SELECT event_id FROM log_cursor), 0))
+            ORDER BY e.epoch, e.xid, e.event_id LIMIT $1) e) AS behind
+FROM rollup_position p LEFT JOIN log_origin o ON o.origin_id = p.origin_id;

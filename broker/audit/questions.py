@@ -23,6 +23,8 @@ SQL = load_queries("broker.audit", "questions.sql")
 
 Trouble = Literal["overdue", "refused"]
 
+FEW: Final = 500
+"""So many agencies of a level are asked for one by one; of more it is likely enough to meet some."""
 WIDER: Final = 8
 """If few of the documents looked at had a delivery that fits, so many times more are looked at next."""
 
@@ -176,14 +178,19 @@ async def troubled(
     mark = read_cursor(after, 2) if after is not None else None
     async with reading(connection):
         view = await view_of(connection, scope)
-        below = None
-        conditions = view.documents()
-        if under is None:
-            conditions.append(view.in_state(trouble))
-        else:
+        below, conditions = None, view.documents()
+        if under is not None:
             top = (await agency_called(connection, under)).agency_id
             below = await subtree(connection, top)
+        of_level = None if level is None else await connection.fetch(SQL["of_level"], level, below)
+        if of_level is not None and len(of_level) <= FEW:
+            if not of_level:
+                return Deliveries(lines=(), after=None)
+            conditions.append(view.delivered([row["agency_id"] for row in of_level], state=trouble))
+        elif below is not None:
             conditions.append(view.delivered_under(top, frozenset(below), state=trouble))
+        else:
+            conditions.append(view.in_state(trouble))
         agencies = None if view.root is None else sorted(view.inside)
         lines: list[DeliveryLine] = []
         # The document in which the last page ended has perhaps more lines.

@@ -95,3 +95,7 @@ WHERE CASE $5::text WHEN 'overdue' THEN v.overdue_at IS NOT NULL AND v.arrived_a
   AND ($7::bigint IS NULL OR v.document_id <> $7 OR v.recipient_id < $8::bigint)
 ORDER BY k.place, v.recipient_id DESC
 LIMIT $6;
+
+-- name: of_level
+-- Agencies of a level, among some if these are given.
+SELECT a.agency_id FROM agency a WHERE a.level = $1 AND ($2::bigint[] IS NULL OR a.agency_id = ANY ($2));

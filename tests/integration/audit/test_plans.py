@@ -43,7 +43,8 @@ STATEMENTS: tuple[tuple[Mapping[str, str], str, tuple[object, ...], str], ...] =
     (FINDING, "likely", (WORDS, *EVER), "rollup_document_terms"),
     (FINDING, "likely_any", DAY, "rollup_document_newest"),
     (FINDING, "documents", ([1, 2, 3], [5, 6]), "document_pkey"),
-    (FINDING, "taken_over", (1_000,), "log_entry_pkey"),
+    (FINDING, "taken_over", (1_000,), 'Index Cond: (ROW(origin_id, "position") >'),
+    (FINDING, "taken_over", (1_000,), "Index Cond: (ROW(epoch, xid, event_id) >"),
     (REPORT, "by_agency", (None, *YEAR), "rollup_month_"),
     (REPORT, "by_agency", (None, *NONE, *JUNE, *NONE), "rollup_day_day"),
     (REPORT, "by_agency", ([5, 6], *YEAR), "rollup_month_pkey"),
@@ -91,14 +92,15 @@ async def test_every_question_finds_its_rows_by_an_index(filled: asyncpg.Connect
                 await filled.execute("DEALLOCATE asked")
             plan = "\n".join(row[0] for row in rows)
         read_whole = set(re.findall(r"Seq Scan on (\w+)", plan)) & BIG
-        if read_whole or index not in plan:
+        # Programs ask for plans made for their arguments; otherwise which index it is is a matter of luck.
+        if read_whole or (index if mode == "force_custom_plan" else "Index") not in plan:
             offending[f"{name} {arguments}"] = plan
     assert offending == {}, "\n\n".join(f"{name}\n{plan}" for name, plan in offending.items())
 
 
 def test_every_statement_that_auditors_wait_for_is_in_the_list() -> None:
     named = {(id(queries), name) for queries, name, _, _ in STATEMENTS}
-    small = {"agency", "agencies", "agencies_called", "provinces", "agencies_below"}
+    small = {"agency", "agencies", "agencies_called", "provinces", "agencies_below", "of_level"}
     for queries in (FINDING, REPORT, OVERVIEW, QUESTIONS, RECORDS):
         for name in queries:
             assert (id(queries), name) in named or name in small or name == "recount", name
