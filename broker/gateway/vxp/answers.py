@@ -47,6 +47,9 @@ class Answer:
             "ErrorCode": str(self.code),
             "ErrorDesc": self.description[:DESCRIPTION_LIMIT],
         }
+        if self.code != OK:
+            # The official client reads it of every answer to `sendEdoc`; without it the error itself is lost on it.
+            told["DocId"] = ""
         return json.dumps(told | dict(self.more), separators=(",", ":")).encode("ascii")
 
 

@@ -129,7 +129,7 @@ async def test_an_unknown_recipient_is_told_in_the_answer(office: Connected) -> 
     file = edoc(office.commune, ["ZZZ.99"])
     answer = await office.does(office.client.send, file, office.commune)
     assert answer["status"] == "FAIL" and answer["ErrorCode"] == "18", answer
-    assert "ZZZ.99" in answer["ErrorDesc"] and "DocId" not in answer
+    assert "ZZZ.99" in answer["ErrorDesc"] and answer["DocId"] == ""
     assert (await office.does(office.client.send, file, office.commune))["ErrorCode"] == "18"
 
 

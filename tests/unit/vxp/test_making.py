@@ -48,6 +48,7 @@ def test_every_answer_is_ascii_without_nulls(description: str, value: str) -> No
     body = Answer(code=22, description=description, more={"data": [{"title": value}]}).body
     read = json.loads(body.decode("ascii"))
     assert read["status"] == "FAIL" and read["ErrorCode"] == "22"
+    assert read["DocId"] == ""  # the official client loses the error of an answer without one
     assert read["data"][0]["title"] == value and b"null" not in body.replace(value.encode("unicode_escape"), b"")
 
 
