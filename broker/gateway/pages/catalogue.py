@@ -506,6 +506,10 @@ TEXTS: Mapping[str, Words] = {
         "Mọi sự kiện của trục được ghi vào một sổ chỉ thêm, có chữ ký; ai cũng kiểm tra được bằng khóa công khai.",
         "Every event of the exchange stands in a signed, append-only log that anybody can check with the public key.",
     ),
+    "log.untold": _(
+        "Chưa tính được tình trạng của sổ nhật ký: quá nhiều sự kiện đang chờ.",
+        "The state of the log could not be told in time: too many events are waiting.",
+    ),
     "log.entries": _("mục trong sổ", "entries"),
     "log.covered": _("mục đã ký", "entries signed"),
     "log.waiting": _("sự kiện chưa vào sổ", "events not in the log yet"),

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
+import asyncpg
+
 from broker.audit.overview import Overview, by_province
 from broker.audit.period import Period, day_of
 from broker.audit.report import COUNTS, Report, report
@@ -23,6 +25,10 @@ FORTNIGHT_SECONDS: Final = 30.0
 WAITING_COUNTED: Final = 10_000
 """Events without a place in the log that are counted, at most."""
 KEPT: Final = 500
+LOG_PATIENCE_MS: Final = 500
+"""A page does not wait longer for the state of the log …"""
+LOG_AGAIN_SECONDS: Final = 30.0
+"""… and asks again only after a while."""
 
 T = TypeVar("T")
 Figures = Mapping[str, int]
@@ -57,9 +63,19 @@ class Remembered:
         key = ("provinces", period, scope)
         return await self._recent(key, FORTNIGHT_SECONDS, lambda: by_province(connection, period=period, scope=scope))
 
-    async def log(self, connection: Connection) -> LogStatus:
-        """The state of the log."""
-        return await self._recent("log", LOG_SECONDS, lambda: log_status(connection, counted=WAITING_COUNTED))
+    async def log(self, connection: Connection) -> LogStatus | None:
+        """The state of the log; None if so much is waiting that it cannot be told in time for a page."""
+
+        async def look() -> LogStatus | None:
+            try:
+                async with connection.transaction():
+                    await connection.execute(f"SET LOCAL statement_timeout = {LOG_PATIENCE_MS}")
+                    return await log_status(connection, counted=WAITING_COUNTED)
+            except asyncpg.QueryCanceledError:
+                return None
+
+        known = self.found.get("log", (0.0, None))[1]
+        return await self._recent("log", LOG_SECONDS if known is not None else LOG_AGAIN_SECONDS, look)
 
     async def _recent(self, key: Hashable, seconds: float, count: Callable[[], Awaitable[T]]) -> T:
         async with self.locks.setdefault(key, asyncio.Lock()):

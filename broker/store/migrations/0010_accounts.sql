@@ -67,3 +67,6 @@ BEGIN
         GRANT SELECT ON account_record TO lienthong_auditor;
     END IF;
 END $$;
+
+-- The first page names the documents that are held; there are few of them among very many.
+CREATE INDEX document_held ON document (held_at) WHERE held_at IS NOT NULL;
