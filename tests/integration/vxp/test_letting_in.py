@@ -8,6 +8,9 @@ import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from broker.gateway.vxp import systems
 from broker.gateway.vxp.systems import rotate, set_state
 from tests.integration.vxp.conftest import Connected, connect_hub, connected
 from tests.kit.exchange import AUTHOR, Exchange
@@ -45,25 +48,36 @@ async def test_whoever_is_not_let_in_hears_the_same(office: Connected) -> None:
     assert (await office.does(client.list))["ErrorCode"] == "0"
     heard = await office.does(client.call, "/registerAgency", body=b"{}")
     assert heard.continued and heard.json()["ErrorCode"] == "21"
+    # Files that are wrong are told with their place.
+    cut = edoc(office.commune, [office.ministry.code])[:400]
+    answer = await office.does(client.send, cut, office.commune)
+    assert answer["ErrorCode"] == "22" and "LT-EDXML" in answer["ErrorDesc"]
+    bomb = b'<!DOCTYPE a [<!ENTITY b "c">]><edXML/>'
+    assert (await office.does(client.send, bomb, office.commune))["ErrorCode"] == "22"
+    missing = await office.does(client.send, cut, office.commune, **{"hash-file": None})
+    assert missing["ErrorCode"] == "10" and "hash-file" in missing["ErrorDesc"]
 
 
-async def test_secrets_are_rotated_with_an_overlap_and_systems_disabled(office: Connected) -> None:
+async def test_secrets_are_rotated_with_an_overlap_and_systems_disabled(
+    office: Connected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systems, "CURRENT_FOR", 0.1)
     exchange = office.exchange
     async with exchange.pool.acquire() as connection:
         made = await rotate(
             connection, office.made.system, overlap=timedelta(hours=1), settings=exchange.settings, author=AUTHOR
         )
     new = OfficialClient(office.client.url, office.made.system, made.secret)
-    await asyncio.sleep(1.1)  # gateways know systems to the second
+    await asyncio.sleep(0.2)  # gateways know systems to the second
     for client in (new, office.client):
         assert (await office.does(client.list))["ErrorCode"] == "0"
     await exchange.pool.execute("UPDATE vxp_secret SET ends_at = now() WHERE ends_at IS NOT NULL")
-    await asyncio.sleep(1.1)
+    await asyncio.sleep(0.2)
     assert (await office.does(office.client.list))["ErrorCode"] == "15"
     assert (await office.does(new.list))["ErrorCode"] == "0"
     async with exchange.pool.acquire() as connection:
         await set_state(connection, made.system, "disabled", author=AUTHOR)
-    await asyncio.sleep(1.1)
+    await asyncio.sleep(0.2)
     assert (await office.does(new.list))["ErrorCode"] == "15"
     rows = await exchange.pool.fetch("SELECT sealed FROM vxp_secret UNION ALL SELECT sealed FROM custody_key")
     assert len(rows) == 3 and not any(made.secret.encode() in row["sealed"] for row in rows)
@@ -120,17 +134,6 @@ async def test_a_system_speaks_for_its_own_agencies_only_and_from_its_own_addres
         assert (await office.does(stranger.list))["data"] == []
         assert (await office.does(stranger.get, doc_id))["ErrorCode"] == "21"
         assert (await office.does(stranger.update, doc_id, "done"))["ErrorCode"] == "21"
-
-
-async def test_files_that_are_wrong_are_told_with_their_place(office: Connected) -> None:
-    client = office.client
-    cut = edoc(office.commune, [office.ministry.code])[:400]
-    answer = await office.does(client.send, cut, office.commune)
-    assert answer["ErrorCode"] == "22" and "LT-EDXML" in answer["ErrorDesc"]
-    bomb = b'<!DOCTYPE a [<!ENTITY b "c">]><edXML/>'
-    assert (await office.does(client.send, bomb, office.commune))["ErrorCode"] == "22"
-    missing = await office.does(client.send, cut, office.commune, **{"hash-file": None})
-    assert missing["ErrorCode"] == "10" and "hash-file" in missing["ErrorDesc"]
 
 
 async def test_the_directory_is_told_and_registrations_follow_the_policy(exchange: Exchange) -> None:
