@@ -1,17 +1,23 @@
-"""The log: whether it keeps its promise, and whether its files are what the database says."""
+"""The log: whether it keeps its promise, and whether what auditors search and count keeps up with it."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Final
 
 import asyncpg
 
+from broker.audit.finding import completeness
 from broker.doctor.finding import Finding
 from broker.evidence.keys import LogKeys, former_key_file, read_vkeys, vkey_file
 from broker.evidence.lag import log_status, oldest_writer
 from broker.settings import Settings
 from broker.store.pool import connect
 from schemas.problem import Problem
+
+
+FIGURES_BEHIND: Final = 5_000
+"""Log entries that search and reports may be behind before it is worth a word: seconds of the busiest hour."""
 
 
 async def check_log(settings: Settings) -> AsyncIterator[Finding]:
@@ -23,6 +29,7 @@ async def check_log(settings: Settings) -> AsyncIterator[Finding]:
         async with connect(settings) as connection:
             status = await log_status(connection)
             holder = await oldest_writer(connection)
+            figures = await completeness(connection)
     except Problem as problem:
         yield Finding.of_problem("log", problem)
         return
@@ -42,6 +49,11 @@ async def check_log(settings: Settings) -> AsyncIterator[Finding]:
         yield (Finding.bad if status.lag_seconds > promised else Finding.warning)("log", behind, remedy)
     else:
         yield Finding.good("log", found)
+    if figures.behind > FIGURES_BEHIND:
+        remedy = "See that a keeper runs and what it logs (`rollups`, `keeper.task_put_off`)."
+        yield Finding.warning("figures", f"search and reports are {figures.behind} log entries behind", remedy)
+    else:
+        yield Finding.good("figures", f"search and reports are {figures.behind} log entries behind")
 
 
 def _keys(settings: Settings, known: bool) -> Finding:

@@ -1,0 +1,3 @@
+"""A running exchange for what the doctor looks at."""
+
+from tests.kit.fixtures import exchange as exchange
