@@ -15,7 +15,6 @@ from broker.settings import Settings
 from broker.store.pool import connect
 from schemas.problem import Problem
 
-
 FIGURES_BEHIND: Final = 5_000
 """Log entries that search and reports may be behind before it is worth a word: seconds of the busiest hour."""
 
