@@ -40,12 +40,16 @@ KINDS: Final = (
     "dispatched",
     "status_recorded",
     "overdue",
+    "rerouted",
     "mailbox_reset",
     "operator_action",
     "directory_changed",
     "log_opened",
 )
 """Every kind of event there is."""
+
+SUCCESSORS_LISTED: Final = 20
+"""Candidates that an event names for one closed agency; a split among more is told by their number alone."""
 
 _T = TypeVar("_T")
 
@@ -86,6 +90,21 @@ class RecordedStatus:
     """Signed time of the fact."""
     anomalous: bool = False
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rerouted:
+    """What became of one delivery to an agency that has closed."""
+
+    closed: str
+    """Code of the agency that the document can reach no longer."""
+    successors: Sequence[str]
+    """Codes of those that took over from it: exactly one where the delivery was moved."""
+    owner: str | None = None
+    """Whose mailbox the successor's delivery goes to; None where no delivery was made, because the successor has the
+    document already or sent it."""
+    moved: bool = False
+    """False: nobody takes its place, and the document's sender was told."""
 
 
 def accepted(
@@ -229,6 +248,18 @@ def overdue(*, at: datetime, document: Referring, what: str, due: datetime, reci
     ]
 
 
+def rerouted(*, at: datetime, document: Referring, deliveries: Sequence[Rerouted]) -> list[Event]:
+    """Deliveries to agencies that have closed were moved to their one successor, or could not be.
+
+    A delivery that is told with an `owner` exists from now on.
+    """
+    groups = _split([_rerouted(one) for one in deliveries], RECIPIENTS_PER_EVENT // 5)
+    common: dict[str, Any] = {"document": _named(document)}
+    return [
+        _event("rerouted", at, common | {"deliveries": group}, part, len(groups)) for part, group in enumerate(groups)
+    ]
+
+
 def mailbox_reset(*, at: datetime, owner: str, generation: int) -> Event:
     """A mailbox was lost or purged and had to be made again; `generation` is the new one's."""
     return _event("mailbox_reset", at, {"owner": owner, "generation": generation})
@@ -341,6 +372,17 @@ def _item(item: RecordedStatus) -> dict[str, Any]:
         told["anomalous"] = True
     if item.error is not None:
         told["error"] = item.error
+    return told
+
+
+def _rerouted(one: Rerouted) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "closed": one.closed,
+        "successors": list(one.successors[:SUCCESSORS_LISTED]),
+        "moved": one.moved,
+    }
+    if one.owner is not None:
+        told["owner"] = one.owner
     return told
 
 

@@ -67,10 +67,14 @@ class Agreement:
     @cached_property
     def owners(self) -> Mapping[str, Mapping[str, str]]:
         """Digest of a document → recipient → in whose mailbox it goes, as far as the events here tell."""
-        return {
+        owners = {
             digest: {code: owner for event in events for code, owner in event.body["recipients"]}
             for digest, events in self.accepted.items()
         }
+        for event in self.events.get("rerouted", []):
+            told = owners.get(event.body["document"]["digest"], {})
+            told.update({one["successors"][0]: one["owner"] for one in event.body["deliveries"] if "owner" in one})
+        return owners
 
     # ── What does not fit ────────────────────────────────────────────────────────────────────────
     def faults(self) -> Iterator[Fault]:
@@ -298,7 +302,7 @@ class Agreement:
                 digest = body["message"]["digest"]
                 fits = digest in self.accepted or digest in self.recorded or digest in self.notices
                 wanted = "a message of this bundle"
-            case "overdue":
+            case "overdue" | "rerouted":
                 fits, wanted = body["document"]["digest"] in self.accepted, "a document of this bundle"
             case "operator_action":
                 fits, wanted = body["target"] in self._names, "an action on a document of this bundle"
@@ -455,6 +459,8 @@ def concerns(body: Mapping[str, Any], wanted: frozenset[str], owners: Mapping[st
             return any(item["recipient"] in wanted for item in body["items"])
         case "overdue":
             return not wanted.isdisjoint(body["recipients"])
+        case "rerouted":
+            return any(not wanted.isdisjoint((one["closed"], *one["successors"])) for one in body["deliveries"])
     return True
 
 

@@ -83,6 +83,16 @@ def _item(value: Any) -> bool:
     )
 
 
+def _rerouted(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and _text(value.get("closed"))
+        and _list(_text)(value.get("successors"))
+        and isinstance(value.get("moved"), bool)
+        and ("owner" not in value or (_text(value["owner"]) and len(value["successors"]) == 1))
+    )
+
+
 _TEXT: Final = (_text, "a text")
 _TEXTS: Final = (_list(_text), "a list of texts")
 _NUMBER: Final = (_number, "a whole number")
@@ -125,6 +135,10 @@ _BY_KIND: Final[Mapping[str, tuple[tuple[str, Check, str], ...]]] = {
         ("submitter", *_TEXT),
         ("thumbprint", *_DIGEST),
         ("items", _list(_item), "status items"),
+    ),
+    "rerouted": (
+        ("document", *_REFERENCE),
+        ("deliveries", _list(_rerouted), "deliveries to agencies that have closed"),
     ),
     "overdue": (("document", *_REFERENCE), ("what", *_TEXT), ("due", *_TIME), ("recipients", *_TEXTS)),
     "operator_action": (("actor", *_TEXT), ("action", *_TEXT), ("target", *_TEXT), ("recipients?", *_TEXTS)),

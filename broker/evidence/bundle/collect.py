@@ -242,7 +242,8 @@ async def _notices(
     by_digest = {row["digest"].hex(): row for row in rows}
     pairs |= {
         (by_digest[body["document"]["digest"]][owner], at_of(body))
-        for body in _of_kind(material, "overdue")
+        for kind in ("overdue", "rerouted")
+        for body in _of_kind(material, kind)
         for owner in ("submitter_id", "sender_id")
     }
     refusing = [

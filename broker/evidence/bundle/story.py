@@ -139,6 +139,23 @@ def _moments(
                 entry=_entry(event),
                 note=Words(f"due {event.body['due']}", f"hạn {event.body['due']}"),
             )
+    for event in agreement.events.get("rerouted", []):
+        if event.body["document"]["digest"] == digest:
+            for one in event.body["deliveries"]:
+                heirs = ", ".join(one["successors"]) or "-"
+                yield Moment(
+                    at=at_of(event.body),
+                    what=Words(
+                        "the recipient has closed: moved to its successor",
+                        "nơi nhận đã kết thúc: chuyển sang nơi kế thừa",
+                    )
+                    if one["moved"]
+                    else Words("the recipient has closed: not moved", "nơi nhận đã kết thúc: không chuyển"),
+                    who=_who(one["closed"]),
+                    signed=False,
+                    entry=_entry(event),
+                    note=Words(f"successor {heirs}", f"kế thừa: {heirs}"),
+                )
     for event in agreement.events.get("operator_action", []):
         if event.body["target"] in (first["document"]["id"], digest):
             yield Moment(

@@ -63,6 +63,7 @@ EVENT_FIELDS = {
     "dispatched": "message kind attempt owners",
     "status_recorded": "message submitter thumbprint items",
     "overdue": "document what due recipients",
+    "rerouted": "document deliveries",
     "operator_action": "actor action target",
     "directory_changed": "change codes",
     "rejected": "error",
@@ -603,6 +604,14 @@ class Checker:
             good = all(texts(pair) and len(pair) == 2 for pair in value)
         elif name in ("recipients", "owners", "codes"):
             good = texts(value)
+        elif name == "deliveries":
+            good = all(
+                isinstance(one["closed"], str)
+                and texts(one["successors"])
+                and isinstance(one["moved"], bool)
+                and (("owner" not in one) or (isinstance(one["owner"], str) and len(one["successors"]) == 1))
+                for one in value
+            )
         elif name == "items":
             good = all(
                 type(one["item"]) is int
@@ -723,6 +732,10 @@ class Checker:
             digest: {code: owner for event in events for code, owner in event.body["recipients"]}
             for digest, events in self.accepted.items()
         }
+        for event in self.events:
+            if event.kind == "rerouted":
+                owners = self.owners.get(event.body["document"]["digest"], {})
+                owners.update({o["successors"][0]: o["owner"] for o in event.body["deliveries"] if "owner" in o})
         self.withheld = {value["digest"]: (number, value["kind"]) for number, value in self.lines["withheld"]}
         self.check_scope()
         for kind in ("document", "status", "notice", "slip"):
@@ -876,7 +889,7 @@ class Checker:
         elif kind == "dispatched":
             digest = body["message"]["digest"]
             fits = digest in self.accepted or digest in self.recorded or digest in notices
-        elif kind == "overdue":
+        elif kind in ("overdue", "rerouted"):
             fits = body["document"]["digest"] in self.accepted
         elif kind == "operator_action":
             fits = body["target"] in names
@@ -913,6 +926,8 @@ class Checker:
             return bool((codes | {owners.get(code, code) for code in codes}) & set(body["owners"]))
         if kind == "status_recorded":
             return any(item["recipient"] in codes for item in body["items"])
+        if kind == "rerouted":
+            return any(codes & {one["closed"], *one["successors"]} for one in body["deliveries"])
         return bool(codes & set(body["recipients"])) if kind == "overdue" else True
 
     def concerned(self):
@@ -1084,6 +1099,10 @@ class Checker:
         for event in self.events:
             if event.kind == "overdue":
                 told.append((event.at, f"overdue / quá hạn: {', '.join(event.body['recipients'][:5])}"))
+            if event.kind == "rerouted":
+                for one in event.body["deliveries"]:
+                    where = ", ".join(one["successors"]) if one["moved"] else "not moved / không chuyển"
+                    told.append((event.at, f"recipient closed / nơi nhận đã kết thúc: {one['closed']} → {where}"))
             if event.kind == "operator_action":
                 told.append((event.at, f"operator / người vận hành: {event.body['action']}"))
         return sorted(told)

@@ -18,6 +18,7 @@ from schemas.events import (
     RECIPIENTS_PER_EVENT,
     Event,
     RecordedStatus,
+    Rerouted,
     accepted,
     directory_changed,
     dispatched,
@@ -26,6 +27,7 @@ from schemas.events import (
     operator_action,
     overdue,
     rejected,
+    rerouted,
     status_recorded,
 )
 from schemas.manifest import Reference
@@ -65,6 +67,11 @@ EVERY_KIND: dict[str, Callable[[], Sequence[Event]]] = {
         at=NOW, message=DOCUMENT, submitter="H53", thumbprint=THUMBPRINT, items=[a_status()]
     ),
     "overdue": lambda: overdue(at=NOW, document=DOCUMENT, what="arrival", due=NOW, recipients=["H53"]),
+    "rerouted": lambda: rerouted(
+        at=NOW,
+        document=DOCUMENT,
+        deliveries=[Rerouted(closed="H34", successors=["H53"], owner="H53", moved=True)],
+    ),
     "mailbox_reset": lambda: [mailbox_reset(at=NOW, owner="H53", generation=2)],
     "operator_action": lambda: operator_action(at=NOW, actor="op-7", action="document.hold", target="H53"),
     "directory_changed": lambda: directory_changed(at=NOW, revision=7, change="agency.added", codes=["H53"]),
