@@ -41,9 +41,10 @@ from broker.upkeep.rollups import PERIOD, FollowLog
 from broker.upkeep.rounds import Rounds, Task, nothing
 from broker.upkeep.sending import KeeperSender
 from broker.upkeep.silence import Patience
+from broker.upkeep.successions import FollowSuccessions
 from broker.upkeep.unfinished import FinishPublishes
 
-CONNECTIONS: Final = 12
+CONNECTIONS: Final = 13
 """Database connections: one for each duty and one for the lease."""
 
 log = structlog.get_logger(__name__)
@@ -106,6 +107,15 @@ def duties(
             identity,
             within=timedelta(hours=settings.answer_within_hours),
             period=settings.keeper_arrivals_seconds,
+        ),
+        FollowSuccessions(
+            pool,
+            directory,
+            sender,
+            identity,
+            urgent=timedelta(minutes=settings.arrival_within_urgent_minutes),
+            normal=timedelta(minutes=settings.arrival_within_normal_minutes),
+            period=settings.keeper_successions_seconds,
         ),
         MakePartitions(months_ahead=settings.event_months_ahead, period=settings.keeper_partitions_seconds),
         CollectContent(

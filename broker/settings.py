@@ -168,6 +168,7 @@ class Settings(BaseSettings):
     keeper_mailboxes_seconds: Annotated[float, Field(gt=0)] = 10.0
     keeper_replay_seconds: Annotated[float, Field(gt=0)] = 2.0
     keeper_arrivals_seconds: Annotated[float, Field(gt=0)] = 60.0
+    keeper_successions_seconds: Annotated[float, Field(gt=0)] = 10.0
     keeper_partitions_seconds: Annotated[float, Field(gt=0)] = 3600.0
     keeper_content_seconds: Annotated[float, Field(gt=0)] = 3600.0
     keeper_log_seconds: Annotated[float, Field(gt=0)] = 1.0

@@ -46,10 +46,11 @@ WHERE d.document_id = $1;
 -- The document's deliveries, all or those to one agency.
 SELECT r.code AS recipient, r.name AS recipient_name, r.level, o.code AS owner, o.name AS owner_name, v.addressed_as,
        v.processing, v.recalled, v.anomalous, v.due_arrival, v.overdue_at, v.dispatched_at, v.arrived_at, v.closed_at,
-       v.sends, v.last_sent_at
+       v.sends, v.last_sent_at, v.moved_at, n.code AS moved_to, v.stranded_at
 FROM delivery v
 JOIN agency r ON r.agency_id = v.recipient_id
 JOIN agency o ON o.agency_id = v.owner_id
+LEFT JOIN agency n ON n.agency_id = v.moved_to
 WHERE v.document_id = $1 AND ($2::text IS NULL OR r.code = $2)
   AND ($3::bigint[] IS NULL OR r.agency_id = ANY ($3))
 ORDER BY r.code;

@@ -44,6 +44,7 @@ def explain(story: Story, *, now: datetime) -> Explanation:
             *_waiting(story, now),
             *_silent(story, now),
             *_at_recipients(story),
+            *_successions(story),
             *_changes(story),
             *_refused_messages(story.rejections, accepted=True),
             *_nothing_left(story),
@@ -110,7 +111,7 @@ def _held(document: DocumentRecord) -> Iterable[Words]:
 def _waiting(story: Story, now: datetime) -> Iterable[Words]:
     """Decided, but not handed to RabbitMQ with its confirm yet."""
     document = story.document
-    waiting = [d for d in story.deliveries if d.processing == "accepted" and not d.recalled]
+    waiting = [d for d in story.deliveries if d.state == "accepted"]
     if not waiting or (document is not None and document.held_at is not None):
         return
     who = _names(d.recipient for d in waiting)
@@ -133,7 +134,7 @@ def _waiting(story: Story, now: datetime) -> Iterable[Words]:
 
 def _silent(story: Story, now: datetime) -> Iterable[Words]:
     """In the mailbox, no signed 01."""
-    silent = [d for d in story.deliveries if d.processing == "dispatched" and not d.recalled]
+    silent = [d for d in story.deliveries if d.state == "dispatched"]
     if not silent:
         return
     late = [d for d in silent if d.overdue_at is not None]
@@ -184,8 +185,7 @@ def _at_recipients(story: Story) -> Iterable[Words]:
     """Arrived or further; refused; recalled; cancelled."""
     by_state: dict[str, list[str]] = {}
     for delivery in story.deliveries:
-        state = "recalled" if delivery.recalled else delivery.processing
-        by_state.setdefault(state, []).append(delivery.recipient)
+        by_state.setdefault(delivery.state, []).append(delivery.recipient)
     for state in (*_OPEN_STATES, "completed"):
         if codes := by_state.get(state):
             who = _names(codes)
@@ -209,10 +209,34 @@ def _at_recipients(story: Story) -> Iterable[Words]:
             yield Words(f"{_cap(PROCESSING[state].en)}: {who.en}.", f"{_cap(PROCESSING[state].vi)}: {who.vi}.")
 
 
+def _successions(story: Story) -> Iterable[Words]:
+    """Recipients that have closed: where their documents went, or that the sender has to choose."""
+    moved: dict[str, list[str]] = {}
+    for delivery in story.deliveries:
+        if delivery.moved_to is not None:
+            moved.setdefault(delivery.moved_to, []).append(delivery.recipient)
+    for heir, codes in moved.items():
+        who = _names(codes)
+        yield Words(
+            f"{who.en} closed before a 01 had come, so the document went to the successor {heir}; the old office may have "
+            "taken its copy all the same.",
+            f"{who.vi} kết thúc hoạt động khi chưa có trạng thái 01, nên văn bản đã được chuyển sang cơ quan kế thừa {heir}; "
+            "cơ quan cũ vẫn có thể đã nhận bản của mình.",
+        )
+    stranded = [d.recipient for d in story.deliveries if d.stranded_at and not d.moved_at and not d.closed_at]
+    if stranded:
+        who = _names(stranded)
+        yield Words(
+            f"{who.en} has closed and no single agency took over: the sender has been told and has to choose.",
+            f"{who.vi} đã kết thúc hoạt động và không có một cơ quan kế thừa duy nhất: nơi gửi đã được thông báo và cần chọn.",
+        )
+
+
 def _changes(story: Story) -> Iterable[Words]:
+    moved = {d.recipient for d in story.deliveries if d.moved_at is not None}
     open_changes: dict[tuple[str, bool], list[str]] = {}
     for change in story.changes:
-        if change.state == "asked":
+        if change.state == "asked" and change.recipient not in moved:
             open_changes.setdefault((change.kind, change.overdue_at is not None), []).append(change.recipient)
     for (kind, late), codes in open_changes.items():
         who = _names(codes)
@@ -258,9 +282,10 @@ def _refused_messages(rejections: Sequence[RejectionRecord], *, accepted: bool) 
 
 
 def _nothing_left(story: Story) -> Iterable[Words]:
-    final = ("completed", "refused", "cancelled")
-    pending = any(c.state == "asked" for c in story.changes)
-    if story.deliveries and not pending and all(d.recalled or d.processing in final for d in story.deliveries):
+    final = ("completed", "refused", "cancelled", "recalled", "moved")
+    moved = {d.recipient for d in story.deliveries if d.moved_at is not None}
+    pending = any(c.state == "asked" and c.recipient not in moved for c in story.changes)
+    if story.deliveries and not pending and all(d.state in final for d in story.deliveries):
         yield Words("Nothing more is expected.", "Không còn bước nào phải chờ.")
 
 

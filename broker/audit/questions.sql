@@ -2,7 +2,8 @@
 -- Deliveries of a document without the recipient's signed 01, within a scope, by code.
 SELECT d.document_id, d.id, s.code AS sender, s.name AS sender_name, d.number, d.notation, d.subject, d.priority,
        d.accepted_at, d.test, v.recipient_id, r.code AS recipient, r.name AS recipient_name, r.level, o.code AS owner,
-       CASE WHEN v.recalled THEN 'recalled' ELSE v.processing END AS state,
+       CASE WHEN v.recalled THEN 'recalled' WHEN v.moved_at IS NOT NULL AND v.arrived_at IS NULL THEN 'moved'
+            ELSE v.processing END AS state,
        v.due_arrival, v.overdue_at, v.dispatched_at, v.arrived_at, (SELECT e.reason FROM status_entry e
          WHERE e.document_id = v.document_id AND e.recipient_id = v.recipient_id AND e.code = '02'
          ORDER BY e.at, e.digest LIMIT 1) AS reason
@@ -47,7 +48,8 @@ LIMIT $4;
 -- Deliveries to an agency of documents accepted in a period, oldest first.
 SELECT d.document_id, d.id, s.code AS sender, s.name AS sender_name, d.number, d.notation, d.subject, d.priority,
        d.accepted_at, d.test, v.recipient_id, r.code AS recipient, r.name AS recipient_name, r.level, o.code AS owner,
-       CASE WHEN v.recalled THEN 'recalled' ELSE v.processing END AS state,
+       CASE WHEN v.recalled THEN 'recalled' WHEN v.moved_at IS NOT NULL AND v.arrived_at IS NULL THEN 'moved'
+            ELSE v.processing END AS state,
        v.due_arrival, v.overdue_at, v.dispatched_at, v.arrived_at, (SELECT e.reason FROM status_entry e
          WHERE e.document_id = v.document_id AND e.recipient_id = v.recipient_id AND e.code = '02'
          ORDER BY e.at, e.digest LIMIT 1) AS reason
@@ -77,7 +79,8 @@ LIMIT $4;
 -- Those deliveries of documents that are overdue or refused, in the documents' order, within a scope.
 SELECT d.document_id, d.id, s.code AS sender, s.name AS sender_name, d.number, d.notation, d.subject, d.priority,
        d.accepted_at, d.test, v.recipient_id, r.code AS recipient, r.name AS recipient_name, r.level, o.code AS owner,
-       CASE WHEN v.recalled THEN 'recalled' ELSE v.processing END AS state,
+       CASE WHEN v.recalled THEN 'recalled' WHEN v.moved_at IS NOT NULL AND v.arrived_at IS NULL THEN 'moved'
+            ELSE v.processing END AS state,
        v.due_arrival, v.overdue_at, v.dispatched_at, v.arrived_at, CASE WHEN $5::text = 'refused' THEN (SELECT e.reason FROM status_entry e
          WHERE e.document_id = v.document_id AND e.recipient_id = v.recipient_id AND e.code = '02'
          ORDER BY e.at, e.digest LIMIT 1) END AS reason

@@ -30,6 +30,19 @@ class DeliveryRecord:
     closed_at: datetime | None
     sends: int
     last_sent_at: datetime | None
+    moved_at: datetime | None = None
+    """When the recipient had closed without 01, and the document went …"""
+    moved_to: str | None = None
+    """… to this agency, which took over from it."""
+    stranded_at: datetime | None = None
+    """When the sender was told that the recipient has closed and no single agency took over."""
+
+    @property
+    def state(self) -> str:
+        """Where it stands, as reports tell it: `recalled`, `moved`, or its processing state."""
+        if self.recalled:
+            return "recalled"
+        return "moved" if self.moved_at is not None and self.arrived_at is None else self.processing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -88,18 +88,18 @@ WITH pieces AS (
                  count(*) FILTER (WHERE p.standing & 15 = 4), count(*) FILTER (WHERE p.standing & 15 = 5),
                  count(*) FILTER (WHERE p.standing & 15 = 6), count(*) FILTER (WHERE p.standing & 15 = 7),
                  count(*) FILTER (WHERE p.standing & 15 = 8), count(*) FILTER (WHERE p.standing & 15 = 9),
-                 count(*) FILTER (WHERE p.standing & 15 = 10)] AS figures
+                 count(*) FILTER (WHERE p.standing & 15 = 10), count(*) FILTER (WHERE p.standing & 15 = 11)] AS figures
     FROM pieces p GROUP BY GROUPING SETS ((p.agency_id, p.day), (p.day))
 ), told AS (
     SELECT f.agency_id, f.day,
            ARRAY[f.sent, f.deliveries, f.confirmed, f.overdue, f.accepted, f.dispatched, f.arrived, f.received,
-                f.assigned, f.processing, f.completed, f.refused, f.held, f.cancelled, f.recalled]::bigint[]
+                f.assigned, f.processing, f.completed, f.refused, f.held, f.cancelled, f.recalled, f.moved]::bigint[]
            AS figures
     FROM rollup_day f
 )
 SELECT agency_id, day, t.figures AS counted, s.figures AS found
 FROM told t FULL JOIN sums s USING (agency_id, day)
-WHERE coalesce(t.figures, array_fill(0::bigint, ARRAY[15])) <> coalesce(s.figures, array_fill(0::bigint, ARRAY[15]))
+WHERE coalesce(t.figures, array_fill(0::bigint, ARRAY[16])) <> coalesce(s.figures, array_fill(0::bigint, ARRAY[16]))
 ORDER BY day, agency_id LIMIT $1;
 
 -- name: other_months
@@ -108,16 +108,16 @@ WITH sums AS (
     SELECT f.agency_id, date_trunc('month', f.day)::date AS month,
            ARRAY[sum(f.sent), sum(f.deliveries), sum(f.confirmed), sum(f.overdue), sum(f.accepted), sum(f.dispatched),
                  sum(f.arrived), sum(f.received), sum(f.assigned), sum(f.processing), sum(f.completed),
-                 sum(f.refused), sum(f.held), sum(f.cancelled), sum(f.recalled)]::bigint[] AS figures
+                 sum(f.refused), sum(f.held), sum(f.cancelled), sum(f.recalled), sum(f.moved)]::bigint[] AS figures
     FROM rollup_day f GROUP BY 1, 2
 ), told AS (
     SELECT f.agency_id, f.month,
            ARRAY[f.sent, f.deliveries, f.confirmed, f.overdue, f.accepted, f.dispatched, f.arrived, f.received,
-                f.assigned, f.processing, f.completed, f.refused, f.held, f.cancelled, f.recalled]::bigint[]
+                f.assigned, f.processing, f.completed, f.refused, f.held, f.cancelled, f.recalled, f.moved]::bigint[]
            AS figures
     FROM rollup_month f
 )
 SELECT agency_id, month AS day, t.figures AS counted, s.figures AS found
 FROM told t FULL JOIN sums s USING (agency_id, month)
-WHERE coalesce(t.figures, array_fill(0::bigint, ARRAY[15])) <> coalesce(s.figures, array_fill(0::bigint, ARRAY[15]))
+WHERE coalesce(t.figures, array_fill(0::bigint, ARRAY[16])) <> coalesce(s.figures, array_fill(0::bigint, ARRAY[16]))
 ORDER BY month, agency_id LIMIT $1;

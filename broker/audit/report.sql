@@ -5,7 +5,7 @@
 SELECT f.agency_id, NULL::date AS bucket, sum(sent) AS sent, sum(deliveries) AS deliveries, sum(confirmed) AS confirmed, sum(overdue) AS overdue,
        sum(accepted) AS accepted, sum(dispatched) AS dispatched, sum(arrived) AS arrived, sum(received) AS received,
        sum(assigned) AS assigned, sum(processing) AS processing, sum(completed) AS completed, sum(refused) AS refused,
-       sum(held) AS held, sum(cancelled) AS cancelled, sum(recalled) AS recalled
+       sum(held) AS held, sum(cancelled) AS cancelled, sum(recalled) AS recalled, sum(moved) AS moved
 FROM (SELECT * FROM rollup_month WHERE month >= $2 AND month < $3
       UNION ALL
       SELECT * FROM rollup_day WHERE day >= $4 AND day < $5
@@ -20,7 +20,7 @@ SELECT 0::bigint AS agency_id, date_trunc('month', f.month)::date AS bucket,
        sum(sent) AS sent, sum(deliveries) AS deliveries, sum(confirmed) AS confirmed, sum(overdue) AS overdue,
        sum(accepted) AS accepted, sum(dispatched) AS dispatched, sum(arrived) AS arrived, sum(received) AS received,
        sum(assigned) AS assigned, sum(processing) AS processing, sum(completed) AS completed, sum(refused) AS refused,
-       sum(held) AS held, sum(cancelled) AS cancelled, sum(recalled) AS recalled
+       sum(held) AS held, sum(cancelled) AS cancelled, sum(recalled) AS recalled, sum(moved) AS moved
 FROM (SELECT * FROM rollup_month WHERE month >= $2 AND month < $3
       UNION ALL
       SELECT * FROM rollup_day WHERE day >= $4 AND day < $5
@@ -34,7 +34,7 @@ GROUP BY 2;
 SELECT 0::bigint AS agency_id, f.day AS bucket, sum(sent) AS sent, sum(deliveries) AS deliveries, sum(confirmed) AS confirmed, sum(overdue) AS overdue,
        sum(accepted) AS accepted, sum(dispatched) AS dispatched, sum(arrived) AS arrived, sum(received) AS received,
        sum(assigned) AS assigned, sum(processing) AS processing, sum(completed) AS completed, sum(refused) AS refused,
-       sum(held) AS held, sum(cancelled) AS cancelled, sum(recalled) AS recalled
+       sum(held) AS held, sum(cancelled) AS cancelled, sum(recalled) AS recalled, sum(moved) AS moved
 FROM rollup_day f
 WHERE f.agency_id = ANY ($1) AND f.day >= $2 AND f.day < $3
 GROUP BY f.day;
@@ -54,7 +54,7 @@ WITH counted AS MATERIALIZED (
     WHERE $4::bigint[] IS NULL OR v.recipient_id = ANY ($4)
 )
 SELECT c.sender_id AS agency_id, c.bucket, count(*) AS sent, 0 AS deliveries, 0 AS confirmed, 0 AS overdue, 0 AS accepted, 0 AS dispatched, 0 AS arrived, 0 AS received,
-       0 AS assigned, 0 AS processing, 0 AS completed, 0 AS refused, 0 AS held, 0 AS cancelled, 0 AS recalled
+       0 AS assigned, 0 AS processing, 0 AS completed, 0 AS refused, 0 AS held, 0 AS cancelled, 0 AS recalled, 0 AS moved
 FROM counted c WHERE $4::bigint[] IS NULL OR c.sender_id = ANY ($4)
 GROUP BY 1, 2
 UNION ALL
@@ -65,7 +65,7 @@ SELECT s.recipient_id, s.bucket, 0, count(*), count(*) FILTER (WHERE s.standing 
        count(*) FILTER (WHERE s.standing & 15 = 4), count(*) FILTER (WHERE s.standing & 15 = 5),
        count(*) FILTER (WHERE s.standing & 15 = 6), count(*) FILTER (WHERE s.standing & 15 = 7),
        count(*) FILTER (WHERE s.standing & 15 = 8), count(*) FILTER (WHERE s.standing & 15 = 9),
-       count(*) FILTER (WHERE s.standing & 15 = 10)
+       count(*) FILTER (WHERE s.standing & 15 = 10), count(*) FILTER (WHERE s.standing & 15 = 11)
 FROM standing s
 GROUP BY 1, 2;
 

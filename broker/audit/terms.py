@@ -33,6 +33,7 @@ STATES: Final = (
     "held",
     "cancelled",
     "recalled",
+    "moved",
 )
 """Every state of a delivery as reports tell it, in the order of the database's `delivery_standing`."""
 

@@ -57,6 +57,7 @@ def timeline(story: Story) -> list[Moment]:
     moments += _dispatches(story.deliveries)
     moments += _statuses(story)
     moments += _overdue(story.deliveries)
+    moments += _successions(story.deliveries)
     for change in story.changes:
         moments.append(
             Moment(
@@ -132,6 +133,22 @@ def _overdue(deliveries: tuple[DeliveryRecord, ...]) -> list[Moment]:
         if delivery.overdue_at is not None:
             grouped[delivery.overdue_at].append(delivery.recipient)
     return [Moment(at=at, what=Words("overdue", "quá hạn"), who=_who(codes)) for at, codes in grouped.items()]
+
+
+def _successions(deliveries: tuple[DeliveryRecord, ...]) -> list[Moment]:
+    moved: dict[tuple[datetime, str], list[str]] = defaultdict(list)
+    stranded: dict[datetime, list[str]] = defaultdict(list)
+    for delivery in deliveries:
+        if delivery.moved_at is not None and delivery.moved_to is not None:
+            moved[delivery.moved_at, delivery.moved_to].append(delivery.recipient)
+        if delivery.stranded_at is not None:
+            stranded[delivery.stranded_at].append(delivery.recipient)
+    went = Words("closed: moved to its successor", "đã kết thúc: chuyển sang nơi kế thừa")
+    choice = Words("closed: the sender has to choose", "đã kết thúc: nơi gửi cần chọn")
+    return [
+        *(Moment(at=at, what=went, who=_who(codes), detail=heir) for (at, heir), codes in moved.items()),
+        *(Moment(at=at, what=choice, who=_who(codes)) for at, codes in stranded.items()),
+    ]
 
 
 def _who(codes: list[str]) -> str:

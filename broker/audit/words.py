@@ -27,6 +27,7 @@ PROCESSING: Mapping[str, Words] = {
     "held": Words("held by an operator", "bị người vận hành tạm giữ"),
     "cancelled": Words("cancelled by an operator", "bị người vận hành hủy"),
     "recalled": Words("recalled", "đã thu hồi"),
+    "moved": Words("moved to the successor of a closed agency", "đã chuyển sang cơ quan kế thừa"),
 }
 
 STATUS: Mapping[str, Words] = {

@@ -113,7 +113,7 @@ def _deliveries(story: Story, lang: Language) -> Table:
     for column in ("recipient", "name", "state", "through", "addressed as", "copies"):
         table.add_column(column)
     for delivery in story.deliveries[:SHOWN_DELIVERIES]:
-        state = "recalled" if delivery.recalled else delivery.processing
+        state = delivery.state
         table.add_row(
             delivery.recipient,
             delivery.recipient_name,

@@ -51,7 +51,8 @@ LEFT JOIN (SELECT convert_from(body, 'UTF8')::jsonb -> 'document' AS b FROM surv
 WHERE d.accepted_at >= $1 AND e.b IS NULL;
 
 -- name: deliveries
--- A document has a delivery for each recipient that its acceptance (or an update of it) names, to the owner it names.
+-- A document has a delivery for each recipient that its acceptance (or an update of it) names, and for each successor
+-- of a closed one that an event names, to the owner it names.
 WITH told AS MATERIALIZED (
     SELECT convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'accepted' AND at >= $1
 ), wanted AS (
@@ -59,6 +60,13 @@ WITH told AS MATERIALIZED (
     FROM told t CROSS JOIN LATERAL jsonb_array_elements(t.b -> 'recipients') r
     JOIN document d ON d.id = (t.b #>> '{document,id}')::uuid AND encode(d.digest, 'hex') = t.b #>> '{document,digest}'
     JOIN agency s ON s.agency_id = d.sender_id AND s.code = t.b #>> '{document,from}'
+    UNION
+    SELECT d.document_id, s.code, d.id, m #>> '{successors,0}', m ->> 'owner'
+    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'rerouted' AND at >= $1) e
+    CROSS JOIN LATERAL jsonb_array_elements(e.b -> 'deliveries') m
+    JOIN document d ON d.id = (e.b #>> '{document,id}')::uuid AND encode(d.digest, 'hex') = e.b #>> '{document,digest}'
+    JOIN agency s ON s.agency_id = d.sender_id AND s.code = e.b #>> '{document,from}'
+    WHERE m ? 'owner' AND d.accepted_at >= $1
 ), there AS (
     SELECT v.document_id, s.code AS sender, d.id, r.code AS recipient, o.code AS owner
     FROM delivery v JOIN document d USING (document_id) JOIN agency s ON s.agency_id = d.sender_id
@@ -136,6 +144,33 @@ SELECT 'delivery' AS place, t.sender || ' ' || t.id || ' to ' || t.recipient AS 
        coalesce(t.at::text, 'nothing') AS found, coalesce(o.at::text, 'nothing: no event tells it') AS expected
 FROM there t LEFT JOIN told o USING (id, sender, recipient)
 WHERE t.at IS DISTINCT FROM o.at;
+
+-- name: moved_deliveries
+-- A delivery to an agency that has closed went to its successor, or its sender was told that it cannot, when, and only
+-- if, an event says so.
+WITH told AS (
+    SELECT (b #>> '{document,id}')::uuid AS id, b #>> '{document,from}' AS sender, m ->> 'closed' AS recipient,
+           max((b ->> 'at')::timestamptz) FILTER (WHERE (m ->> 'moved')::boolean) AS moved_at,
+           max(m #>> '{successors,0}') FILTER (WHERE (m ->> 'moved')::boolean) AS moved_to,
+           max((b ->> 'at')::timestamptz) FILTER (WHERE NOT (m ->> 'moved')::boolean) AS stranded_at
+    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'rerouted' AND at >= $1) e
+    CROSS JOIN LATERAL jsonb_array_elements(b -> 'deliveries') AS m
+    GROUP BY 1, 2, 3
+), there AS (
+    SELECT d.id, s.code AS sender, r.code AS recipient, v.moved_at, n.code AS moved_to, v.stranded_at
+    FROM delivery v JOIN document d USING (document_id) JOIN agency s ON s.agency_id = d.sender_id
+    JOIN agency r ON r.agency_id = v.recipient_id LEFT JOIN agency n ON n.agency_id = v.moved_to
+    WHERE d.accepted_at >= $1
+)
+SELECT 'delivery' AS place, h.sender || ' ' || h.id || ' to ' || h.recipient AS key, x.what,
+       coalesce(x.found, 'nothing') AS found, coalesce(x.expected, 'nothing: no event tells it') AS expected
+FROM there h LEFT JOIN told t USING (id, sender, recipient)
+CROSS JOIN LATERAL (VALUES
+    ('moved_at', h.moved_at::text, t.moved_at::text),
+    ('moved_to', h.moved_to, t.moved_to),
+    ('stranded_at', h.stranded_at::text, t.stranded_at::text)
+) AS x (what, found, expected)
+WHERE x.found IS DISTINCT FROM x.expected;
 
 -- name: status_messages
 -- Every status message that was recorded is there, and says what was recorded.
@@ -315,7 +350,7 @@ WHERE coalesce(m.generation, 0) < t.generation;
 SELECT 'event' AS place, e.at || ' ' || e.event_id AS key, 'document_id' AS what,
        coalesce(e.document_id::text, 'nothing') AS found, coalesce(d.document_id::text, 'nothing') AS expected
 FROM (SELECT at, event_id, document_id, convert_from(body, 'UTF8')::jsonb AS b FROM event
-      WHERE kind IN ('accepted', 'overdue', 'dispatched') AND at >= $1) e
+      WHERE kind IN ('accepted', 'overdue', 'rerouted', 'dispatched') AND at >= $1) e
 CROSS JOIN LATERAL (SELECT coalesce(b -> 'document', b -> 'message') AS named) n
 JOIN LATERAL (SELECT d.document_id FROM document d JOIN agency s ON s.agency_id = d.sender_id
               WHERE d.id = (named ->> 'id')::uuid AND s.code = named ->> 'from') d ON true
@@ -366,7 +401,7 @@ WHERE m.accepted_at >= $1 ORDER BY m.status_message_id;
 -- name: delivery_facts
 -- Deliveries with everything their states are computed from.
 SELECT s.code AS sender, d.id, r.code AS recipient, v.processing, v.recalled, v.anomalous, v.arrived_at, v.closed_at,
-       v.dispatched_at IS NOT NULL AS dispatched,
+       v.moved_at, v.dispatched_at IS NOT NULL AS dispatched,
        (SELECT array_agg(ROW(e.code, e.at, e.digest, e.answers)) FROM status_entry e
         WHERE e.document_id = v.document_id AND e.recipient_id = v.recipient_id) AS facts,
        (SELECT array_agg(ROW(c.asked_by, c.kind, c.state, c.answered_at)) FROM change_request c

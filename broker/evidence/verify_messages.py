@@ -190,7 +190,7 @@ def _states(row: Any) -> Iterator[Finding]:
         start = start_of(Processing(row["processing"]), dispatched=row["dispatched"])
     except ValueError:
         start = Processing.ACCEPTED
-    expected = read(start, recorded, changes, closed_at=row["closed_at"]).projection
+    expected = read(start, recorded, changes, closed_at=row["closed_at"], moved_at=row["moved_at"]).projection
     for column in ("processing", "recalled", "anomalous", "arrived_at", "closed_at"):
         wanted = getattr(expected, column)
         wanted = wanted.value if isinstance(wanted, Processing) else wanted

@@ -119,7 +119,7 @@ INSERT INTO document_concerns (document_id, concerned_id) SELECT $1, unnest($2::
 -- name: lock_deliveries
 -- The deliveries that a change touches, locked in one order, with what has happened to them by now.
 SELECT v.document_id, v.recipient_id, v.dispatched_at IS NOT NULL AS dispatched,
-       v.processing NOT IN ('refused', 'cancelled') AND NOT v.recalled AS can_change
+       v.processing NOT IN ('refused', 'cancelled') AND NOT v.recalled AND v.moved_at IS NULL AS can_change
 FROM delivery v WHERE v.document_id = ANY ($1::bigint[])
 ORDER BY v.document_id, v.recipient_id
 FOR UPDATE;

@@ -124,6 +124,7 @@ def _story(delivery: DeliveryFacts, fresh: Sequence[Recorded], asked: Iterable[C
         [*(entered.fact for entered in delivery.entered), *fresh],
         changes.values(),
         closed_at=delivery.closed_at,
+        moved_at=delivery.moved_at,
     )
 
 

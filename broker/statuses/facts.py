@@ -98,6 +98,7 @@ async def lock_deliveries(
             kept_back=row["kept_back"],
             arrived_at=row["arrived_at"],
             closed_at=row["closed_at"],
+            moved_at=row["moved_at"],
         )
     changes = await _read_history(connection, deliveries)
     return Facts(

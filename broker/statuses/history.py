@@ -87,11 +87,14 @@ def read(
     changes: Iterable[Change],
     *,
     closed_at: datetime | None,
+    moved_at: datetime | None = None,
 ) -> Story:
     """Fold the whole history of one delivery.
 
     `closed_at` is what the row says now; it is kept for what an operator closed and for nothing else, because every
-    other closing has a signed time of its own.
+    other closing has a signed time of its own. `moved_at` is when the document went to the recipient's successor: that
+    closes the delivery as well, and a status that comes all the same, because the old office had taken its copy out of
+    its mailbox, moves the state and does not open it again.
     """
     folded = fold(start, (Fact(code=r.code, at=r.at, digest=r.digest) for r in recorded))
     answers = {change.asked_by: _answer(change, recorded) for change in changes}
@@ -102,6 +105,8 @@ def read(
         if recalls(answer.state, kinds[asked_by]) and answer.answered_at is not None
     ]
     ended = [closed_at] if start is Processing.CANCELLED and closed_at else []
+    if moved_at is not None:
+        ended.append(moved_at)
     if folded.closed and folded.processing in folded.evidence:
         ended.append(folded.evidence[folded.processing].at)
     return Story(

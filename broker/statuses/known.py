@@ -47,6 +47,8 @@ class DeliveryFacts:
     kept_back: bool
     arrived_at: datetime | None
     closed_at: datetime | None
+    #: When its document went to the successor of a recipient that has closed.
+    moved_at: datetime | None = None
     entered: list[Entered] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
 

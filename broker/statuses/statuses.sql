@@ -29,7 +29,7 @@ SELECT d.document_id, d.recipient_id, w.code AS recipient_code
 -- These deliveries, locked one after the other in a fixed order until the transaction ends.
 SELECT d.document_id, d.recipient_id, d.owner_id, d.processing, d.recalled, d.anomalous,
        d.dispatched_at IS NOT NULL AS dispatched, d.dispatched_at IS NULL AND h.held_at IS NOT NULL AS kept_back,
-       d.arrived_at, d.closed_at
+       d.arrived_at, d.closed_at, d.moved_at
   FROM (SELECT document_id, recipient_id
           FROM unnest($1::bigint[], $2::bigint[]) AS k(document_id, recipient_id)
          ORDER BY document_id, recipient_id OFFSET 0) AS w

@@ -34,6 +34,8 @@ class OpenDelivery:
     addressed_as: str
     #: Copies handed over so far.
     sends: int
+    #: Whether it took the place of a closed agency's: its copy names it, even if the sender had written a group.
+    rerouted: bool = False
 
     @classmethod
     def of(cls, row: Record) -> OpenDelivery:
@@ -116,7 +118,8 @@ def _recipient(delivery: OpenDelivery, directory: Directory) -> Recipient:
         agency=agency,
         owner=directory.by_id(delivery.owner_id),
         addressed_as=delivery.addressed_as,
-        rerouted=not delivery.addressed_as.startswith(GROUP_PREFIX) and directory.find(delivery.addressed_as) != agency,
+        rerouted=delivery.rerouted
+        or (not delivery.addressed_as.startswith(GROUP_PREFIX) and directory.find(delivery.addressed_as) != agency),
     )
 
 

@@ -96,9 +96,9 @@ ON CONFLICT DO NOTHING;
 -- name: add_to_days
 -- Add to the figures of agencies by day.
 INSERT INTO rollup_day AS f (agency_id, day, sent, deliveries, confirmed, overdue, accepted, dispatched, arrived, received, assigned, processing,
-        completed, refused, held, cancelled, recalled)
+        completed, refused, held, cancelled, recalled, moved)
 SELECT * FROM unnest($1::bigint[], $2::date[], $3::int[], $4::int[], $5::int[], $6::int[], $7::int[], $8::int[], $9::int[],
-        $10::int[], $11::int[], $12::int[], $13::int[], $14::int[], $15::int[], $16::int[], $17::int[])
+        $10::int[], $11::int[], $12::int[], $13::int[], $14::int[], $15::int[], $16::int[], $17::int[], $18::int[])
 ON CONFLICT (agency_id, day) DO UPDATE
    SET sent = f.sent + excluded.sent, deliveries = f.deliveries + excluded.deliveries,
        confirmed = f.confirmed + excluded.confirmed, overdue = f.overdue + excluded.overdue,
@@ -107,14 +107,14 @@ ON CONFLICT (agency_id, day) DO UPDATE
        assigned = f.assigned + excluded.assigned, processing = f.processing + excluded.processing,
        completed = f.completed + excluded.completed, refused = f.refused + excluded.refused,
        held = f.held + excluded.held, cancelled = f.cancelled + excluded.cancelled,
-       recalled = f.recalled + excluded.recalled;
+       recalled = f.recalled + excluded.recalled, moved = f.moved + excluded.moved;
 
 -- name: add_to_months
 -- Add to the figures of agencies by month.
 INSERT INTO rollup_month AS f (agency_id, month, sent, deliveries, confirmed, overdue, accepted, dispatched, arrived, received, assigned, processing,
-        completed, refused, held, cancelled, recalled)
+        completed, refused, held, cancelled, recalled, moved)
 SELECT * FROM unnest($1::bigint[], $2::date[], $3::int[], $4::int[], $5::int[], $6::int[], $7::int[], $8::int[], $9::int[],
-        $10::int[], $11::int[], $12::int[], $13::int[], $14::int[], $15::int[], $16::int[], $17::int[])
+        $10::int[], $11::int[], $12::int[], $13::int[], $14::int[], $15::int[], $16::int[], $17::int[], $18::int[])
 ON CONFLICT (agency_id, month) DO UPDATE
    SET sent = f.sent + excluded.sent, deliveries = f.deliveries + excluded.deliveries,
        confirmed = f.confirmed + excluded.confirmed, overdue = f.overdue + excluded.overdue,
@@ -123,7 +123,7 @@ ON CONFLICT (agency_id, month) DO UPDATE
        assigned = f.assigned + excluded.assigned, processing = f.processing + excluded.processing,
        completed = f.completed + excluded.completed, refused = f.refused + excluded.refused,
        held = f.held + excluded.held, cancelled = f.cancelled + excluded.cancelled,
-       recalled = f.recalled + excluded.recalled;
+       recalled = f.recalled + excluded.recalled, moved = f.moved + excluded.moved;
 
 -- name: forget_position
 -- Begin the log again; what was taken over has been thrown away.

@@ -18,6 +18,7 @@ QUICK: dict[str, Any] = {
     "keeper_mailboxes_seconds": 0.1,
     "keeper_replay_seconds": 0.05,
     "keeper_arrivals_seconds": 0.2,
+    "keeper_successions_seconds": 0.1,
     "outgoing_grace_seconds": 1,
 }
 

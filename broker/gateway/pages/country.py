@@ -146,7 +146,7 @@ def document_sheet(places: Iterable[Place], deliveries: Sequence[DeliveryRecord]
 
 
 def _tone(delivery: DeliveryRecord) -> str:
-    if delivery.recalled or delivery.processing in ("held", "cancelled"):
+    if delivery.state in ("recalled", "moved", "held", "cancelled"):
         return "still"
     if delivery.processing == "refused":
         return "bad"

@@ -127,7 +127,7 @@ async def show(visit: Visit) -> Response:
 
 
 def _counts(deliveries: tuple[DeliveryRecord, ...]) -> dict[str, int]:
-    found = Counter("recalled" if d.recalled else d.processing for d in deliveries)
+    found = Counter(d.state for d in deliveries)
     counts = {state: found[state] for state in PROCESSING if found[state]}
     late = sum(is_overdue(d) for d in deliveries)
     return {"overdue": late, **counts} if late else counts
@@ -166,7 +166,7 @@ def _listed(visit: Visit, deliveries: tuple[DeliveryRecord, ...]) -> dict[str, A
 def _in_state(delivery: DeliveryRecord, state: str | None) -> bool:
     if state == "overdue":
         return is_overdue(delivery)
-    return ("recalled" if delivery.recalled else delivery.processing) == state
+    return delivery.state == state
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -271,7 +271,7 @@ async def deliveries_file(visit: Visit) -> Response:
         (
             d.recipient,
             d.recipient_name,
-            visit.site.renderer.word(PROCESSING["recalled" if d.recalled else d.processing], visit.language),
+            visit.site.renderer.word(PROCESSING[d.state], visit.language),
             visit.say("yes") if is_overdue(d) else "",
             d.owner,
             d.addressed_as,

@@ -37,6 +37,7 @@ TONES: Final[Mapping[str, str]] = {
     "held": "still",
     "cancelled": "still",
     "recalled": "still",
+    "moved": "still",
     "overdue": "late",
 }
 """How a state is coloured; each tone has a sign of its own as well, so that nothing rests on colour."""

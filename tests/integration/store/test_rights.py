@@ -159,7 +159,7 @@ async def test_an_exchange_does_its_whole_work_with_these_rights(
         await exchange.start_worker(database_url=urls["worker"])
         async with keeping(exchange, database_url=urls["keeper"], keeper_partitions_seconds=0.2) as keeper:
             await the_whole_work(exchange, urls)
-            for duty in ("unfinished", "mailboxes", "replay", "arrivals", "answers", "partitions"):
+            for duty in ("unfinished", "mailboxes", "replay", "arrivals", "answers", "successions", "partitions"):
                 await keeper.whole_rounds(duty)
         assert await exchange.value("SELECT count(*) FROM delivery WHERE overdue_at IS NOT NULL") == 1
 
