@@ -14,7 +14,7 @@ from typing import Final
 import h11
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from schemas.problem import UNREACHABLE, Problem
 
@@ -28,6 +28,10 @@ HEAD_SECONDS: Final = 15.0
 """Seconds that a client has for them."""
 IDLE_SECONDS: Final = 30
 """Seconds that a connection may wait for its next request."""
+LOOK_SECONDS: Final = 45.0
+"""Seconds between two looks at a connection; one that has got nowhere from one to the next is closed."""
+LEAST_BODY: Final = 16 * 1024
+"""Bytes of a body that a client who owes more must send between two looks."""
 
 
 class Server(uvicorn.Server):
@@ -49,17 +53,27 @@ class Server(uvicorn.Server):
 
 
 class Patient(H11Protocol):
-    """HTTP/1.1 whose patience with a request's line and headers ends: connections that trickle are closed."""
+    """HTTP/1.1 whose patience ends: with requests whose line and headers trickle, with bodies that do not come, also
+    when nobody wants them any more, and with clients who do not take their answers."""
 
     _late: asyncio.TimerHandle | None = None
+    _look: asyncio.TimerHandle | None = None
+    # What the last look saw: the request whose body was still owed, and the bytes of answers not taken.
+    _owing: RequestResponseCycle | None = None
+    _untaken = 0
+    # Since then:
+    _heard = 0
+    _flowed = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The clock of the first request begins with the connection."""
         super().connection_made(transport)
         self._late = self.loop.call_later(HEAD_SECONDS, self._give_up)
+        self._look = self.loop.call_later(LOOK_SECONDS, self._look_again)
 
     def data_received(self, data: bytes) -> None:
         """The clock of a further request begins with its first byte, and ends with its last header."""
+        self._heard += len(data)
         super().data_received(data)
         if self.conn.their_state is not h11.IDLE:
             self._calm()
@@ -69,7 +83,30 @@ class Patient(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing to wait for any more."""
         self._calm()
+        if self._look is not None:
+            self._look.cancel()
         super().connection_lost(exc)
+
+    def resume_writing(self) -> None:
+        """The client takes what it asked for."""
+        self._flowed = True
+        super().resume_writing()
+
+    def _look_again(self) -> None:
+        owing = self.cycle if self.conn.their_state is h11.SEND_BODY else None
+        untaken = self.transport.get_write_buffer_size()
+        silent = owing is not None and owing is self._owing and (owing.response_complete or self._starves())
+        stuck = 0 < self._untaken <= untaken and not self._flowed
+        if silent or stuck:
+            self.transport.abort()
+            return
+        self._owing, self._untaken, self._heard, self._flowed = owing, untaken, 0, False
+        self._look = self.loop.call_later(LOOK_SECONDS, self._look_again)
+
+    def _starves(self) -> bool:
+        """Whether it is the client's doing that no more of its body has come."""
+        ours = self.flow.read_paused or self.conn.they_are_waiting_for_100_continue
+        return not ours and self._heard < LEAST_BODY
 
     def _calm(self) -> None:
         if self._late is not None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
+from starlette.types import Receive, Scope, Send
 
 from broker.gateway import listening
 from schemas.certificates import new_private_key, private_key_pem
@@ -107,7 +110,7 @@ async def test_it_speaks_tls_with_its_own_certificate(exchange: Exchange, tmp_pa
         .not_valid_before(now - timedelta(minutes=5))
         .not_valid_after(now + timedelta(hours=1))
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, SHA256())  # type: ignore[arg-type]
+        .sign(key, SHA256())
     )
     files = tmp_path / "tls.pem", tmp_path / "tls.key"
     files[0].write_bytes(certificate.public_bytes(Encoding.PEM))
@@ -121,3 +124,45 @@ async def test_it_speaks_tls_with_its_own_certificate(exchange: Exchange, tmp_pa
         with pytest.raises(Problem, match="gateway_tls"):
             async with running_gateway(exchange, **(tls | wrong)):
                 pass
+
+
+@pytest.mark.parametrize(
+    "request_line", [b"POST /healthz", b"GET /v1/agencies", b"POST /sign-in", b"PUT /v1/content/x"]
+)
+async def test_a_body_that_does_not_come_holds_no_connection(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch, request_line: bytes
+) -> None:
+    monkeypatch.setattr(listening, "LOOK_SECONDS", 0.2)
+    head = b" HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 9999\r\n\r\n"
+    async with running_gateway(exchange) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(request_line + head + b"a")
+        with suppress(ConnectionError):
+            async with asyncio.timeout(10):
+                while await reader.read(4096):  # answered or not, the connection ends
+                    writer.write(b"a")
+        writer.close()
+
+
+async def test_answers_that_are_not_taken_hold_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "LOOK_SECONDS", 0.2)
+    left = asyncio.Event()
+
+    async def much(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": bytes(1 << 25), "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        left.set()
+
+    bound = listening.bind("127.0.0.1", 0)
+    server = listening.server_for(much, certificate=None, key=None, grace=1)
+    serving = asyncio.create_task(server.serve(sockets=[bound]))
+    await server.listening.wait()
+    with socket.create_connection(bound.getsockname()) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")  # and never reads
+        async with asyncio.timeout(10):
+            await left.wait()
+    server.should_exit = True
+    await serving
+    bound.close()
