@@ -15,7 +15,7 @@ from rich.table import Table
 from broker.cli import system
 from broker.cli.author import ReasonOption, author_of
 from broker.cli.output import JsonOption, emit, progress, run, say
-from broker.directory import changes, national
+from broker.directory import changes, merging, national
 from broker.directory.connecting import Papers, give_connection, papers_without_connection
 from broker.directory.exchange import ensure_exchange
 from broker.directory.importing import ImportReport
@@ -211,6 +211,27 @@ def close_command(
         say(f"{closed.left_without_hub} agencies received through it; `lienthong agency hub` gives them another hub.")
 
 
+@app.command("merge")
+def merge_command(
+    old: Annotated[list[str], typer.Argument(metavar="OLD...", help="Codes or aliases of those that go into it.")],
+    into: Annotated[str, typer.Option("--into", metavar="NEW", help="The agency that takes over from all of them.")],
+    on: Annotated[str | None, typer.Option("--on", metavar="DAY", help="First day they are gone; today.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")] = False,
+    reason: ReasonOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Merge agencies into one: their codes lead to it, what they have not taken goes to it, it serves theirs."""
+    day = _day(on) if on else today_in_vietnam()
+
+    async def end(connection: Connection) -> merging.Merger:
+        return await merging.merge(connection, old, into=into, on=day, author=author_of(reason), dry_run=dry_run)
+
+    merger = _with_database(end)
+    emit(asdict(merger) | {"into": merger.into.code}, as_json=as_json, render=lambda _: _merger(merger))
+    if merger.done:
+        say("Bring the mailboxes up to date with `lienthong topology apply` when the day has come.")
+
+
 @app.command("alias")
 def alias_command(
     code: CodeArgument,
@@ -345,6 +366,37 @@ def _papers(papers: dict[str, Any]) -> str:
         f"Next: enrol the agency's certificate with `lienthong cert add {papers['code']} FILE`.",
     ]
     return "\n".join(lines)
+
+
+def _merger(merger: merging.Merger) -> Group:
+    table = Table("code", "name", "without 01", "served", "below", "certificates", box=None, pad_edge=False)
+    for one in merger.agencies:
+        numbers = (one.open_deliveries, one.served, one.below, one.certificates)
+        table.add_row(one.code, one.name, *map(str, numbers))
+    into = f"{merger.into.code} {merger.into.name}"
+    many = len(merger.agencies)
+    lines = [
+        f"{'Merged' if merger.done else 'Would be merged'} into {into} from {merger.on}:"
+        f" {many} {'agency' if many == 1 else 'agencies'}.",
+    ]
+    if merger.reached_through is None:
+        lines.append("It has no mailbox and no hub: what is without 01 waits until it is connected.")
+    elif merger.into.state == "suspended":
+        lines.append("It is suspended: what is without 01 waits until it is resumed.")
+    else:
+        lines.append(f"What is without 01 goes to it on that day, to the mailbox of {merger.reached_through}.")
+    if merger.handed_over:
+        lines.append(f"It serves {len(merger.handed_over)} more agencies: {', '.join(merger.handed_over[:10])}.")
+    elif not merger.done and merger.into.has_mailbox and any(one.served for one in merger.agencies):
+        lines.append("It would serve those whom they serve.")
+    if merger.left_without_hub:
+        lines.append(
+            f"{merger.left_without_hub} agencies stay without hub, for it has no mailbox;"
+            " `lienthong agency hub` gives them another."
+        )
+    if any(one.below for one in merger.agencies):
+        lines.append("Agencies below them keep them as superior; `lienthong agency import --update` names another.")
+    return Group(table, "", *lines)
 
 
 def _report(report: ImportReport) -> Group:

@@ -158,12 +158,7 @@ async def close(
     """Close an agency from the day ``on``, and record who takes over. Raises Problem for a day before it existed."""
     async with changing(connection, author) as change:
         agency = await agency_named(connection, text)
-        if on <= agency.valid_from:
-            raise Problem(
-                f"the last day of {agency.code} would be before {on}, but it exists since {agency.valid_from}",
-                "a day after its first",
-                "name the first day on which it does not exist any more",
-            )
+        check_last_day(agency, on)
         heirs = []
         for heir_text, extent in successors:
             heir = await agency_named(connection, heir_text)
@@ -174,14 +169,29 @@ async def close(
             await connection.execute(SQL["write_succession"], agency.id, heir.id, extent, on, change.revision)
             heirs.append(heir)
         served: int = await connection.fetchval(SQL["served_by"], agency.id, change.today)
-        await connection.execute(SQL["close_agency"], agency.id, on, change.today, change.revision)
-        await change.record(
-            "agency.closed",
-            [agency.code, *(heir.code for heir in heirs)],
-            agency_id=agency.id,
-            facts={"closed": agency.code, "on": on.isoformat()},
-        )
+        await end_agency(change, agency, heirs, on)
         return Closed(agency=agency, successors=tuple(heirs), left_without_hub=served)
+
+
+def check_last_day(agency: Agency, on: date) -> None:
+    """Raise Problem if an agency that does not exist any more from ``on`` would never have existed."""
+    if on <= agency.valid_from:
+        raise Problem(
+            f"the last day of {agency.code} would be before {on}, but it exists since {agency.valid_from}",
+            "a day after its first",
+            "name the first day on which it does not exist any more",
+        )
+
+
+async def end_agency(change: Change, agency: Agency, heirs: Sequence[Agency], on: date) -> None:
+    """Write the last day of an agency, and the event that names its successors, whose successions are written."""
+    await change.connection.execute(SQL["close_agency"], agency.id, on, change.today, change.revision)
+    await change.record(
+        "agency.closed",
+        [agency.code, *(heir.code for heir in heirs)],
+        agency_id=agency.id,
+        facts={"closed": agency.code, "on": on.isoformat()},
+    )
 
 
 async def add_alias(connection: Connection, text: str, alias: str, *, kind: AliasKind, author: Author) -> Agency:

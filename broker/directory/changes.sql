@@ -84,6 +84,47 @@ INSERT INTO mandate (hub_id, agency_id, may_receive, may_sign, valid_from, revis
 ON CONFLICT (hub_id, agency_id) DO UPDATE
    SET may_receive = excluded.may_receive, may_sign = excluded.may_sign, valid_until = NULL, revision = excluded.revision;
 
+-- name: hand_over_mandates
+-- From a day on, one agency may do for others what these hubs might. Their own mandates stay: a hub that has closed may
+-- do nothing by them.
+INSERT INTO mandate AS own (hub_id, agency_id, may_receive, may_sign, valid_from, revision)
+SELECT $2, m.agency_id, bool_or(m.may_receive), bool_or(m.may_sign), $3, $4
+  FROM mandate m JOIN agency a ON a.agency_id = m.agency_id
+ WHERE m.hub_id = ANY($1::bigint[]) AND (m.valid_until IS NULL OR m.valid_until > $3)
+   AND m.agency_id <> $2 AND m.agency_id <> ALL($1::bigint[])
+   AND a.state <> 'closed' AND (a.valid_until IS NULL OR a.valid_until > $3)
+ GROUP BY m.agency_id
+ON CONFLICT (hub_id, agency_id) DO UPDATE
+   SET may_receive = excluded.may_receive OR (own.may_receive AND (own.valid_until IS NULL OR own.valid_until > $3)),
+       may_sign = excluded.may_sign OR (own.may_sign AND (own.valid_until IS NULL OR own.valid_until > $3)),
+       valid_until = NULL, revision = excluded.revision
+RETURNING agency_id, may_receive, may_sign;
+
+-- name: merged_numbers
+-- What depends on each of some agencies that are to close: deliveries without 01, agencies that receive through it or
+-- that it signs for, agencies directly below it, certificates that are in force.
+SELECT k.agency_id,
+       (SELECT count(*) FROM delivery v
+         WHERE v.recipient_id = k.agency_id AND v.arrived_at IS NULL AND v.closed_at IS NULL) AS open_deliveries,
+       (SELECT count(*) FROM mandate m JOIN agency a ON a.agency_id = m.agency_id
+         WHERE m.hub_id = k.agency_id AND (m.valid_until IS NULL OR m.valid_until > $2) AND m.agency_id <> ALL($1)
+           AND a.state <> 'closed' AND (a.valid_until IS NULL OR a.valid_until > $2)) AS served,
+       (SELECT count(*) FROM agency c
+         WHERE c.parent_id = k.agency_id AND c.state <> 'closed' AND c.agency_id <> ALL($1)
+           AND (c.valid_until IS NULL OR c.valid_until > $2)) AS below,
+       (SELECT count(*) FROM certificate c
+         WHERE c.agency_id = k.agency_id AND c.revoked_at IS NULL AND c.not_after > $3) AS certificates
+  FROM unnest($1::bigint[]) WITH ORDINALITY AS k(agency_id, place)
+ ORDER BY k.place;
+
+-- name: code_of
+-- The code of an agency.
+SELECT code FROM agency WHERE agency_id = $1;
+
+-- name: successions
+-- Every succession, for a look at where they lead.
+SELECT old_id, new_id FROM succession;
+
 -- name: end_mandate
 -- A hub stops serving an agency; the row stays.
 UPDATE mandate SET valid_until = $3, revision = $4
