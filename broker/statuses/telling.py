@@ -71,7 +71,7 @@ def forwards(
 def mailbox_of(agency_id: AgencyId, directory: Directory) -> Agency | None:
     """Whose mailbox reaches an agency today: its own, its hub's, or that of the one successor of a closed one."""
     agency = directory.by_id(agency_id)
-    if agency.state == "closed":
+    if not agency.open_on(directory.today):
         successors = directory.successors(agency_id)
         return directory.owner_of(successors[0].id) if len(successors) == 1 else None
     return directory.owner_of(agency_id)
