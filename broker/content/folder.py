@@ -7,7 +7,9 @@ be kept could be gone after a loss of power. Every call that may wait for the di
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import stat
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -16,12 +18,16 @@ from typing import BinaryIO, Final
 
 from broker.content.store import CHUNK, ContentMissing, Measure, pieces
 from schemas.content_layout import accepted_path, stored_path
+from schemas.errors import Refusal
 
 INCOMING: Final = "incoming"
 """Folder of what is being written; nobody reads from it."""
 
 READABLE: Final = 0o644
 """Mode of kept files: agencies that share the folder read them."""
+
+_NO_FILE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EACCES})
+"""What opening says of something that is no file, a link, or nothing that may be read."""
 
 
 class ContentFolder:
@@ -56,8 +62,8 @@ class ContentFolder:
 
     async def adopt(self, codes: Sequence[str], sha256: str, size: int) -> str | None:
         """See `ContentStore.adopt`."""
-        source = await asyncio.to_thread(shared_file, self._root, codes, sha256)
-        return None if source is None else await self.put(sha256, read_file(source), size=size)
+        source = await asyncio.to_thread(shared_file, self._root, codes, sha256, size)
+        return None if source is None else await self.put(sha256, read_opened(source, 0, size + 1), size=size)
 
     async def size_of(self, sha256: str) -> int | None:
         """See `ContentStore.size_of`."""
@@ -111,18 +117,59 @@ class ContentFolder:
         return temporary.open("xb"), temporary
 
 
-def shared_file(root: Path, codes: Sequence[str], sha256: str) -> Path | None:
-    """The file that one of `codes` has put under this digest into the folder shared with the exchange."""
+def shared_file(root: Path, codes: Sequence[str], sha256: str, size: int) -> BinaryIO | None:
+    """The file, opened, that one of `codes` has put under this digest into the folder shared with the exchange.
+
+    Links are not followed: who has a folder there must not lead the exchange to what only the exchange may read. What
+    has another size is refused before any of it is copied. Raises Refusal LT-PART-DIGEST.
+    """
     for code in dict.fromkeys(codes):
-        path = stored_path(root, code, sha256)
-        if path.is_file():
-            return path
+        file = _open_below(root, stored_path(root, code, sha256).relative_to(root).parts)
+        if file is None:
+            continue
+        found = os.fstat(file.fileno()).st_size
+        if found != size:
+            file.close()
+            raise Refusal(code="LT-PART-DIGEST", found=f"{found} bytes", expected=f"{size} bytes with SHA-256 {sha256}")
+        return file
+    return None
+
+
+def _open_below(root: Path, names: Sequence[str]) -> BinaryIO | None:
+    """The regular file at these names below `root`, none of which is a link; None if there is no such file."""
+    try:
+        folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None  # where content is in an object store there may be no such folder
+    try:
+        for name in names[:-1]:
+            above, folder = (
+                folder,
+                os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder),
+            )
+            os.close(above)
+        # Without waiting: a pipe has nobody who writes.
+        handle = os.open(names[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            return None
+        raise
+    finally:
+        os.close(folder)
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return os.fdopen(handle, "rb")
+    os.close(handle)
     return None
 
 
 async def read_file(path: Path, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
     """A file's bytes from `start` up to `stop` or its end, in pieces."""
-    file = await asyncio.to_thread(path.open, "rb")
+    async for piece in read_opened(await asyncio.to_thread(path.open, "rb"), start, stop):
+        yield piece
+
+
+async def read_opened(file: BinaryIO, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
+    """The bytes of an open file from `start` up to `stop` or its end, in pieces; the file is closed at the end."""
     try:
         position = start
         while stop is None or position < stop:

@@ -18,7 +18,7 @@ import obstore
 from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import ObjectStore
 
-from broker.content.folder import read_file, shared_file
+from broker.content.folder import read_opened, shared_file
 from broker.content.store import CHUNK, ContentMissing, ContentUnavailable, Measure, pieces
 from schemas.content_layout import accepted_path
 
@@ -81,8 +81,8 @@ class ObjectContent:
 
     async def adopt(self, codes: Sequence[str], sha256: str, size: int) -> str | None:
         """See `ContentStore.adopt`."""
-        source = await asyncio.to_thread(shared_file, self._shared, codes, sha256)
-        return None if source is None else await self.put(sha256, read_file(source), size=size)
+        source = await asyncio.to_thread(shared_file, self._shared, codes, sha256, size)
+        return None if source is None else await self.put(sha256, read_opened(source, 0, size + 1), size=size)
 
     async def size_of(self, sha256: str) -> int | None:
         """See `ContentStore.size_of`."""

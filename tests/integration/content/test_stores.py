@@ -126,6 +126,43 @@ async def test_the_shared_folder_is_taken_over_only_if_it_holds_the_right_bytes(
     assert await read(store, data) == data
 
 
+@pytest.mark.parametrize("linked", ["file", "folder", "agency"])
+async def test_a_link_in_the_shared_folder_leads_nowhere(store: ContentStore, tmp_path: Path, linked: str) -> None:
+    data = b"what only the exchange may read"
+    there = stored_path(tmp_path / "elsewhere", "G01", sha(data))
+    there.parent.mkdir(parents=True)
+    there.write_bytes(data)
+    shared = stored_path(tmp_path, "H53", sha(data))
+    link, target = {
+        "file": (shared, there),
+        "folder": (shared.parent, there.parent),
+        "agency": (shared.parent.parent, there.parent.parent),
+    }[linked]
+    link.parent.mkdir(parents=True)
+    link.symlink_to(target)
+    assert shared.read_bytes() == data
+    assert await store.adopt(["H53"], sha(data), len(data)) is None
+    assert await store.size_of(sha(data)) is None
+
+
+async def test_what_is_no_file_in_the_shared_folder_is_passed_over(store: ContentStore, tmp_path: Path) -> None:
+    shared = stored_path(tmp_path, "H53", sha(b""))
+    shared.parent.mkdir(parents=True)
+    os.mkfifo(shared)
+    assert await store.adopt(["H53"], sha(b""), 0) is None
+    assert await ContentFolder(tmp_path / "none").adopt(["H53"], sha(b""), 0) is None
+
+
+async def test_a_file_of_another_size_is_refused_before_it_is_copied(store: ContentStore, tmp_path: Path) -> None:
+    shared = stored_path(tmp_path, "H53", sha(b"x"))
+    shared.parent.mkdir(parents=True)
+    with shared.open("wb") as file:
+        file.truncate(1 << 40)  # costs its owner nothing
+    with pytest.raises(Refusal, match="LT-PART-DIGEST"):
+        async with asyncio.timeout(5):
+            await store.adopt(["H53"], sha(b"x"), 1)
+
+
 async def test_what_is_old_is_found_and_removed(store: ContentStore) -> None:
     data = secrets.token_bytes(1000)
     await store.put(sha(data), chunks(data))
