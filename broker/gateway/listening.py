@@ -13,7 +13,7 @@ from typing import Final
 
 import h11
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from schemas.problem import UNREACHABLE, Problem
@@ -136,7 +136,7 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-def server_for(app: FastAPI, *, certificate: str | None, key: str | None, grace: int) -> Server:
+def server_for(app: ASGIApp, *, certificate: str | None, key: str | None, grace: int) -> Server:
     """A server for this application; with a certificate and its key it speaks TLS only.
 
     `grace` seconds is what requests in progress get to end when the server is asked to stop.
