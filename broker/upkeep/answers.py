@@ -18,18 +18,17 @@ from asyncpg import Record
 from broker.directory.live import LiveDirectory
 from broker.directory.records import AgencyId
 from broker.directory.snapshot import Directory
-from broker.dispatch.notices import LISTED_RECIPIENTS, NoticeBuilder, item, reference
+from broker.dispatch.notices import NoticeBuilder
 from broker.dispatch.recording import Named, insert_events, insert_outgoing_notices
 from broker.identity import BrokerIdentity
 from broker.statuses.telling import mailbox_of
 from broker.store.pool import Connection
 from broker.store.queries import load_queries
+from broker.upkeep.late import overdue_item
 from broker.upkeep.lease import Lease
 from broker.upkeep.sending import KeeperSender
 from broker.upkeep.unfinished import LONG_AGO
-from schemas.errors import Refusal
 from schemas.events import Event, overdue
-from schemas.times import rfc3339
 
 SQL: Final = load_queries("broker.upkeep", "answers.sql")
 PAGE: Final = 500
@@ -119,31 +118,9 @@ class WatchAnswers:
         for message in asking:
             owner = mailbox_of(AgencyId(message["sender_id"]), directory)
             if owner is not None:
-                told = self._item(message, groups[message["digest"]], directory, now)
+                rows = groups[message["digest"]]
+                due = min(row["asked_at"] for row in rows) + self._within
+                told = overdue_item(message, rows, directory, missing="answer", expected="15 or 16", due=due, now=now)
                 notices.add(owner.id, owner.code, told)
         built = [(notice.owner_id, notice.signed.stored()) for notice in notices.build(now)]
         return await insert_outgoing_notices(connection, built, now)
-
-    def _item(self, message: Record, rows: Sequence[Record], directory: Directory, now: datetime) -> bytes:
-        due = min(row["asked_at"] for row in rows) + self._within
-        refusal = Refusal(
-            code="LT-OVERDUE", found=f"no answer from {len(rows)} recipients", expected=f"15 or 16 by {rfc3339(due)}"
-        )
-        return item(
-            "overdue",
-            concerns=reference(message["sender"], message["id"], message["digest"].hex()),
-            at=now,
-            error=refusal.code,
-            detail=refusal.detail() | {"due": rfc3339(due)},
-            recipients={
-                "count": len(rows),
-                "list": [
-                    {
-                        "code": directory.by_id(AgencyId(row["recipient_id"])).code,
-                        "addressed_as": row["addressed_as"],
-                        "owner": directory.by_id(AgencyId(row["owner_id"])).code,
-                    }
-                    for row in rows[:LISTED_RECIPIENTS]
-                ],
-            },
-        )

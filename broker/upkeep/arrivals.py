@@ -19,7 +19,7 @@ from asyncpg import Record
 from broker.directory.live import LiveDirectory
 from broker.directory.records import Agency, AgencyId
 from broker.directory.snapshot import Directory
-from broker.dispatch.notices import LISTED_RECIPIENTS, NoticeBuilder, item, reference
+from broker.dispatch.notices import NoticeBuilder
 from broker.dispatch.recording import Named, insert_events, insert_outgoing_notices
 from broker.identity import BrokerIdentity
 from broker.statuses.telling import mailbox_of
@@ -27,15 +27,14 @@ from broker.store.pool import Connection
 from broker.store.queries import load_queries
 from broker.upkeep.again import SQL as AGAIN
 from broker.upkeep.again import OpenDelivery, enqueue
+from broker.upkeep.late import overdue_item
 from broker.upkeep.lease import Lease
 from broker.upkeep.mailboxes import reset_item
 from broker.upkeep.queues import Mailboxes
 from broker.upkeep.sending import KeeperSender
 from broker.upkeep.silence import Patience, Silent, Step, next_step
 from broker.upkeep.unfinished import LONG_AGO
-from schemas.errors import Refusal
 from schemas.events import Event, overdue
-from schemas.times import rfc3339
 
 SQL: Final = load_queries("broker.upkeep", "arrivals.sql")
 PAGE: Final = 500
@@ -161,7 +160,11 @@ class WatchArrivals:
                 events += [(event, document["document_id"]) for event in _events(document, rows, directory, now)]
                 owner = mailbox_of(AgencyId(document["sender_id"]), directory)
                 if owner is not None:
-                    notices.add(owner.id, owner.code, _notice_item(document, rows, directory, now))
+                    due = min(row["due_arrival"] for row in rows)
+                    told = overdue_item(
+                        document, rows, directory, missing="01", expected="a signed 01", due=due, now=now
+                    )
+                    notices.add(owner.id, owner.code, told)
             await insert_events(connection, events)
             built = [(notice.owner_id, notice.signed.stored()) for notice in notices.build(now)]
             ids = await insert_outgoing_notices(connection, built, now)
@@ -190,28 +193,3 @@ def _events(document: Record, rows: Sequence[Record], directory: Directory, now:
         for due, recipients in sorted(by_deadline.items())
         for event in overdue(at=now, document=named, what="arrival", due=due, recipients=recipients)
     ]
-
-
-def _notice_item(document: Record, rows: Sequence[Record], directory: Directory, now: datetime) -> bytes:
-    due = min(row["due_arrival"] for row in rows)
-    refusal = Refusal(
-        code="LT-OVERDUE", found=f"no 01 from {len(rows)} recipients", expected=f"a signed 01 by {rfc3339(due)}"
-    )
-    return item(
-        "overdue",
-        concerns=reference(document["sender"], document["id"], document["digest"].hex()),
-        at=now,
-        error=refusal.code,
-        detail=refusal.detail() | {"due": rfc3339(due)},
-        recipients={
-            "count": len(rows),
-            "list": [
-                {
-                    "code": directory.by_id(AgencyId(row["recipient_id"])).code,
-                    "addressed_as": row["addressed_as"],
-                    "owner": directory.by_id(AgencyId(row["owner_id"])).code,
-                }
-                for row in rows[:LISTED_RECIPIENTS]
-            ],
-        },
-    )
