@@ -103,15 +103,20 @@ def keys_from(path: Path | None) -> Keys:
     return DnsKeys() if path is None else FileKeys(path)
 
 
-def check(content: bytes, *, fields: Sequence[str], domains: Collection[str], keys: Keys) -> str:
-    """The domain whose signature holds and counts. Raises Turned: 550 if there is none, 451 if a key is unavailable."""
+def check(
+    content: bytes, *, fields: Sequence[str], domains: Collection[str], addressed: Collection[str], keys: Keys
+) -> str:
+    """The domain whose signature holds and counts; one of the fields `addressed` must be signed, if there are any.
+
+    Raises Turned: 550 if there is none, 451 if a key is unavailable.
+    """
     signer = dkim.DKIM(content, minkey=MIN_RSA_BITS)
     unavailable: KeyUnavailable | None = None
     reasons: list[str] = []
     present = set(fields)
     for index in range(min(fields.count("dkim-signature"), MAX_SIGNATURES)):
         header = [value for name, value in signer.headers if name.lower() == b"dkim-signature"][index]
-        fault, domain = _unfit(header, present, domains)
+        fault, domain = _unfit(header, present, domains, addressed)
         if fault is not None:
             reasons.append(fault)
             continue
@@ -138,7 +143,9 @@ def check(content: bytes, *, fields: Sequence[str], domains: Collection[str], ke
     )
 
 
-def _unfit(header: bytes, present: set[str], domains: Collection[str]) -> tuple[str | None, str]:
+def _unfit(
+    header: bytes, present: set[str], domains: Collection[str], addressed: Collection[str]
+) -> tuple[str | None, str]:
     """Why a signature does not count whatever its key says, or None; and its domain."""
     try:
         tags = parse_tag_value(header)
@@ -155,6 +162,8 @@ def _unfit(header: bytes, present: set[str], domains: Collection[str]) -> tuple[
     unsigned = [name for name in MUST_BE_SIGNED if name in present and name not in signed]
     if unsigned:
         return f"d={domain}: {', '.join(unsigned)} not signed", domain
+    if addressed and signed.isdisjoint(addressed):
+        return f"d={domain}: {', '.join(sorted(addressed))} not signed", domain
     return None, domain
 
 

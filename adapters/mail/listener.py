@@ -130,7 +130,17 @@ class MailListener:
                 f"From ({came.from_}) is no address that may send for {office.code}.",
             )
         domains = office.dkim_domains or {came.from_.partition("@")[2]}
-        await asyncio.to_thread(dkim_check.check, content, fields=came.fields, domains=domains, keys=self._keys)
+        addressed = [name for name, addresses in came.to.items() if not addresses.isdisjoint(self._listener.addresses)]
+        await asyncio.to_thread(
+            dkim_check.check, content, fields=came.fields, domains=domains, addressed=addressed, keys=self._keys
+        )
+        if not addressed:  # the envelope is anybody's: whoever else got this mail could send it on to us
+            ours = ", ".join(sorted(self._listener.addresses))
+            raise Turned(
+                "550 5.7.1",
+                f"Trường To (hoặc Cc) của thư phải ghi {ours}.",
+                f"To or Cc must name {ours}: a mail to somebody else is not sent on.",
+            )
         if came.automatic is not None:
             log.info("a mail from %s is ignored: %s", sender, came.automatic)
             return "250 2.0.0 Thu tu dong, bo qua / An automatic mail, ignored"

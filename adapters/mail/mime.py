@@ -5,7 +5,7 @@ files it carries, and whether a person sent it. Pure: bytes in, a record out. Tr
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.message import EmailMessage, MIMEPart
@@ -27,13 +27,14 @@ MAX_DEPTH: Final = 10
 MAX_ATTACHMENTS: Final = 20
 # Fields of which a second one would let two readers see two mails.
 SINGLE: Final = (
-    b"from", b"sender", b"to", b"subject", b"date", b"message-id", b"mime-version", b"content-type",
+    b"from", b"sender", b"to", b"cc", b"subject", b"date", b"message-id", b"mime-version", b"content-type",
     b"content-transfer-encoding", b"content-disposition", b"auto-submitted", b"reply-to",
 )  # fmt: skip
 EXTENSION: Final = ".edxml"
 
 _BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n|\0")
-_FIELD = re.compile(rb"([\x21-\x39\x3b-\x7e]+)[ \t]*:")
+# Nothing between name and colon: what is written so is a field to some readers and not to others (RFC 5322 §4.5.8).
+_FIELD = re.compile(rb"([\x21-\x39\x3b-\x7e]+):")
 _BOUNDARY = re.compile(rb"boundary[ \t]*\*?[0-9]*\*?[ \t]*=", re.IGNORECASE)
 _NAMED = re.compile(r"(?:\"[^\"<>@]*\"|[^\"<>@,;:()]*)\s*<([^<>]*)>")
 
@@ -51,6 +52,8 @@ class Came:
     """A mail as far as it matters."""
 
     from_: str
+    # Lower-case addresses by the field that they stand in, `to` and `cc`.
+    to: Mapping[str, frozenset[str]]
     # Lower-case names of all header fields, in order.
     fields: tuple[str, ...]
     attached: tuple[Attached, ...]
@@ -66,6 +69,7 @@ def read_mail(content: bytes) -> Came:
     automatic = _automatic(message)
     return Came(
         from_=_from(content),
+        to={name: _addresses(message, name) for name in ("to", "cc")},
         fields=fields,
         attached=_attached(message),
         automatic=automatic,
@@ -138,7 +142,7 @@ def _unreadable(why: Exception) -> Turned:
 def _from(content: bytes) -> str:
     """The one address in From; anything that could be read in two ways is no address."""
     header = content.partition(b"\r\n\r\n")[0] + b"\r\n"
-    match = re.search(rb"(?:^|\r\n)from[ \t]*:((?:[^\r]|\r\n[ \t])*)\r\n(?![ \t])", header + b"\r\n", re.IGNORECASE)
+    match = re.search(rb"(?:^|\r\n)from:((?:[^\r]|\r\n[ \t])*)\r\n(?![ \t])", header + b"\r\n", re.IGNORECASE)
     raw = (match[1] if match else b"").replace(b"\r\n", b"")
     turned = Turned(
         "550 5.6.0",
@@ -153,6 +157,14 @@ def _from(content: bytes) -> str:
     if not ADDRESS.fullmatch(address):
         raise turned
     return address.lower()
+
+
+def _addresses(message: EmailMessage, name: str) -> frozenset[str]:
+    try:
+        field = message.get(name)
+        return frozenset(one.addr_spec.lower() for one in field.addresses) if field is not None else frozenset()
+    except Exception as why:
+        raise _unreadable(why) from why
 
 
 def _automatic(message: EmailMessage) -> str | None:

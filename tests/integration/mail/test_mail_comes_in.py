@@ -17,7 +17,7 @@ from schemas.jws import parse_message
 from tests.integration.adapters.standin import HUB, MINISTRY, PROVINCE, StandIn
 from tests.integration.mail.conftest import letter, mail_table, open_mail
 from tests.integration.mail.post_office import PostOffice, free_port, text_of
-from tests.integration.mail.senders import Domain, Wire, deliver, mail_with, write_keys
+from tests.integration.mail.senders import SIGNED, Domain, Wire, deliver, mail_with, write_keys
 from tests.unit.edxml.examples import document, status
 
 OFFICE = Domain(name="xa.test")
@@ -174,6 +174,18 @@ def forged(case: str, code: str, to: str) -> tuple[bytes, str]:
             return Domain(name="xa.test", selector="nothere").sign(honest), envelope
         case "From in an encoded word":
             return OFFICE.sign(honest.replace(b"From: vanthu@xa.test", b"From: =?utf-8?q?vanthu=40xa.test?=")), envelope
+        case "a mail to somebody else, sent on":
+            return OFFICE.sign(mail_with(*files, to='"gui@tinh.test" <doi-tac@evil.test>')), envelope
+        case "a mail to nobody, sent on":
+            return OFFICE.sign(honest.replace(b"To: gui@tinh.test\r\n", b"")), envelope
+        case "our address added in To":
+            mail = OFFICE.sign(honest.replace(b"To: gui@tinh.test\r\n", b""))
+            return b"To: gui@tinh.test\r\n" + mail, envelope
+        case "our address added in a second Cc":
+            mail = OFFICE.sign(mail_with(*files, to="a@evil.test", Cc="b@evil.test"), fields=(*SIGNED, b"cc"))
+            return b"Cc: gui@tinh.test\r\n" + mail, envelope
+        case "a field that only some read":
+            return b"From : lanhdao@xa.test\r\n" + OFFICE.sign(honest), envelope
     raise AssertionError(case)
 
 
@@ -182,6 +194,8 @@ FORGED = [
     "a name that shows another address", "two From fields", "two addresses in From", "the body changed after signing",
     "a signature over the beginning only", "Content-Type not signed", "a second Content-Type",
     "a domain that is testing", "a key that is too short", "SHA-1", "an unknown selector", "From in an encoded word",
+    "a mail to somebody else, sent on", "a mail to nobody, sent on", "our address added in To",
+    "our address added in a second Cc", "a field that only some read",
 ]  # fmt: skip
 
 
@@ -200,7 +214,9 @@ async def test_no_forged_mail_is_taken_and_none_is_answered_by_mail(
         # The same mail, honest: the table above did not fail for another reason.
         honest = OFFICE.sign(mail_with(("a.edxml", edxml(MINISTRY, PROVINCE))))
         assert (await deliver(heard["port"], honest)).startswith("250")
-    assert len(outgoing(ministry)) == 1
+        copied = mail_with(("b.edxml", edxml(MINISTRY, PROVINCE) + b"\n"), to="doi-tac@evil.test", Cc="gui@tinh.test")
+        assert (await deliver(heard["port"], OFFICE.sign(copied, fields=(*SIGNED, b"cc")))).startswith("250")
+    assert len(outgoing(ministry)) == 2
     assert post_office.seen == []
 
 

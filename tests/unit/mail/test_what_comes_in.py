@@ -161,7 +161,8 @@ class _Keys:
 
 def checked(content: bytes, answer: bytes | Exception | None, *domains: str) -> str:
     fields = check_bounds(content)
-    return dkim_check.check(content, fields=fields, domains=domains or ("xa.test",), keys=_Keys(answer))
+    domains, to = domains or ("xa.test",), ["to"] if "to" in fields else []
+    return dkim_check.check(content, fields=fields, domains=domains, addressed=to, keys=_Keys(answer))
 
 
 def test_an_aligned_signature_over_everything_that_matters_counts() -> None:
