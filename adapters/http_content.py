@@ -206,13 +206,15 @@ class HttpContent:
         url = self._url(sha256)
         size = len(source) if isinstance(source, bytes) else (await asyncio.to_thread(source.stat)).st_size
         headers = self._headers("PUT", url) | {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
-        async with self._session().put(url, data=_pieces(source), headers=headers, expect100=True) as answer:
+        async with self._session().put(
+            url, data=_pieces(source), headers=headers, expect100=True, allow_redirects=False
+        ) as answer:
             await _check(answer)
         return True
 
     async def _is_there(self, sha256: str) -> bool:
         url = self._url(sha256)
-        async with self._session().head(url, headers=self._headers("HEAD", url)) as answer:
+        async with self._session().head(url, headers=self._headers("HEAD", url), allow_redirects=False) as answer:
             return answer.status == 200
 
     # ── Down ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -236,7 +238,7 @@ class HttpContent:
         if before:
             headers |= {"Range": f"bytes={before}-", "If-Range": f'"{sha256}"'}
         try:
-            async with self._session().get(url, headers=headers) as answer:
+            async with self._session().get(url, headers=headers, allow_redirects=False) as answer:
                 if answer.status == 416:
                     return True  # all bytes are here already: the digest says whether they are the right ones
                 await _check(answer)

@@ -15,6 +15,7 @@ from adapters import Agency, Letter, Part
 from adapters.content import ContentMissing
 from adapters.http_content import HttpContent, Tempo
 from adapters.identity import Signer
+from schemas.certificates import new_private_key
 from schemas.problem import Problem
 from tests.conftest import Vhost
 from tests.integration.adapters.test_with_the_real_exchange import office, settings
@@ -163,3 +164,36 @@ async def test_closing_ends_a_download_that_hangs(broker: Exchange, gateway: Run
     with pytest.raises(ContentMissing, match="closed"):
         await hanging
     proxy.open.set()
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_a_gateway_cannot_send_an_agency_elsewhere(tmp_path: Path, status: int) -> None:
+    elsewhere: list[bytes] = []
+
+    async def other(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        elsewhere.append(await reader.readline())
+        writer.close()
+
+    async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        location = f"http://127.0.0.1:{port}/v1/content/x"
+        writer.write(f"HTTP/1.1 {status} Moved\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    sha256 = hashlib.sha256(b"x").hexdigest()
+    signer = Signer(code="G22", key=new_private_key("Ed25519"), thumbprint=bytes(32))
+    async with (
+        await asyncio.start_server(other, "127.0.0.1", 0) as others,
+        await asyncio.start_server(gateway, "127.0.0.1", 0) as servers,
+    ):
+        port = others.sockets[0].getsockname()[1]
+        store = HttpContent(f"http://127.0.0.1:{servers.sockets[0].getsockname()[1]}", signer, tempo=QUICK)
+        try:
+            with pytest.raises(Problem, match=f"{status}"):
+                await asyncio.to_thread(store.put, b"x", sha256)
+            with pytest.raises(ContentMissing, match=f"{status}"):
+                await asyncio.to_thread(store.copy_to, sha256, tmp_path / sha256)
+        finally:
+            await asyncio.to_thread(store.close)
+    assert elsewhere == []
