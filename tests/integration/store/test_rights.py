@@ -18,13 +18,15 @@ import asyncpg
 
 from broker.audit.explain import explain
 from broker.audit.read import story_of
+from broker.directory.changes import close
 from broker.directory.changing import Author
+from broker.directory.live import today_in_vietnam
 from broker.interventions.documents import resend
 from broker.store.pool import connect, open_pool
 from tests.conftest import Vhost
-from tests.kit.exchange import Exchange, running_exchange
+from tests.kit.exchange import End, Exchange, running_exchange
 from tests.kit.keeping import keeping
-from tests.kit.statuses import forwarded, item, replay, report
+from tests.kit.statuses import dispatched, forwarded, item, replay, report
 
 PARTS = ("worker", "keeper", "operator", "auditor")
 WHO = Author(actor="operator-1", reason="tried in a test")
@@ -201,3 +203,23 @@ async def the_whole_work(exchange: Exchange, urls: Mapping[str, str]) -> None:
         letter.id,
     )
     await exchange.notice_at(sender, letter, "overdue")
+    await agencies_close(exchange, sender)
+
+
+async def agencies_close(exchange: Exchange, sender: End) -> None:
+    """A closed agency's document, and what was asked of it, go to its successor; of another the sender is told."""
+    gone, lost, heir = [await exchange.add(name) for name in ("D", "E", "F")]
+    letter = exchange.letter(sender, [gone, lost])
+    await exchange.send(letter, sender)
+    await exchange.document_at(gone, letter)
+    await dispatched(exchange, letter)
+    asked = await report(exchange, sender, item(letter, "13", 1, to=[gone.code], reason="nhầm"))
+    await forwarded(exchange, gone, asked)
+    async with exchange.pool.acquire() as connection:
+        today = today_in_vietnam()
+        await close(connection, gone.code, on=today, successors=[(heir.code, "whole")], author=WHO)
+        await close(connection, lost.code, on=today, author=WHO)
+    await exchange.notice_at(sender, letter, "rerouted")
+    await exchange.notice_at(sender, letter, "overdue")
+    await exchange.document_at(heir, letter)
+    await forwarded(exchange, heir, asked)
