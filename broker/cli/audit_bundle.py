@@ -14,12 +14,13 @@ from cryptography import x509
 from broker.cli.output import JsonOption, emit, progress, run, say
 from broker.evidence.bundle.archive_check import check_archive
 from broker.evidence.bundle.check import check
+from broker.evidence.bundle.format import MAX_BYTES
 from broker.evidence.bundle.show import VIETNAM, Language, archive_line, archive_value, as_value, render
 from broker.evidence.merkle import EvidenceFault
 from broker.evidence.notes import VerifierKey, parse_verifier_key
 from schemas.certificates import load_certificates
 from schemas.errors import Refusal
-from schemas.problem import NOT_GOOD, Problem
+from schemas.problem import NOT_GOOD, USAGE, Problem
 
 DocumentArgument = Annotated[str, typer.Argument(help="A document id, a digest (64 hex digits), or number/notation.")]
 KeyOption = Annotated[
@@ -73,6 +74,13 @@ def check_command(
     """Check a bundle or an archive with public keys alone: no broker, no database. Exit code 0 if everything holds."""
     keys, roots, language = read_keys(key), read_roots(root or []), lang or default_language()
     if bundle.is_dir():
+        if since_checkpoint is not None or tsa_root:
+            raise Problem(
+                f"{bundle} is an archive, and --since-checkpoint or --tsa-root was given.",
+                "a single bundle with these options: an archive proves nothing from your checkpoint on.",
+                "Leave them out, or ask for a document's own bundle (`lienthong audit prove --since-checkpoint`).",
+                exit_code=USAGE,
+            )
         total = sum(1 for _ in (bundle / "parts").glob("*.bundle"))
         with progress("checking parts", total=total) as advance:
             found = check_archive(bundle, keys=keys, roots=roots, advance=advance)
@@ -80,6 +88,12 @@ def check_command(
         good = found.good
     else:
         since = since_checkpoint.read_bytes() if since_checkpoint is not None else None
+        if bundle.exists() and not (bundle.is_file() and bundle.stat().st_size <= MAX_BYTES):
+            raise Problem(
+                f"{bundle} is no file, or one of more than {MAX_BYTES:,} bytes.",
+                "a bundle that fits into memory.",
+                "Ask for bundles of single documents (`lienthong audit prove`).",
+            )
         checked = check(bundle.read_bytes(), keys=keys, roots=roots, since=since)
         value: dict[str, Any] = {}
         if tsa_root and checked.good:

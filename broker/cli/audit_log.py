@@ -12,6 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from broker.cli.output import JsonOption, emit, progress, run
+from broker.evidence.bundle.show import plain
 from broker.evidence.findings import Finding
 from broker.evidence.keys import read_vkeys, renamed, vkey_file
 from broker.evidence.lag import log_status, oldest_writer
@@ -153,7 +154,9 @@ def _findings(findings: Sequence[Finding], counted: int, looked_at: dict[str, in
     for column in ("where", "which", "what", "found", "expected"):
         table.add_column(column, overflow="fold")
     for finding in findings:
-        table.add_row(finding.where, finding.key, finding.what, finding.found, finding.expected)
+        cells = (finding.where, finding.key, finding.what, finding.found, finding.expected)
+        # What somebody has written into a row is shown as it stands, and is no markup.
+        table.add_row(*(plain(cell) for cell in cells))
     return table
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from broker.cli.output import JsonOption, emit, progress, run
 from broker.content.opening import open_content
+from broker.evidence.bundle.show import plain
 from broker.evidence.findings import Finding
 from broker.evidence.fsck import check_content, check_files, check_rows
 from broker.evidence.keys import read_vkeys, vkey_file
@@ -67,5 +68,7 @@ def _table(findings: Sequence[Finding], looked_at: dict[str, int]) -> Table | st
     for column in ("where", "which", "what", "found", "expected"):
         table.add_column(column, overflow="fold")
     for finding in findings:
-        table.add_row(finding.where, finding.key, finding.what, finding.found, finding.expected)
+        cells = (finding.where, finding.key, finding.what, finding.found, finding.expected)
+        # What somebody has written into a row is shown as it stands, and is no markup.
+        table.add_row(*(plain(cell) for cell in cells))
     return table

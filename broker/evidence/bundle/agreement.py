@@ -131,16 +131,29 @@ class Agreement:
             found = f"no acceptance of {named.get('id')} with digest {digest}"
             yield Fault(reason="missing", line=1, what="scope", found=found, expected="the document that is proved")
             return
+        if self.recipient is not None and not self._is_recipient(self.recipient):
+            found = f"recipient {self.recipient}, whom no event here names"
+            yield Fault(reason="missing", line=1, what="scope", found=found, expected="the event that names it")
+        concerned = {
+            other: {one["digest"] for event in events for one in event.body.get("concerns", ())}
+            for other, events in self.accepted.items()
+        }
         related = {digest}
-        for other, events in sorted(self.accepted.items(), key=lambda pair: pair[1][0].index):
-            if other not in related and any(
-                one["digest"] in related for event in events for one in event.body.get("concerns", ())
-            ):
-                related.add(other)
+        # A change of a change may stand in the next year's log: no order of the lines, but until nothing is added.
+        while more := {other for other, named in concerned.items() if other not in related and named & related}:
+            related |= more
         for other, events in self.accepted.items():
             if other not in related:
                 found = f"document {events[0].body['document']['id']}, which changes nothing here"
                 yield _event_fault("unused", events[0], found, "the document itself, and changes of it")
+
+    def _is_recipient(self, code: str) -> bool:
+        """Whether an acceptance, or a move to a successor, names this recipient."""
+        return any(code in owners for owners in self.owners.values()) or any(
+            code in (one["closed"], *one["successors"])
+            for event in self.events.get("rerouted", [])
+            for one in event.body["deliveries"]
+        )
 
     def _document_faults(self, message: Message) -> Iterator[Fault]:
         digest = message.signed.digest
@@ -201,6 +214,18 @@ class Agreement:
                 yield _fault("mismatch", message, found, f"{body['thumbprint']}, as the log says")
             for item in body["items"]:
                 yield from self._item_faults(message, manifest, event, item)
+        yield from self._untold_faults(message, manifest)
+
+    def _untold_faults(self, message: Message, manifest: StatusManifest) -> Iterator[Fault]:
+        """Every item of a status message is judged and logged, refused ones with their error: none is passed over."""
+        told = {item["item"] for event in self.recorded.get(message.signed.digest, []) for item in event.body["items"]}
+        for number, item in enumerate(manifest.items):
+            if number in told or item.concerns.digest not in self.accepted:
+                continue
+            codes, speaker = self.wanted(item.concerns.digest), item.for_ or manifest.from_
+            if codes is None or (speaker in codes and speaker in self.owners[item.concerns.digest]):
+                found = f"no event that tells of item {number}"
+                yield _fault("missing", message, found, "every signed item in the log")
 
     def _item_faults(
         self, message: Message, manifest: StatusManifest, event: EventLine, item: Mapping[str, Any]

@@ -113,11 +113,17 @@ def _verified(text: str, keys: Sequence[VerifierKey]) -> tuple[Checkpoint, tuple
     checkpoint = Checkpoint.parse(note.text)
     if note.encode() != data or checkpoint.encode() != note.text:
         raise EvidenceFault("note", found="another spelling", expected="the one spelling of a signed checkpoint")
-    logs = [key for key in keys if key.kind == ED25519]
+    logs = [key for key in keys if key.kind == ED25519 and _may_sign(key.name, checkpoint.origin)]
     signatures = verify_note(note, [*keys, *(VerifierKey(checkpoint.origin, ED25519, key.public_key) for key in logs)])
-    if not any(one.key.kind == ED25519 for one in signatures):
+    if not any(one.key.kind == ED25519 and _may_sign(one.key.name, checkpoint.origin) for one in signatures):
         raise EvidenceFault("note", found="only cosignatures", expected="a signature by the log itself")
     return checkpoint, signatures, len(note.signatures) - len(signatures)
+
+
+def _may_sign(name: str, origin: str) -> bool:
+    """Whether a key of this name is the log's for an origin: `lt.exchange/log` signs `lt.exchange/2026` and no other
+    exchange's log."""
+    return name == origin or (name.endswith("/log") and origin.startswith(name.removesuffix("log")))
 
 
 def _continued(line: CheckpointLine, checkpoint: Checkpoint, keys: Sequence[VerifierKey]) -> int | None:

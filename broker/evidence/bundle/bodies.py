@@ -29,6 +29,10 @@ def problem_of(body: Mapping[str, Any]) -> tuple[str, str] | None:
             return f"an event without {name}", f"{name}: {expected}"
         if not check(body[name]):
             return f"another {name}", f"{name}: {expected}"
+    if body["event"] == "directory_changed" and body["change"] == "certificate.enrolled":
+        custody = body.get("facts", {}).get("custody")
+        if custody not in ("agency", "broker"):
+            return f"custody {str(custody)[:40]!a}", "custody: agency or broker"
     return None
 
 

@@ -49,6 +49,12 @@ SELECT e.body, e.document_id, l.origin_id, l.position
 FROM event e JOIN log_entry l ON l.event_at = e.at AND l.event_id = e.event_id
 WHERE e.at = ANY ($1::timestamptz[]) AND e.kind = 'dispatched' AND e.document_id IS NULL;
 
+-- name: statuses_at
+-- Recorded statuses of these very moments about documents that the exchange did not know then.
+SELECT e.body, e.document_id, l.origin_id, l.position
+FROM event e JOIN log_entry l ON l.event_at = e.at AND l.event_id = e.event_id
+WHERE e.at = ANY ($1::timestamptz[]) AND e.kind = 'status_recorded' AND e.document_id IS NULL;
+
 -- name: rejections_at
 -- Refusals recorded at these very moments.
 SELECT e.body, e.document_id, l.origin_id, l.position

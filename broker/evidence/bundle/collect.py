@@ -167,7 +167,8 @@ async def collect(
         digest = rows[about]["digest"].hex() if about is not None else ""
         if digest in material.documents and (codes is None or concerns(entry.value, codes, owners)):
             material.entries[entry.origin_id, entry.position] = entry
-    await _statuses(connection, material, selection)
+    wanted = {row["digest"].hex(): selection.documents[about] for about, row in rows.items()}
+    await _statuses(connection, material, selection, {name: wanted[name] for name in material.documents}, owners)
     await _notices(connection, material, selection, list(rows.values()))
     await _rejections(connection, material, list(rows.values()))
     await _directory(connection, material, broker_thumbprint)
@@ -201,7 +202,14 @@ def _of_kind(material: Material, kind: str) -> list[Mapping[str, Any]]:
     return [entry.value for entry in material.entries.values() if entry.value["event"] == kind]
 
 
-async def _statuses(connection: Connection, material: Material, selection: Selection) -> None:
+async def _statuses(
+    connection: Connection,
+    material: Material,
+    selection: Selection,
+    wanted: Mapping[str, frozenset[str] | None],
+    owners: Mapping[str, Mapping[str, str]],
+) -> None:
+    """The signed messages behind the statuses. `wanted`: digest of a document → whose stories of it are told."""
     recorded = {body["message"]["digest"]: body["message"] for body in _of_kind(material, "status_recorded")}
     if not recorded:
         return
@@ -221,6 +229,13 @@ async def _statuses(connection: Connection, material: Material, selection: Selec
             material.withheld[digest] = ("status", "other-documents")
         else:
             material.statuses[digest] = row["jws"]
+    # What a message said of a document before that was accepted is in events that name no document.
+    for entry, _ in await _entries(connection, material, "statuses_at", sorted({row["accepted_at"] for row in rows})):
+        named = {item["document"]["digest"] for item in entry.value["items"]} & set(wanted)
+        codes = [wanted[one] for one in named]
+        told = None in codes or concerns(entry.value, frozenset().union(*(one for one in codes if one)), owners)
+        if entry.value["message"]["digest"] in recorded and named and told:
+            material.entries[entry.origin_id, entry.position] = entry
     for digest in recorded:
         if digest not in material.statuses and digest not in material.withheld:
             material.withheld[digest] = ("status", "retention")

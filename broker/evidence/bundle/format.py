@@ -45,6 +45,9 @@ TYPES: Final = (
 """Every type of line, in the order in which they stand in the file."""
 
 MAX_LINES: Final = 5_000_000
+MAX_BYTES: Final = 2 * 1024**3
+"""A file that is larger is not read: checking takes several times its size in memory."""
+
 WITHHELD: Final[tuple[str, ...]] = ("other-documents", "retention")
 """Why a signed message is not in a bundle: it also speaks of documents outside of it, or is not kept any more."""
 
@@ -292,9 +295,9 @@ def _values(data: bytes) -> tuple[list[Mapping[str, Any]], Fault | None]:
     does not stand in the order of its type."""
     if not data.endswith(b"\n"):
         raise _bad("encoding", 0, "bundle", "a last line without a newline", "a newline after every line")
+    if (many := data.count(b"\n")) > MAX_LINES:
+        raise _bad("encoding", 0, "bundle", f"{many} lines", f"at most {MAX_LINES}")
     lines = data[:-1].split(b"\n")
-    if len(lines) > MAX_LINES:
-        raise _bad("encoding", 0, "bundle", f"{len(lines)} lines", f"at most {MAX_LINES}")
     values: list[Mapping[str, Any]] = []
     seen: set[bytes] = set()
     before: tuple[int, tuple[Any, ...]] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final, Literal
 
@@ -111,6 +112,8 @@ def render(checked: Checked, lang: Language) -> RenderableType:
     shown: list[RenderableType] = []
     for told in checked.story:
         shown += _story(told, lang)
+    if checked.good:
+        shown.append(plain(_scope_line(checked, lang)))
     if checked.signatures:
         shown.append(_signatures(checked.signatures, lang))
     for anchor in checked.anchors:
@@ -121,7 +124,13 @@ def render(checked: Checked, lang: Language) -> RenderableType:
         text = _in(line, lang)
         if anchor.since is not None:
             text += _in(Words(f"; continues {anchor.since} entries", f"; nối tiếp {anchor.since} mục"), lang)
-        shown.append(Text(text, style="dim"))
+        shown.append(plain(text, style="dim"))
+        if anchor.since is None and any(one.since is not None for one in checked.anchors):
+            unheld = Words(
+                f"The older checkpoint says nothing about log {anchor.origin}: only a checkpoint of that log would.",
+                f"Điểm kiểm tra cũ không nói gì về nhật ký {anchor.origin}: cần điểm kiểm tra của chính nhật ký đó.",
+            )
+            shown.append(plain(_in(unheld, lang), style="bold yellow"))
     shown.append(verdict_line(checked, lang))
     return Group(*shown)
 
@@ -152,7 +161,7 @@ def archive_line(found: CheckedArchive, lang: Language) -> Text:
         return Text(_in(told, lang), style="bold green")
     file, fault = found.faults[0]
     head = _in(Words("NOT GOOD", "KHÔNG ĐẠT"), lang)
-    return Text(f"{head}: {file}: {_in(REASONS[fault.reason], lang)}. {fault.sentence()}.", style="bold red")
+    return plain(f"{head}: {file}: {_in(REASONS[fault.reason], lang)}. {fault.sentence()}.", style="bold red")
 
 
 def verdict_line(checked: Checked, lang: Language) -> Text:
@@ -174,11 +183,39 @@ def verdict_line(checked: Checked, lang: Language) -> Text:
     head = _in(Words("NOT GOOD", "KHÔNG ĐẠT"), lang)
     more = len(checked.faults) - 1
     rest = _in(Words(f" ({more} more in --json)", f" (còn {more} lỗi nữa trong --json)"), lang) if more else ""
-    return Text(f"{head}: {reason}. {fault.sentence()}.{rest}", style="bold red")
+    return plain(f"{head}: {reason}. {fault.sentence()}.{rest}", style="bold red")
+
+
+def plain(text: str, style: str = "") -> Text:
+    """A text of a stranger as it stands: no markup, and what would move the cursor or turn the writing round is shown
+    by its number, so that nobody's words can pass for the verdict."""
+    return Text("".join(one if _harmless(one) else f"\\u{ord(one):04x}" for one in text), style=style)
+
+
+def _harmless(character: str) -> bool:
+    return unicodedata.category(character) not in ("Cc", "Cf", "Zl", "Zp", "Cs")
+
+
+def _scope_line(checked: Checked, lang: Language) -> str:
+    """What the bundle speaks of; whoever asked for something else, or gets nothing, sees it here."""
+    archive, recipient = checked.scope.get("archive"), checked.scope.get("recipient")
+    if isinstance(archive, dict):
+        named = ", ".join(
+            f"{name} {archive[name]}" for name in ("since", "until", "subtree", "part") if name in archive
+        )
+        many = len(checked.story)
+        return _in(Words(f"Archive: {named}; {many} documents.", f"Kho lưu trữ: {named}; {many} văn bản."), lang)
+    if recipient is not None:
+        return _in(Words(f"Only the delivery to {recipient}.", f"Chỉ lượt gửi đến {recipient}."), lang)
+    return _in(Words("Every delivery.", "Mọi lượt gửi."), lang)
 
 
 def _story(told: Told, lang: Language) -> list[RenderableType]:
-    head = Text.assemble((told.title or told.id, "bold"), f"  {told.sender}")
+    head = Text.assemble(plain(told.title or told.id, style="bold"), plain(f"  {told.sender}"))
+    if told.test:
+        head.append(
+            _in(Words("  A REHEARSAL, no real document", "  DIỄN TẬP, không phải văn bản thật"), lang), "bold yellow"
+        )
     table = Table(box=box.SIMPLE, pad_edge=False)
     for column in (
         Words("time (ICT)", "thời điểm (ICT)"),
@@ -192,21 +229,25 @@ def _story(told: Told, lang: Language) -> list[RenderableType]:
     for moment in told.moments[: SHOWN * 2]:
         table.add_row(
             _local(moment.at),
-            _in(moment.what, lang),
-            _in(moment.who, lang),
+            plain(_in(moment.what, lang)),
+            plain(_in(moment.who, lang)),
             "✔" if moment.signed else "",
             moment.entry if len(moment.entry) < 40 else f"{moment.entry[:36]}…",
-            _in(moment.note, lang),
+            plain(_in(moment.note, lang)),
         )
     deliveries = Table(box=box.SIMPLE, pad_edge=False)
     for column in (Words("recipient", "nơi nhận"), Words("mailbox", "hộp thư"), Words("state", "trạng thái")):
         deliveries.add_column(_in(column, lang))
     for delivery in told.deliveries[:SHOWN]:
         through = "" if delivery.owner == delivery.recipient else delivery.owner
-        deliveries.add_row(delivery.recipient, through, _in(state_words(delivery.state), lang))
+        deliveries.add_row(plain(delivery.recipient), plain(through), _in(state_words(delivery.state), lang))
     if (more := len(told.deliveries) - SHOWN) > 0:
         deliveries.caption = _in(Words(f"… and {more} more in --json", f"… còn {more} dòng trong --json"), lang)
-    parts: list[RenderableType] = [head, Text(told.subject), Text(f"id {told.id}   digest {told.digest}", style="dim")]
+    parts: list[RenderableType] = [
+        head,
+        plain(told.subject),
+        plain(f"id {told.id}   digest {told.digest}", style="dim"),
+    ]
     return [*parts, table, deliveries]
 
 
@@ -229,7 +270,7 @@ def _signatures(signatures: tuple[Judged, ...], lang: Language) -> Table:
         signer = one.speaker if one.signer == one.speaker else f"{one.signer} → {one.speaker}"
         cells = [f"{_MARKS[finding.answer]} {_in(_ANSWERS[finding.answer], lang)}" for finding in answers]
         custody = _in(Words("exchange", "trục"), lang) if one.custody == "broker" else _in(Words("own", "tự giữ"), lang)
-        table.add_row(one.type, signer, *cells, custody, _basis(one, lang) if bad is None else bad.why)
+        table.add_row(one.type, plain(signer), *cells, custody, plain(_basis(one, lang) if bad is None else bad.why))
     if (more := len(signatures) - SHOWN) > 0:
         table.caption = _in(Words(f"… and {more} more in --json", f"… còn {more} dòng trong --json"), lang)
     return table
@@ -252,6 +293,7 @@ def _told_value(told: Told) -> dict[str, Any]:
         "title": told.title,
         "subject": told.subject,
         "action": told.action,
+        "test": told.test,
         "accepted_at": rfc3339(told.accepted_at),
         "timeline": [
             {
@@ -284,4 +326,7 @@ def _in(words: Words, lang: Language) -> str:
 
 
 def _local(at: datetime) -> str:
-    return at.astimezone(VIETNAM).strftime("%Y-%m-%d %H:%M:%S")
+    try:
+        return at.astimezone(VIETNAM).strftime("%Y-%m-%d %H:%M:%S")
+    except OverflowError:  # the last hours of the year 9999
+        return rfc3339(at)

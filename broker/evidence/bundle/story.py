@@ -60,6 +60,8 @@ class Told:
     """Type, number and notation, as signed; empty if the manifest is withheld."""
     subject: str
     action: str
+    test: bool
+    """A rehearsal (contract §2.1)."""
     accepted_at: datetime
     moments: tuple[Moment, ...]
     deliveries: tuple[Delivery, ...]
@@ -81,6 +83,7 @@ def story_of(bundle: Bundle, agreement: Agreement, judged: Sequence[Judged]) -> 
                 title=title,
                 subject=subject,
                 action=first["action"],
+                test=first["test"],
                 accepted_at=at_of(first),
                 moments=tuple(sorted(_moments(agreement, digest, events, custody), key=lambda one: one.at)),
                 deliveries=_deliveries(agreement, digest),

@@ -19,6 +19,7 @@ import hashlib
 import json
 import re
 import sys
+import unicodedata
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -73,6 +74,10 @@ ORDERS = {
     "ES256": 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
     "ES384": 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973,
 }
+MOST_LINES = 5_000_000
+MOST_BYTES = 2 * 1024**3
+LONGEST_NOTE = 65_536
+MOST_PATHS = 500  # certificates that are tried on the way to a root
 HEX64 = re.compile(r"[0-9a-f]{64}\Z")
 TIME = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d)(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)\Z")
 UNWANTED = re.compile("[\0\ud800-\udfff]")
@@ -182,7 +187,10 @@ def moment(text) -> datetime:
         raise ValueError(f"no time: {text!r}")
     fraction = (match[2] or ".0")[1:7].ljust(6, "0")
     zone = match[3].upper().replace("Z", "+00:00")
-    return datetime.fromisoformat(f"{match[1].upper()}.{fraction}{zone}").astimezone(timezone.utc)  # noqa: UP017
+    try:
+        return datetime.fromisoformat(f"{match[1].upper()}.{fraction}{zone}").astimezone(timezone.utc)  # noqa: UP017
+    except OverflowError:
+        raise ValueError(f"a time outside of the years 1 to 9999: {text!r}") from None
 
 
 def sha(data: bytes) -> bytes:
@@ -264,8 +272,15 @@ def read_key(text: str):
     return name, data
 
 
+def may_sign(name: str, origin: str) -> bool:
+    """Whether a key of this name is the log's for an origin: `x/log` signs `x/2026` and no other exchange's log."""
+    return name == origin or (name.endswith("/log") and origin.startswith(name[:-3]))
+
+
 def check_note(note: str, keys):
     """Origin, size and root of a checkpoint that the log has signed, and who has signed. Raises ValueError."""
+    if len(note.encode()) > LONGEST_NOTE:
+        raise ValueError(f"a note of more than {LONGEST_NOTE} bytes")
     text, separator, rest = note.rpartition("\n\n")
     if not separator or not rest.endswith("\n"):
         raise ValueError("no signed note")
@@ -278,7 +293,8 @@ def check_note(note: str, keys):
         raise ValueError("a root that is no SHA-256 value")
     # The log signs under its own name and, with the same key, under the origin's.
     known = {}
-    for name, data in [*keys, *((lines[0], data) for _, data in keys if data[0] == 1)]:
+    logs = [(name, data) for name, data in keys if data[0] == 1 and may_sign(name, lines[0])]
+    for name, data in [*keys, *((lines[0], data) for _, data in logs)]:
         known[name, sha(name.encode() + b"\n" + data)[:4]] = data
     signers = []
     for one in rest[:-1].split("\n"):
@@ -300,7 +316,7 @@ def check_note(note: str, keys):
         except InvalidSignature:
             raise ValueError(f"the signature of {match[1]} does not fit") from None
         signers.append((match[1], data[0]))
-    if not any(kind == 1 for _, kind in signers):
+    if not any(kind == 1 and may_sign(name, lines[0]) for name, kind in signers):
         raise ValueError("no signature by the log's key that was given")
     return lines[0], int(lines[1]), root, [name for name, _ in signers]
 
@@ -409,6 +425,8 @@ class Checker:
         self.lines = {name: [] for name in TYPES}
         self.disorder = 0
         seen, before = set(), None
+        if self.data.count(b"\n") > MOST_LINES:
+            raise Bad("encoding", 0, f"more than {MOST_LINES} lines")
         raw_lines = self.data[:-1].split(b"\n")
         for number, raw in enumerate(raw_lines, 1):
             try:
@@ -583,6 +601,12 @@ class Checker:
                 for name in ("part", "parts"):
                     if type(body.get(name, 0)) is not int:
                         raise ValueError(name)
+                if event.kind == "directory_changed":
+                    facts = body.get("facts", {})
+                    if not isinstance(facts, dict):
+                        raise ValueError("facts")
+                    if body["change"] == "certificate.enrolled" and facts.get("custody") not in ("agency", "broker"):
+                        raise ValueError("custody that is neither agency nor broker")
             except (KeyError, ValueError, TypeError, AttributeError) as error:
                 raise Bad("shape", event.line, f"event {event.index}: {error}") from None
 
@@ -771,13 +795,26 @@ class Checker:
         digest = str(named.get("digest"))
         if digest not in self.accepted or self.accepted[digest][0].body["document"] != named:
             raise Bad("missing", 1, "no acceptance of the document that is proved")
-        related = {digest}
-        for other, events in sorted(self.accepted.items(), key=lambda pair: pair[1][0].index):
-            if any(one["digest"] in related for event in events for one in event.body.get("concerns", [])):
-                related.add(other)
+        recipient = self.scope.get("recipient")
+        if recipient is not None and not self.is_recipient(recipient):
+            raise Bad("missing", 1, "no event names the recipient whose story this is")
+        concerned = {
+            other: {one["digest"] for event in events for one in event.body.get("concerns", [])}
+            for other, events in self.accepted.items()
+        }
+        related, before = {digest}, 0
+        while len(related) > before:
+            before = len(related)
+            related |= {other for other, named in concerned.items() if named & related}
         for other, events in self.accepted.items():
             if other not in related:
                 raise Bad("unused", events[0].line, "a document that changes nothing here")
+
+    def is_recipient(self, code: str) -> bool:
+        moved = [one for event in self.events if event.kind == "rerouted" for one in event.body["deliveries"]]
+        return any(code in owners for owners in self.owners.values()) or any(
+            code in (one["closed"], *one["successors"]) for one in moved
+        )
 
     def check_document(self, message: Jws, manifest) -> None:
         events = self.accepted.get(message.digest)
@@ -823,6 +860,15 @@ class Checker:
                 raise Bad("mismatch", message.line, "another certificate than in the log")
             for item in body["items"]:
                 self.check_item(manifest, event, item)
+        # Every item is judged and logged, refused ones with their error: none may be passed over.
+        told = {item["item"] for event in self.recorded[message.digest] for item in event.body["items"]}
+        for number, item in enumerate(manifest["items"]):
+            digest = item["concerns"]["digest"]
+            if number in told or digest not in self.accepted:
+                continue
+            codes, speaker = self.wanted(digest), item.get("for") or manifest["from"]
+            if codes is None or (speaker in codes and speaker in self.owners[digest]):
+                raise Bad("missing", message.line, f"no event that tells of item {number}")
 
     def check_item(self, manifest, event: Event, item) -> None:
         if not 0 <= item["item"] < len(manifest["items"]):
@@ -1016,10 +1062,12 @@ class Checker:
         usage = self.extension(certificate, x509.KeyUsage)
         if usage is not None and not usage.digital_signature:
             return False
+        self.tried = 0
         return self.path(certificate, list(chain), at, 0)
 
     def path(self, certificate, chain, at: datetime, below: int) -> bool:
-        if not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
+        self.tried += 1
+        if self.tried > MOST_PATHS or not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
             return False
         der = certificate.public_bytes(Encoding.DER)
         if any(root.public_bytes(Encoding.DER) == der for root in self.roots):
@@ -1085,7 +1133,8 @@ class Checker:
             first = events[0].body
             name = f"{first['document']['from']} {first['document']['id']}"
             told.append((moment(first["sent_at"]), f"{name}: signed by the sender / nơi gửi ký"))
-            told.append((events[0].at, f"{name}: accepted, {first['count']} recipients / trục tiếp nhận"))
+            test = " (a rehearsal / diễn tập)" if first["test"] else ""
+            told.append((events[0].at, f"{name}: accepted, {first['count']} recipients / trục tiếp nhận{test}"))
         for digest, events in self.dispatched.items():
             for event in events if digest in self.accepted else ():
                 whom = event.body.get("recipients", event.body["owners"])
@@ -1095,6 +1144,8 @@ class Checker:
             for event in events:
                 for item in event.body["items"]:
                     note = " (not taken / không ghi nhận)" if "error" in item else ""
+                    if event.body["message"]["digest"] in self.withheld:
+                        note += " (signature withheld / chữ ký không kèm theo)"
                     told.append((moment(item["at"]), f"status / trạng thái {item['code']}: {item['recipient']}{note}"))
         for event in self.events:
             if event.kind == "overdue":
@@ -1106,6 +1157,20 @@ class Checker:
             if event.kind == "operator_action":
                 told.append((event.at, f"operator / người vận hành: {event.body['action']}"))
         return sorted(told)
+
+
+def say(text: str) -> None:
+    """Print what strangers wrote as it stands: what would move the cursor or turn the writing round is shown by its
+    number, so that nobody's words can pass for the verdict."""
+    odd = ("Cc", "Cf", "Zl", "Zp", "Cs")
+    print("".join(f"\\u{ord(one):04x}" if unicodedata.category(one) in odd else one for one in text))
+
+
+def local(at: datetime) -> str:
+    try:
+        return f"{at.astimezone(VIETNAM):%Y-%m-%d %H:%M:%S}"
+    except OverflowError:  # the last hours of the year 9999
+        return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def check_archive(folder: Path, keys, roots) -> int:
@@ -1132,9 +1197,10 @@ def check_archive(folder: Path, keys, roots) -> int:
             wanted = [told.get(one) for one in ("since", "until", "subtree")] + [number]
             if [scope.get(one) for one in ("since", "until", "subtree", "part")] != wanted:
                 raise Bad("archive", 0, "a part of another archive, or in another's place")
-            print(f"{name}: {len(checker.accepted)} documents, {len(checker.said)} signatures")
+            gaps = f", {len(checker.withheld)} messages withheld / không kèm theo" if checker.withheld else ""
+            say(f"{name}: {len(checker.accepted)} documents, {len(checker.said)} signatures{gaps}")
     except (Bad, OSError, KeyError, TypeError) as bad:
-        print(f"NOT GOOD / KHÔNG ĐẠT: {name}: {bad if isinstance(bad, Bad) else repr(bad)}")
+        say(f"NOT GOOD / KHÔNG ĐẠT: {name}: {bad if isinstance(bad, Bad) else repr(bad)}")
         return 1
     print(f"GOOD / ĐẠT: {len(told['parts'])} parts")
     return 0
@@ -1160,27 +1226,41 @@ def main(arguments=None) -> int:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
     if options.bundle.is_dir():
+        if since is not None:
+            print("--since-checkpoint is for single bundles: an archive holds no proof from it", file=sys.stderr)
+            return 2
         return check_archive(options.bundle, keys, roots)
-    checker = Checker(options.bundle.read_bytes(), keys, roots, since)
     try:
+        if not options.bundle.is_file() or options.bundle.stat().st_size > MOST_BYTES:
+            raise Bad("encoding", 0, f"no file, or one of more than {MOST_BYTES} bytes")
+        checker = Checker(options.bundle.read_bytes(), keys, roots, since)
         checker.check()
     except Bad as bad:
-        print(f"NOT GOOD / KHÔNG ĐẠT: {bad}")
+        say(f"NOT GOOD / KHÔNG ĐẠT: {bad}")
         return 1
     for at, text in checker.story():
-        print(f"{at.astimezone(VIETNAM):%Y-%m-%d %H:%M:%S}  {text}")
+        say(f"{local(at)}  {text}")
     for kind, speaker, signer, custody, index in checker.said:
         kept = ", key kept by the exchange / trục giữ khóa" if custody == "broker" else ""
         by = "" if signer == speaker else f" by {signer}"
-        print(f"{kind} of {speaker}{by}: cryptography good, trust good, policy good (enrolled by entry {index}{kept})")
+        say(f"{kind} of {speaker}{by}: cryptography good, trust good, policy good (enrolled by entry {index}{kept})")
     for origin, size, root, signers in checker.trees:
-        print(f"log {origin}: {size} entries, root {root.hex()}, signed by {', '.join(signers)}")
+        say(f"log {origin}: {size} entries, root {root.hex()}, signed by {', '.join(signers)}")
+    sinces = ["since" in value for _, value in checker.lines["checkpoint"]]
+    for (origin, *_), continued in zip(checker.trees, sinces):  # noqa: B905 - Python 3.9 has no strict=
+        if any(sinces) and not continued:
+            say(f"the older checkpoint says nothing about log {origin} / không nói gì về nhật ký này")
     for _, value in checker.lines["checkpoint"]:
         if value.get("timestamps"):
-            print("an RFC 3161 timestamp is enclosed; this program does not check it (openssl ts -verify does)")
+            say("an RFC 3161 timestamp is enclosed; this program does not check it (openssl ts -verify does)")
     if not roots:
-        print("no --root was given: certificates rest on their enrolment in the log alone")
-    print(f"GOOD / ĐẠT: {len(checker.events)} log entries, {len(checker.said)} signatures")
+        say("no --root was given: certificates rest on their enrolment in the log alone")
+    if "archive" in checker.scope:
+        say(f"part of an archive / một phần của kho lưu trữ: {len(checker.accepted)} documents / văn bản")
+    elif "recipient" in checker.scope:
+        say(f"only the delivery to / chỉ lượt gửi đến {checker.scope['recipient']}")
+    gaps = f", {len(checker.withheld)} messages withheld / không kèm theo" if checker.withheld else ""
+    say(f"GOOD / ĐẠT: {len(checker.events)} log entries, {len(checker.said)} signatures{gaps}")
     return 0
 
 

@@ -17,6 +17,7 @@ ARGUMENTS = {
     "stamped": ["1::smallint", "1::bigint", "2::bigint"],
     "document_events": ["'{1}'::bigint[]"],
     "dispatches_at": [f"ARRAY[{NOW}]"],
+    "statuses_at": [f"ARRAY[{NOW}]"],
     "rejections_at": [f"ARRAY[{NOW}]"],
     "rejection_times": ["'{a}'::text[]", "'{B}'::text[]"],
     "directory_events": ["'{1}'::bigint[]"],
