@@ -53,7 +53,8 @@ class PageServer:
         app.router.add_post(self._base + "/v/{token}", self._answer)
         app.router.add_get(self._base + "/p/{token}", self._parts)
         app.router.add_get(self._base + "/p/{token}/{ordinal:[0-9]{1,3}}/{name}", self._part)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)  # addresses are secrets: not logged
+        # Addresses are secrets: not logged, neither of good requests nor of broken ones.
+        self._runner = web.AppRunner(app, access_log=None, logger=_silent(), handle_signals=False)
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, page.host, page.port, ssl_context=_context(page)).start()
@@ -232,6 +233,13 @@ def _html(body: str, *, status: int = 200) -> web.Response:
 
 def _repr_digest(sha256: str) -> str:
     return f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:"
+
+
+def _silent() -> logging.Logger:
+    """For what the HTTP parser says of requests that it cannot read: it quotes them. Our own faults are logged here."""
+    silent = logging.getLogger("lienthong.mail.requests")
+    silent.disabled = True
+    return silent
 
 
 def _context(page: Page) -> ssl.SSLContext | None:

@@ -202,3 +202,17 @@ async def test_of_answers_at_the_same_moment_one_counts(
         with database(province) as connection:
             ((answer,),) = connection.execute("SELECT answer FROM mail").fetchall()
         assert exchange.codes(sent.id, PROVINCE) == ["01", "03" if answer == "receive" else "02"]
+
+
+async def test_a_broken_request_leaves_no_link_in_the_log(
+    exchange: StandIn, post_office: PostOffice, caplog: pytest.LogCaptureFixture
+) -> None:
+    province = await exchange.agency(PROVINCE)
+    table = mail_table(post_office, PROVINCE)
+    caplog.set_level("DEBUG")
+    async with open_mail(province, table):
+        reader, writer = await asyncio.open_connection("127.0.0.1", table["page_port"])
+        writer.write(b"GET /thu/p/" + b"5ec2e7" * 8 + b"\0 HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b" 400 " in await reader.readline()
+        writer.close()
+    assert "5ec2e7" not in caplog.text
