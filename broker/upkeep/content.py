@@ -17,6 +17,8 @@ STRAY_ROUNDS: Final = 24
 """The whole store is compared with the record once in so many hours: each round looks at a part of it, by the hour."""
 BROKEN_OFF_AFTER: Final = timedelta(days=1)
 """Age at which what was being written counts as left behind."""
+CLOCKS_APART: Final = timedelta(minutes=10)
+"""How far a gateway's clock may be behind the keeper's without a spent token being good there again."""
 
 
 class CollectContent:
@@ -53,6 +55,6 @@ class CollectContent:
             removed += await collector.strays(bucket, before)
         async with lease.writing() as connection:
             await connection.execute(SQL["forget_waiting"], before)
-            await connection.execute(SQL["forget_tokens"], now)
+            await connection.execute(SQL["forget_tokens"], now - CLOCKS_APART)
         await self._store.tidy(now - BROKEN_OFF_AFTER)
         return removed

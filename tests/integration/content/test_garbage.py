@@ -191,6 +191,9 @@ async def test_only_what_nobody_uses_goes(ground: Ground) -> None:
     for path in (accepted_path(x.settings.content_dir, sha(stray)), broken):
         os.utime(path, (old, old))
     await x.pool.execute("INSERT INTO used_token VALUES ($1, $2, $3)", b"t", bytes(32), NOW - timedelta(hours=1))
+    # To a gateway whose clock is a little behind, this one would be good again if it were forgotten.
+    spent = datetime.now(UTC) - timedelta(minutes=5)
+    await x.pool.execute("INSERT INTO used_token VALUES ($1, $2, $3)", b"spent", bytes(32), spent)
 
     lease = Lease(x.pool, seconds=60)
     assert await lease.take()
@@ -200,7 +203,7 @@ async def test_only_what_nobody_uses_goes(ground: Ground) -> None:
             {"unused": unused, "fresh": fresh, "named": named, "twice": twice, "stray": stray}.items()} == {
         "unused": False, "fresh": True, "named": True, "twice": True, "stray": False,
     }  # fmt: skip
-    assert not broken.exists() and await x.value("SELECT count(*) FROM used_token") == 0
+    assert not broken.exists() and await x.value("SELECT array_agg(thumbprint) FROM used_token") == [b"spent"]
     assert await x.value("SELECT count(*) FROM content_upload WHERE agency_id = $1", sender.id) == 2
     assert await duty.run(lease) == 0
 
