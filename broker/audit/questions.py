@@ -74,8 +74,8 @@ class Missing:
 
     document_id: int
     lines: tuple[DeliveryLine, ...]
-    """Deliveries without the recipient's signed 01, by the recipient's code; refused, cancelled and recalled ones
-    among them."""
+    """Deliveries without the recipient's signed 01, by the recipient's code; refused, cancelled, recalled and
+    moved ones among them."""
     of: int
     """So many deliveries were asked about."""
 

@@ -43,8 +43,8 @@ class Wanted:
     under: str | None = None
     """Code of an agency: it, or one below it, sent the document or was to receive it."""
     state: str | None = None
-    """A processing state of some delivery, or `recalled`: with `recipient` of the delivery to it, else with `under` of
-    one to an agency there."""
+    """A processing state of some delivery, or `recalled` or `moved`: with `recipient` of the delivery to it, else with
+    `under` of one to an agency there."""
     overdue: bool = False
     """Some delivery missed its deadline and is open and has not arrived to this day."""
     since: datetime | None = None

@@ -10,12 +10,14 @@ import pytest
 
 from broker.audit import recounting
 from broker.audit.explain import explain
+from broker.audit.questions import missing
 from broker.audit.read import story_of
+from broker.audit.search import Wanted, search_documents
 from broker.audit.timeline import timeline
 from broker.directory import changes
 from broker.directory.live import today_in_vietnam
 from broker.directory.records import Extent
-from broker.evidence.verify import Scope, verify
+from broker.evidence.verify import Scope, findings, verify
 from broker.interventions.documents import hold, release
 from broker.upkeep.sending import KeeperSender
 from schemas.manifest import NoticeItem
@@ -314,3 +316,50 @@ async def test_what_was_asked_of_the_old_office_is_asked_of_the_successor(exchan
         exchange, "SELECT count(*) = 1 FROM delivery v JOIN document d USING (document_id) WHERE d.id = $1", update.id
     )
     await record_agrees(exchange)
+
+
+TAMPERED = {
+    "moved_to": "UPDATE delivery SET moved_to = recipient_id WHERE recipient_id = $2 AND $1::bigint IS NOT NULL",
+    "moved_at": "UPDATE delivery SET moved_at = moved_at - interval '1 s', closed_at = closed_at - interval '1 s'"
+    " WHERE recipient_id = $2 AND $1::bigint IS NOT NULL",
+    "closed_at": "UPDATE delivery SET closed_at = NULL WHERE recipient_id = $2 AND $1::bigint IS NOT NULL",
+    "stranded_at": "UPDATE delivery SET stranded_at = now() WHERE recipient_id = $2 AND $1::bigint IS NOT NULL",
+    "row": "DELETE FROM delivery WHERE recipient_id = $1 AND $2::bigint IS NOT NULL",
+}
+"""What an owner of the database could do to a moved delivery, by what `audit verify` finds."""
+
+
+async def test_no_change_of_a_moved_delivery_stays_hidden(exchange: Exchange) -> None:
+    ministry, old, new = [await exchange.add(name) for name in ("G01", "H34", "H53")]
+    letter = await sent(exchange, ministry, old)
+    await close(exchange, old, new)
+    async with keeping(exchange):
+        await exchange.document_at(new, letter)
+        await exchange.all_published()
+    await record_agrees(exchange)
+    async with exchange.pool.acquire() as connection:
+        for what, statement in TAMPERED.items():
+            tampering = connection.transaction()
+            await tampering.start()
+            await connection.execute(statement, new.id, old.id)
+            found = [f async for f in findings(connection, keys_of(exchange), None, Scope(), {})]
+            await tampering.rollback()
+            assert ("delivery", what) in {(f.where, f.what) for f in found}, what
+
+
+async def test_the_questions_of_auditors_know_what_was_moved(exchange: Exchange) -> None:
+    ministry, old, new = [await exchange.add(name) for name in ("G01", "H34", "H53")]
+    letter = await sent(exchange, ministry, old)
+    await close(exchange, old, new)
+    await exchange.pool.execute("UPDATE delivery SET due_arrival = now() - interval '1 hour'")
+    async with keeping(exchange):
+        await exchange.notice_at(ministry, letter, "rerouted")
+        await exchange.all_published()
+    await record_agrees(exchange)
+    document = await exchange.value("SELECT document_id FROM document WHERE id = $1", letter.id)
+    async with exchange.pool.acquire() as connection:
+        found = await search_documents(connection, Wanted(recipient=old.code, state="moved"))
+        late = await search_documents(connection, Wanted(recipient=old.code, overdue=True))
+        silent = await missing(connection, document)
+    assert [one.id for one in found.documents] == [letter.id] and not late.documents
+    assert {line.recipient: line.state for line in silent.lines} == {old.code: "moved", new.code: "dispatched"}
