@@ -6,6 +6,7 @@ database connection is held while bytes travel.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ class Uploads:
         self._quota = quota
         self._largest = largest
         self._clock = clock
+        # Bytes of each agency that are on their way here: they lie on the disk before they are found to be good.
+        self._coming: Counter[int] = Counter()
 
     async def take(self, agency_id: int, sha256: str, chunks: AsyncIterable[bytes], *, size: int | None) -> Stored:
         """Read, verify and keep an upload; it is there for good when this returns, and not at all if it raises.
@@ -55,8 +58,14 @@ class Uploads:
         async with self._pool.acquire() as asked:
             waiting = await self._waiting(asked, agency_id, sha256)
         self._check(size or 0, waiting)
-        counted = _Counted(chunks, lambda so_far: self._check(so_far, waiting))
+
+        def heard(length: int, so_far: int) -> None:
+            self._coming[agency_id] += length
+            self._check(so_far, waiting + self._coming[agency_id] - so_far)
+
+        counted = _Counted(chunks, heard)
         async with AsyncExitStack() as stack:
+            stack.callback(lambda: self._coming.subtract({agency_id: counted.size}))
             connections: list[Connection] = []
 
             async def wanted() -> bool:
@@ -89,7 +98,7 @@ class Uploads:
             raise Refusal(
                 code="LT-QUOTA",
                 field="content",
-                found=f"{size} bytes or more, and {waiting} bytes stored that no document has named yet",
+                found=f"{size} bytes or more, and {waiting} bytes under way, or stored and not named yet",
                 expected=f"at most {self._quota} bytes together",
             )
 
@@ -97,13 +106,13 @@ class Uploads:
 class _Counted:
     """Chunks that are counted as they pass; too many end them."""
 
-    def __init__(self, chunks: AsyncIterable[bytes], check: Callable[[int], None]) -> None:
+    def __init__(self, chunks: AsyncIterable[bytes], heard: Callable[[int, int], None]) -> None:
         self._chunks = chunks
-        self._check = check
+        self._heard = heard
         self.size = 0
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for chunk in self._chunks:
             self.size += len(chunk)
-            self._check(self.size)
+            self._heard(len(chunk), self.size)
             yield chunk

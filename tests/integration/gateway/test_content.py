@@ -10,7 +10,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from broker.content.folder import ContentFolder
+from broker.content.store import whole
+from broker.content.uploads import Uploads
 from schemas.content_layout import accepted_path, stored_path
+from schemas.errors import Refusal
 from tests.integration.gateway.client import Client, naming, refused, sent, sha
 from tests.kit.exchange import End
 from tests.kit.gateway import Running, running_gateway
@@ -229,6 +233,31 @@ async def test_quota_and_room_are_kept_and_what_is_sent_counts_no_more(gateway: 
         more = [secrets.token_bytes(390_000) for _ in range(3)]
         answers = await asyncio.gather(*(client.put(sender, one) for one in more))
         assert sorted(answer.status for answer in answers) == [201, 507, 507]
+
+
+async def test_uploads_on_their_way_count_together_against_the_quota(gateway: Running, tmp_path: Path) -> None:
+    sender = await gateway.exchange.add("G22")
+    uploads = Uploads(gateway.parts.pool, ContentFolder(tmp_path), quota=1000, largest=1000)
+    came, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(data: bytes) -> AsyncIterator[bytes]:
+        yield data
+        came.set()
+        await go_on.wait()
+
+    first, second = secrets.token_bytes(600), secrets.token_bytes(600)
+    taking = asyncio.create_task(uploads.take(sender.id, sha(first), slow(first), size=None))
+    await came.wait()
+    for data, allowed in ((second, False), (second[:400], True), (second, False)):
+        if allowed:
+            await uploads.take(sender.id, sha(data), whole(data), size=None)
+        else:
+            with pytest.raises(Refusal, match="LT-QUOTA"):
+                await uploads.take(sender.id, sha(data), whole(data), size=None)
+    go_on.set()
+    assert (await taking).is_new
+    with pytest.raises(Refusal, match="LT-QUOTA"):
+        await uploads.take(sender.id, sha(b"!"), whole(b"!"), size=None)
 
 
 async def test_there_is_room_for_so_many_uploads_and_no_more(gateway: Running) -> None:
