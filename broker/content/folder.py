@@ -16,7 +16,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import BinaryIO, Final
 
-from broker.content.store import CHUNK, ContentMissing, Measure, pieces
+from broker.content.store import CHUNK, LARGEST, ContentMissing, Measure, pieces
 from schemas.content_layout import accepted_path, stored_path
 from schemas.errors import Refusal
 
@@ -33,8 +33,9 @@ _NO_FILE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EIS
 class ContentFolder:
     """Content as files below one folder. See `broker.content.store.ContentStore`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, largest: int = LARGEST) -> None:
         self._root = root
+        self._largest = largest
 
     async def put(
         self,
@@ -62,7 +63,7 @@ class ContentFolder:
 
     async def adopt(self, codes: Sequence[str], sha256: str, size: int) -> str | None:
         """See `ContentStore.adopt`."""
-        source = await asyncio.to_thread(shared_file, self._root, codes, sha256, size)
+        source = await asyncio.to_thread(shared_file, self._root, codes, sha256, size, self._largest)
         return None if source is None else await self.put(sha256, read_opened(source, 0, size + 1), size=size)
 
     async def size_of(self, sha256: str) -> int | None:
@@ -117,11 +118,11 @@ class ContentFolder:
         return temporary.open("xb"), temporary
 
 
-def shared_file(root: Path, codes: Sequence[str], sha256: str, size: int) -> BinaryIO | None:
+def shared_file(root: Path, codes: Sequence[str], sha256: str, size: int, largest: int) -> BinaryIO | None:
     """The file, opened, that one of `codes` has put under this digest into the folder shared with the exchange.
 
     Links are not followed: who has a folder there must not lead the exchange to what only the exchange may read. What
-    has another size is refused before any of it is copied. Raises Refusal LT-PART-DIGEST.
+    has another size, or is too large, is refused before any of it is copied. Raises Refusal LT-PART-DIGEST, LT-SIZE.
     """
     for code in dict.fromkeys(codes):
         file = _open_below(root, stored_path(root, code, sha256).relative_to(root).parts)
@@ -131,6 +132,9 @@ def shared_file(root: Path, codes: Sequence[str], sha256: str, size: int) -> Bin
         if found != size:
             file.close()
             raise Refusal(code="LT-PART-DIGEST", found=f"{found} bytes", expected=f"{size} bytes with SHA-256 {sha256}")
+        if found > largest:
+            file.close()
+            raise Refusal(code="LT-SIZE", found=f"{found} bytes", expected=f"at most {largest}")
         return file
     return None
 

@@ -19,7 +19,7 @@ from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import ObjectStore
 
 from broker.content.folder import read_opened, shared_file
-from broker.content.store import CHUNK, ContentMissing, ContentUnavailable, Measure, pieces
+from broker.content.store import CHUNK, LARGEST, ContentMissing, ContentUnavailable, Measure, pieces
 from schemas.content_layout import accepted_path
 
 PART: Final = 8 * CHUNK
@@ -44,9 +44,10 @@ class ObjectContent:
     `shared` is the folder in which agencies on the same machine leave parts; others use the gateway.
     """
 
-    def __init__(self, store: ObjectStore, *, shared: Path) -> None:
+    def __init__(self, store: ObjectStore, *, shared: Path, largest: int = LARGEST) -> None:
         self._store = store
         self._shared = shared
+        self._largest = largest
 
     async def put(
         self,
@@ -81,7 +82,7 @@ class ObjectContent:
 
     async def adopt(self, codes: Sequence[str], sha256: str, size: int) -> str | None:
         """See `ContentStore.adopt`."""
-        source = await asyncio.to_thread(shared_file, self._shared, codes, sha256, size)
+        source = await asyncio.to_thread(shared_file, self._shared, codes, sha256, size, self._largest)
         return None if source is None else await self.put(sha256, read_opened(source, 0, size + 1), size=size)
 
     async def size_of(self, sha256: str) -> int | None:

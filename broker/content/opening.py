@@ -25,6 +25,8 @@ class HasContent(Protocol):
     def content_url(self) -> str: ...
     @property
     def content_dir(self) -> Path: ...
+    @property
+    def content_largest_bytes(self) -> int: ...
 
 
 def open_content(settings: HasContent) -> ContentStore:
@@ -33,18 +35,18 @@ def open_content(settings: HasContent) -> ContentStore:
     Credentials of an S3 come from the environment as for every S3 client: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
     AWS_ENDPOINT_URL, AWS_REGION, AWS_ALLOW_HTTP, AWS_TIMEOUT. Raises Problem for an address that cannot be used.
     """
-    url = settings.content_url
+    url, largest = settings.content_url, settings.content_largest_bytes
     if not url:
-        return ContentFolder(settings.content_dir)
+        return ContentFolder(settings.content_dir, largest=largest)
     scheme = urlsplit(url).scheme
     if scheme == "file":
-        return ContentFolder(Path(urlsplit(url).path))
+        return ContentFolder(Path(urlsplit(url).path), largest=largest)
     if scheme not in SCHEMES:
         raise _unusable(f"content_url begins with {scheme or 'nothing'}")
     try:
         if scheme == "memory":
-            return ObjectContent(MemoryStore(), shared=settings.content_dir)
-        return ObjectContent(S3Store.from_url(url), shared=settings.content_dir)
+            return ObjectContent(MemoryStore(), shared=settings.content_dir, largest=largest)
+        return ObjectContent(S3Store.from_url(url), shared=settings.content_dir, largest=largest)
     except (BaseError, ValueError) as error:
         raise _unusable(f"content_url cannot be used: {error}") from error
 

@@ -16,6 +16,9 @@ from schemas.errors import Refusal
 CHUNK: Final = 1024 * 1024
 """Bytes that are hashed, written or read at a time."""
 
+LARGEST: Final = 16 * 1024**3
+"""Bytes of one content, where nothing else is said."""
+
 BUCKETS: Final = 256
 """Content is looked through for what can go in this many portions, by the first byte of the digest."""
 

@@ -161,6 +161,9 @@ async def test_a_file_of_another_size_is_refused_before_it_is_copied(store: Cont
     with pytest.raises(Refusal, match="LT-PART-DIGEST"):
         async with asyncio.timeout(5):
             await store.adopt(["H53"], sha(b"x"), 1)
+    with pytest.raises(Refusal, match="LT-SIZE"):
+        async with asyncio.timeout(5):
+            await store.adopt(["H53"], sha(b"x"), 1 << 40)
 
 
 async def test_what_is_old_is_found_and_removed(store: ContentStore) -> None:
