@@ -14,6 +14,7 @@ from broker.amqp.connection import Link
 from broker.cli.author import author_of
 from broker.cli.output import JsonOption, emit, run
 from broker.dispatch.dead_letters import DeadLetter, discard_dead, list_dead, replay_dead, show_dead
+from broker.logs import set_up
 from broker.settings import load_settings
 from broker.store.pool import connect
 
@@ -67,6 +68,7 @@ def _act(action: Callable[..., Awaitable[DeadLetter]], letter: str, reason: str)
 
 
 async def _with_link(work: Callable[[Link], Awaitable[Any]]) -> Any:
+    set_up(process="dead", level="warning")  # else what the connection logs would stand in the answer
     async with Link(load_settings().amqp_url, name="lienthong dead") as link:
         return await work(link)
 

@@ -134,6 +134,7 @@ def packets_command(
     """List what a system has not fetched, with its failures and their reasons."""
 
     async def read(connection: Connection) -> list[dict[str, Any]]:
+        await systems.named(connection, name)
         return [dict(row) for row in await connection.fetch(PACKETS["list_packets"], name, only_failed, SHOWN)]
 
     emit(_with_database(read), as_json=as_json, render=_packets)
@@ -154,6 +155,7 @@ def release_command(
     author = author_of(reason)
 
     async def work(connection: Connection) -> list[str]:
+        await systems.named(connection, name)
         rows = await connection.fetch(PACKETS["release"], name, one)
         await connection.execute(systems.SQL["note_action"], author.actor, "system.released", name, author.reason)
         return [str(row["doc_id"]) for row in rows]

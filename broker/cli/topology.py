@@ -15,6 +15,7 @@ from rich.table import Table
 from broker.amqp.connection import Link
 from broker.amqp.management import Management, virtual_host_of
 from broker.cli.output import JsonOption, emit, progress, run
+from broker.logs import set_up
 from broker.settings import Settings, load_settings
 from broker.store.pool import connect
 from broker.topology.actual import read_actual
@@ -92,6 +93,7 @@ async def _plan(settings: Settings, prune: bool) -> Plan:
 
 
 async def _apply(settings: Settings, prune: bool) -> Applied:
+    set_up(process="topology", level="warning")  # else what the connection logs would stand in the answer
     async with connect(settings) as connection, _management(settings) as management:
         wanted = desired(await load_mailbox_owners(connection), settings)
         planned = plan(wanted, await read_actual(management), prune=prune)

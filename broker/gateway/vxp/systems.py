@@ -275,7 +275,7 @@ async def rotate(
     """Give a system a new secret; the old ones go on to be good for `overlap`. Raises Problem."""
     custody = CustodyKey.load(settings.custody_key_file)
     async with connection.transaction():
-        row = await _row(connection, name)
+        row = await named(connection, name)
         await connection.execute(SQL["end_secrets"], row["system_id"], datetime.now(UTC) + overlap)
         secret = await _write_secret(connection, custody, row["system_id"], row["name"])
         await connection.execute(SQL["note_action"], author.actor, "system.rotated", name, author.reason)
@@ -286,7 +286,7 @@ async def rotate_key(connection: Connection, name: str, *, settings: Settings, a
     """Make a new key for a system's hub, used from now on; the old one stays enrolled. Returns its thumbprint."""
     custody = CustodyKey.load(settings.custody_key_file)
     async with connection.transaction():
-        row = await _row(connection, name)
+        row = await named(connection, name)
         hub = await agency_named(connection, row["hub"])
         made = await make_key(connection, hub, custody=custody, settings=settings, author=author)
     return made.hex()
@@ -295,7 +295,7 @@ async def rotate_key(connection: Connection, name: str, *, settings: Settings, a
 async def set_state(connection: Connection, name: str, state: Literal["active", "disabled"], *, author: Author) -> str:
     """Let a system in, or keep it out, from now on; returns its hub's code. Raises Problem."""
     async with connection.transaction():
-        row = await _row(connection, name)
+        row = await named(connection, name)
         await connection.execute(SQL["set_state"], row["system_id"], state)
         await connection.execute(SQL["note_action"], author.actor, f"system.{state}", name, author.reason)
     return str(row["hub"])
@@ -306,7 +306,8 @@ async def listing(connection: Connection) -> list[dict[str, Any]]:
     return [dict(row) for row in await connection.fetch(SQL["list_systems"])]
 
 
-async def _row(connection: Connection, name: str) -> asyncpg.Record:
+async def named(connection: Connection, name: str) -> asyncpg.Record:
+    """The row of the system with this id. Raises Problem if there is none."""
     row = await connection.fetchrow(SQL["system_named"], name)
     if row is None:
         raise Problem(f"no system {name}", "a connected system", "see `lienthong agency system list`")

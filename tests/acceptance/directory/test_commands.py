@@ -208,3 +208,14 @@ def test_without_a_database_every_command_says_so(empty: Installation) -> None:
         done: Any = empty.command(*arguments, code=4)
         assert "127.0.0.1:1" in done.stderr and "geheim" not in done.stderr
     assert json.loads(empty.command("pki", "init", "--json").stdout)["broker_certificate"] == "not migrated"
+
+
+def test_answers_for_programs_hold_nothing_but_json(exchange: Installation) -> None:
+    exchange.command("topology", "apply")
+    assert exchange.json("dead", "list") == []
+    assert exchange.json("topology", "apply", "--prune")["created"] == 0
+
+
+def test_a_system_that_does_not_exist_is_no_empty_list(exchange: Installation) -> None:
+    for asked in ("packets", "release"):
+        assert "no system NOBODY" in exchange.command("agency", "system", asked, "NOBODY", code=3).stderr
