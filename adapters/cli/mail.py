@@ -97,7 +97,7 @@ async def _greeting(settings: MailSettings) -> str:
 @app.command("list")
 def list_command(
     state: Annotated[str | None, typer.Option("--state", help="due, sending, taken, failed or bounced.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1)] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, newest first.")] = 50,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:

@@ -72,7 +72,8 @@ def keygen_command(
         as_json=as_json,
         text=lambda _: (
             f"Key: {key}\nRequest: {request}\nGive the request to the operator (`lienthong pki issue {code} --csr "
-            f"{request.name}`, then `lienthong cert add`) and put the certificate into {certificate}."
+            f"{request.name} -o {certificate.name}`, then `lienthong cert add {code} {certificate.name}`) and put the "
+            f"certificate into {certificate}."
         ),
     )
 
@@ -238,7 +239,7 @@ async def _status(config: Path, id: str, code: str, reason: str | None, recipien
 
 @app.command("outbox")
 def outbox_command(
-    limit: Annotated[int, typer.Option("--limit", min=1)] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, newest first.")] = 50,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
@@ -285,7 +286,7 @@ def simulate_command(
 @inbox_app.command("list")
 def inbox_list_command(
     state: Annotated[str | None, typer.Option("--state", help="waiting, taken, done or refused.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1)] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, newest first.")] = 50,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
@@ -313,7 +314,7 @@ def inbox_show_command(
 
 @inbox_app.command("aside")
 def inbox_aside_command(
-    limit: Annotated[int, typer.Option("--limit", min=1)] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, newest first.")] = 50,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:

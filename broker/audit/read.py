@@ -55,7 +55,8 @@ async def story_of(
             raise Problem(
                 f"No document and no refused message is known under “{wanted}”{f' of {sender}' if sender else ''}.",
                 "a document id (UUID), a digest of 64 hex digits, or number/notation.",
-                "Look for it with `lienthong audit search`. If it was sent, it has not reached us yet.",
+                "Look for it with `lienthong audit search`. A message that was refused is known by its id: "
+                "`lienthong audit search --refused`. If it was sent, it has not reached us yet.",
             )
         return Story(document=None, rejections=rejections)
     document_id = meant.document_id
