@@ -39,6 +39,10 @@ def verify_command(
     key: Annotated[
         list[str] | None, typer.Option("--key", help="A verifier key of the log, or a file with some.")
     ] = None,
+    checkpoint: Annotated[
+        list[Path] | None,
+        typer.Option("--checkpoint", metavar="FILE", help="A checkpoint that you hold: the log must still contain it."),
+    ] = None,
     without_files: Annotated[
         bool, typer.Option("--without-files", help="Leave out the log's static files (they are on another machine).")
     ] = False,
@@ -50,6 +54,7 @@ def verify_command(
         since_position=since_position,
         full=full,
         records=not log_only,
+        held=tuple(file.read_bytes() for file in checkpoint or ()),
         witnesses=tuple(witnesses(settings.log_witnesses).values()),
         timestamp_roots=tuple(read_roots(settings.log_timestamp_roots_file)),
     )

@@ -105,8 +105,10 @@ ORDER BY since LIMIT 1;
 
 -- name: entries_from
 -- Entries of one origin in their order, within a range of positions, with the event that each names.
-SELECT l.position, l.leaf, l.event_at, l.event_id, e.body, e.leaf AS event_leaf, e.kind, e.event_id IS NULL AS missing
+SELECT l.position, l.leaf, l.event_at, l.event_id, e.body, e.leaf AS event_leaf, e.kind, e.event_id IS NULL AS missing,
+       e.epoch, e.xid::text AS xid, b.position IS NOT NULL AS put_back
 FROM log_entry l LEFT JOIN event e ON e.at = l.event_at AND e.event_id = l.event_id
+LEFT JOIN log_put_back b ON b.event_at = l.event_at AND b.event_id = l.event_id
 WHERE l.origin_id = $1 AND l.position >= $2 AND l.position < $3
 ORDER BY l.position;
 
@@ -136,6 +138,14 @@ SELECT level, number, hash FROM log_node WHERE origin_id = $1 ORDER BY level, nu
 SELECT e.at, e.event_id, e.kind, e.epoch, e.xid::text AS xid
 FROM event e, log_cursor c
 WHERE (e.epoch, e.xid, e.event_id) <= (c.epoch, c.xid, c.event_id)
+  AND NOT EXISTS (SELECT FROM log_entry l WHERE l.event_at = e.at AND l.event_id = e.event_id)
+ORDER BY e.epoch, e.xid, e.event_id;
+
+-- name: never_sequenced
+-- Events whose transaction has not begun, or whose epoch has not come: the sequencer would never reach them.
+SELECT e.at, e.event_id, e.kind, e.epoch, e.xid::text AS xid
+FROM event e, exchange_epoch x
+WHERE (e.epoch > x.epoch OR (e.epoch = x.epoch AND e.xid >= pg_snapshot_xmax(pg_current_snapshot())))
   AND NOT EXISTS (SELECT FROM log_entry l WHERE l.event_at = e.at AND l.event_id = e.event_id)
 ORDER BY e.epoch, e.xid, e.event_id;
 

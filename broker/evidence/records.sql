@@ -122,8 +122,26 @@ SELECT 'delivery' AS place, s.code || ' ' || d.id || ' to ' || r.code AS key, 'p
 FROM delivery v JOIN document d USING (document_id) JOIN agency s ON s.agency_id = d.sender_id
 JOIN agency r ON r.agency_id = v.recipient_id
 WHERE v.processing IN ('held', 'cancelled') AND d.accepted_at >= $1
-  AND NOT EXISTS (SELECT FROM surviving_event e WHERE e.document_id = d.document_id AND e.kind = 'operator_action')
+  AND NOT EXISTS (SELECT FROM surviving_event e, convert_from(e.body, 'UTF8') AS t, LATERAL (SELECT t::jsonb AS b) x
+                  WHERE e.document_id = d.document_id AND e.kind = 'operator_action'
+                    AND b ->> 'action' = CASE v.processing WHEN 'held' THEN 'document.hold' ELSE 'document.cancel' END
+                    AND b ->> 'target' = d.id::text AND b -> 'recipients' ? r.code)
   AND NOT (v.processing = 'cancelled' AND d.action = 'recall');
+
+-- name: holds
+-- A document is held when, and only if, the newest hold of it was not ended.
+WITH told AS (
+    SELECT DISTINCT ON (document_id) document_id, b ->> 'action' AS action, (b ->> 'at')::timestamptz AS at
+    FROM (SELECT document_id, convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event
+          WHERE kind = 'operator_action' AND document_id IS NOT NULL) e
+    WHERE b ->> 'action' IN ('document.hold', 'document.release', 'document.cancel')
+    ORDER BY document_id, at DESC
+)
+SELECT 'document' AS place, s.code || ' ' || d.id AS key, 'held_at' AS what, coalesce(d.held_at::text, 'nothing') AS found,
+       coalesce(t.at::text, 'nothing: no event tells a hold that lasts') AS expected
+FROM document d JOIN agency s ON s.agency_id = d.sender_id
+LEFT JOIN told t ON t.document_id = d.document_id AND t.action = 'document.hold'
+WHERE d.accepted_at >= $1 AND d.held_at IS DISTINCT FROM t.at;
 
 -- name: overdue_flags
 -- A delivery is overdue when, and only if, an event says so.
@@ -252,6 +270,16 @@ SELECT 'rejection' AS place, at || ' ' || code || ' from ' || who || ' ' || dige
 FROM told t FULL JOIN there h USING (at, code, digest, who, quarantined)
 WHERE t.many IS DISTINCT FROM h.many;
 
+-- name: rejections_named
+-- A refusal names the message that its event names.
+SELECT 'rejection' AS place, (b ->> 'at') || ' ' || (b ->> 'error') AS key, 'id' AS what,
+       'no row of ' || concat_ws(' ', b ->> 'kind', b ->> 'claimed_from', b ->> 'id') AS found, 'the refusal of it' AS expected
+FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'rejected' AND at >= $1) e
+WHERE NOT EXISTS (SELECT FROM rejection r WHERE r.at = (b ->> 'at')::timestamptz AND r.code = b ->> 'error'
+                    AND (b ->> 'kind' IS NULL OR r.kind = b ->> 'kind')
+                    AND (b ->> 'claimed_from' IS NULL OR r.claimed_from = b ->> 'claimed_from')
+                    AND (b ->> 'id' IS NULL OR r.id = b ->> 'id'));
+
 -- name: certificates
 -- A certificate is the one that was enrolled, for whom it was, and revoked when an event says so.
 WITH told AS (
@@ -316,13 +344,23 @@ WHERE x.found IS DISTINCT FROM x.expected AND (m.hub IS NOT NULL OR x.what = 'ro
 -- name: operators
 -- What operators did is what they were recorded to do, with the reason that they gave.
 SELECT 'admin_action' AS place, (b ->> 'at') || ' ' || (b ->> 'action') || ' ' || (b ->> 'target') AS key,
-       CASE WHEN a.action_id IS NULL THEN 'row' ELSE 'reason' END AS what,
-       CASE WHEN a.action_id IS NULL THEN 'no row' ELSE encode(sha256(convert_to(a.reason, 'UTF8')), 'hex') END AS found,
-       CASE WHEN a.action_id IS NULL THEN 'what the event tells' ELSE b ->> 'reason_sha256' END AS expected
+       x.what, x.found, x.expected
 FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'operator_action' AND at >= $1) e
 LEFT JOIN admin_action a ON a.at = (b ->> 'at')::timestamptz AND a.action = b ->> 'action' AND a.target = b ->> 'target'
-WHERE a.action_id IS NULL
-   OR encode(sha256(convert_to(a.reason, 'UTF8')), 'hex') IS DISTINCT FROM b ->> 'reason_sha256';
+CROSS JOIN LATERAL (VALUES
+    ('row', CASE WHEN a.action_id IS NULL THEN 'no row' END, CASE WHEN a.action_id IS NULL THEN 'what the event tells' END),
+    ('reason', encode(sha256(convert_to(a.reason, 'UTF8')), 'hex'), b ->> 'reason_sha256'),
+    ('actor', left(encode(sha256(convert_to(a.actor, 'UTF8')), 'hex'), 16), b ->> 'actor')
+) AS x (what, found, expected)
+WHERE x.found IS DISTINCT FROM x.expected AND (a.action_id IS NOT NULL OR x.what = 'row');
+
+-- name: directory_authors
+-- Every change of the directory has somebody who made it.
+SELECT DISTINCT 'admin_action' AS place, (b ->> 'at') || ' ' || (b ->> 'change') AS key, 'row' AS what, 'no row' AS found,
+       'who made this change, and why' AS expected
+FROM (SELECT at, convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event
+      WHERE kind = 'directory_changed' AND at >= $1) e
+WHERE NOT EXISTS (SELECT FROM admin_action a WHERE a.at = e.at AND a.action = e.b ->> 'change');
 
 -- name: actions_untold
 -- No action of an operator is recorded that no event tells.
@@ -372,6 +410,110 @@ FROM change_request c LEFT JOIN document d ON d.document_id = c.asking_document_
 LEFT JOIN status_message m ON m.status_message_id = c.asking_status_id
 WHERE c.asked_at >= $1 AND c.asked_by IS DISTINCT FROM coalesce(d.digest, m.digest);
 
+-- name: changes_asked
+-- A recall, and a 13, asks everybody who has the document and has not refused it or given it back.
+SELECT 'change_request' AS place, s.code || ' ' || o.id || ' to ' || r.code AS key, 'row' AS what, 'no row' AS found,
+       'the row of what was asked by ' || encode(k.asked_by, 'hex') AS expected
+FROM (SELECT c.concerned_id AS document_id, w.recipient_id, a.digest AS asked_by
+      FROM document a JOIN document_concerns c ON c.document_id = a.document_id
+      JOIN delivery w ON w.document_id = a.document_id AND w.moved_at IS NULL
+      WHERE a.action = 'recall' AND a.accepted_at >= $1
+      UNION
+      SELECT e.document_id, e.recipient_id, e.digest FROM status_entry e WHERE e.code = '13' AND e.recorded_at >= $1) k
+JOIN delivery v USING (document_id, recipient_id)
+JOIN document o USING (document_id) JOIN agency s ON s.agency_id = o.sender_id
+JOIN agency r ON r.agency_id = v.recipient_id
+WHERE NOT v.recalled AND v.processing NOT IN ('refused', 'cancelled') AND v.moved_at IS NULL
+  AND NOT EXISTS (SELECT FROM change_request q WHERE q.document_id = k.document_id AND q.recipient_id = k.recipient_id
+                    AND q.asked_by = k.asked_by);
+
+-- name: changes_kinds
+-- A change is of the kind that was asked.
+SELECT 'change_request' AS place, c.document_id || ' to ' || c.recipient_id AS key, 'kind' AS what, c.kind AS found,
+       coalesce(d.action, 'take-back') AS expected
+FROM change_request c LEFT JOIN document d ON d.document_id = c.asking_document_id
+WHERE c.asked_at >= $1 AND c.kind <> coalesce(d.action, 'take-back');
+
+-- name: answers
+-- An answer answers something that was asked of this very delivery.
+SELECT 'status_entry' AS place, m.id || ' item ' || e.item AS key, 'answers' AS what, encode(e.answers, 'hex') AS found,
+       'what was asked of this delivery; for other codes than 15 and 16 nothing' AS expected
+FROM status_entry e JOIN status_message m USING (status_message_id)
+WHERE e.recorded_at >= $1 AND (e.answers IS NOT NULL OR e.code IN ('15', '16'))
+  AND (e.code NOT IN ('15', '16') OR NOT EXISTS (
+        SELECT FROM change_request q WHERE q.document_id = e.document_id AND q.recipient_id = e.recipient_id
+           AND q.asked_by = e.answers));
+
+-- name: concerned
+-- What a document changes is what its acceptance names.
+WITH told AS (
+    SELECT DISTINCT b #>> '{document,from}' AS sender, (b #>> '{document,id}')::uuid AS id, c ->> 'digest' AS about
+    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'accepted' AND at >= $1) e
+    CROSS JOIN LATERAL jsonb_array_elements(b -> 'concerns') AS c
+), there AS (
+    SELECT s.code AS sender, d.id, encode(o.digest, 'hex') AS about
+    FROM document_concerns c JOIN document d USING (document_id) JOIN agency s ON s.agency_id = d.sender_id
+    JOIN document o ON o.document_id = c.concerned_id
+    WHERE d.accepted_at >= $1
+)
+SELECT 'document_concerns' AS place, sender || ' ' || id || ' about ' || about AS key, 'row' AS what,
+       CASE WHEN h.one IS NULL THEN 'no row' ELSE 'a row' END AS found,
+       CASE WHEN h.one IS NULL THEN 'the row that its acceptance tells' ELSE 'no row: no event tells it' END AS expected
+FROM (SELECT *, 1 AS one FROM told) t FULL JOIN (SELECT *, 1 AS one FROM there) h USING (sender, id, about)
+WHERE t.one IS NULL OR h.one IS NULL;
+
+-- name: agencies_untold
+-- No agency is there that was neither added nor imported.
+SELECT 'agency' AS place, a.code AS key, 'row' AS what, 'a row' AS found, 'no row: no event names this code' AS expected
+FROM agency a
+WHERE NOT EXISTS (SELECT FROM (SELECT convert_from(body, 'UTF8')::jsonb -> 'codes' AS codes FROM event
+                               WHERE kind = 'directory_changed') e WHERE e.codes ? a.code);
+
+-- name: suspensions
+-- An agency is suspended when, and only if, the newest event about that says so.
+WITH told AS (
+    SELECT DISTINCT ON (agency_id) agency_id, b ->> 'change' AS change
+    FROM (SELECT agency_id, convert_from(body, 'UTF8')::jsonb AS b, at FROM surviving_event
+          WHERE kind = 'directory_changed' AND agency_id IS NOT NULL) e
+    WHERE b ->> 'change' IN ('agency.suspended', 'agency.resumed')
+    ORDER BY agency_id, at DESC
+)
+SELECT 'agency' AS place, a.code AS key, 'state' AS what, a.state AS found,
+       CASE a.state WHEN 'suspended' THEN 'active' ELSE 'suspended' END || ', as events tell' AS expected
+FROM agency a LEFT JOIN told t USING (agency_id)
+WHERE a.state <> 'closed' AND (a.state = 'suspended') <> (coalesce(t.change, '') = 'agency.suspended');
+
+-- name: mandates_of_added
+-- Whoever was added with a hub has it, until another event changes that.
+SELECT 'mandate' AS place, t.hub || ' for ' || a.code AS key, x.what, x.found, x.expected
+FROM (SELECT agency_id, at, convert_from(body, 'UTF8')::jsonb #>> '{facts,hub}' AS hub,
+             convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'directory_changed') t
+JOIN agency a ON a.agency_id = t.agency_id AND a.state <> 'closed'
+LEFT JOIN (SELECT m.*, h.code AS hub FROM mandate m JOIN agency h ON h.agency_id = m.hub_id) m
+       ON m.agency_id = a.agency_id AND m.hub = t.hub
+CROSS JOIN LATERAL (VALUES
+    ('row', CASE WHEN m.hub IS NULL THEN 'no row' END, CASE WHEN m.hub IS NULL THEN 'the mandate' END),
+    ('may_receive', m.may_receive::text, 'true'),
+    ('may_sign', m.may_sign::text, 'true'),
+    ('valid_until', (m.valid_until IS NOT NULL)::text, 'false')
+) AS x (what, found, expected)
+WHERE t.b ->> 'change' = 'agency.added' AND t.hub IS NOT NULL
+  AND x.found IS DISTINCT FROM x.expected AND (m.hub IS NOT NULL OR x.what = 'row')
+  AND NOT EXISTS (SELECT FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM event
+                               WHERE kind = 'directory_changed' AND at > t.at) e
+                  WHERE e.b ->> 'change' IN ('agencies.imported', 'agencies.merged', 'agency.closed')
+                     OR (e.b ->> 'change' LIKE 'mandate.%' AND e.b -> 'codes' ?& ARRAY[a.code, t.hub]));
+
+-- name: mandates_untold
+-- No hub has a mandate that nobody gave it. An import names agencies, not their hubs: after one this cannot be told.
+SELECT 'mandate' AS place, h.code || ' for ' || a.code AS key, 'row' AS what, 'a row' AS found,
+       'no row: no event tells it' AS expected
+FROM mandate m JOIN agency h ON h.agency_id = m.hub_id JOIN agency a ON a.agency_id = m.agency_id
+WHERE NOT EXISTS (SELECT FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM event WHERE kind = 'directory_changed') e
+                  WHERE b ->> 'change' = 'agencies.imported'
+                     OR (b ->> 'change' IN ('mandate.given', 'agency.added') AND b -> 'codes' ? a.code
+                         AND b #>> '{facts,hub}' = h.code));
+
 -- name: put_back
 -- Every event that counts as lost in a restore lies where an operator put entries back.
 SELECT 'log_put_back' AS place, o.origin || ' position ' || b.position AS key, 'row' AS what, 'a row' AS found,
@@ -386,25 +528,26 @@ WHERE NOT EXISTS (
 -- name: signed_documents
 -- Documents with their signed bytes and what the columns say about those; for a comparison outside the database.
 SELECT d.document_id, s.code AS sender, d.id, d.digest, d.jws, d.action, d.priority, d.test, d.number, d.notation,
-       d.issued_on, d.type, d.subject, d.natural_key, d.sent_at, d.via, c.der
+       d.issued_on, d.type, d.subject, d.natural_key, d.sent_at, d.via, c.der,
+       (SELECT array_agg(p.name ORDER BY p.ordinal) FROM document_part p WHERE p.document_id = d.document_id) AS parts
 FROM document d JOIN agency s ON s.agency_id = d.sender_id LEFT JOIN certificate c USING (thumbprint)
 WHERE d.accepted_at >= $1 ORDER BY d.document_id;
 
 -- name: signed_statuses
 -- Status messages with their signed bytes, and the entries that came in them.
 SELECT m.status_message_id, s.code AS sender, m.id, m.digest, m.jws, m.sent_at, c.der,
-       (SELECT jsonb_agg(jsonb_build_array(e.item, e.code, e.reason, e.staff, e.at)) FROM status_entry e
-        WHERE e.status_message_id = m.status_message_id) AS entries
+       (SELECT jsonb_agg(jsonb_build_array(e.item, e.code, e.reason, e.staff, e.at, o.id)) FROM status_entry e
+        JOIN document o USING (document_id) WHERE e.status_message_id = m.status_message_id) AS entries
 FROM status_message m JOIN agency s ON s.agency_id = m.sender_id LEFT JOIN certificate c USING (thumbprint)
 WHERE m.accepted_at >= $1 ORDER BY m.status_message_id;
 
 -- name: delivery_facts
 -- Deliveries with everything their states are computed from.
 SELECT s.code AS sender, d.id, r.code AS recipient, v.processing, v.recalled, v.anomalous, v.arrived_at, v.closed_at,
-       v.moved_at, v.dispatched_at IS NOT NULL AS dispatched,
-       (SELECT array_agg(ROW(e.code, e.at, e.digest, e.answers)) FROM status_entry e
+       v.moved_at, v.dispatched_at, v.dispatched_at IS NOT NULL AS dispatched,
+       (SELECT array_agg(ROW(e.code, e.at, e.digest, e.answers, e.anomalous)) FROM status_entry e
         WHERE e.document_id = v.document_id AND e.recipient_id = v.recipient_id) AS facts,
-       (SELECT array_agg(ROW(c.asked_by, c.kind, c.state, c.answered_at)) FROM change_request c
+       (SELECT array_agg(ROW(c.asked_by, c.kind, c.state, c.answered_at, c.asked_at)) FROM change_request c
         WHERE c.document_id = v.document_id AND c.recipient_id = v.recipient_id) AS changes
 FROM delivery v JOIN document d USING (document_id) JOIN agency s ON s.agency_id = d.sender_id
 JOIN agency r ON r.agency_id = v.recipient_id

@@ -17,12 +17,22 @@ from typing import Any, Final
 import asyncpg
 from cryptography import x509
 
+from broker.evidence.checkpoints import trusted
 from broker.evidence.findings import Finding, shown
 from broker.evidence.merkle import EvidenceFault
-from broker.evidence.notes import Note, VerifierKey, parse_note, parse_signature_line, verify_note
+from broker.evidence.notes import (
+    Checkpoint,
+    Note,
+    VerifierKey,
+    parse_note,
+    parse_signature_line,
+    verify_checkpoint,
+    verify_note,
+)
 from broker.evidence.tile_files import TileFiles, published_notes
 from broker.evidence.timestamps import verify_timestamp
 from broker.evidence.tree_rows import SQL as LOG
+from broker.evidence.tree_rows import growth_at
 from broker.evidence.verify_log import LogCheck
 from broker.evidence.verify_messages import SQL as RECORDS
 from broker.evidence.verify_messages import check_documents, check_states, check_statuses
@@ -34,7 +44,8 @@ STREAMED: Final = ("signed_documents", "signed_statuses", "delivery_facts")
 RECORD_CHECKS: Final = tuple(name for name in RECORDS if name not in STREAMED)
 """Statements that yield findings."""
 
-BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
+BEGINNING: Final = datetime(1, 1, 2, tzinfo=UTC)
+"""Before everything, so that nothing gets out of sight by an early date."""
 
 Progress = Callable[[str, int], None]
 
@@ -51,6 +62,8 @@ class Scope:
     """Also the exchange's rows, not the log alone."""
     witnesses: tuple[VerifierKey, ...] = ()
     """Keys of witnesses whose cosignatures are verified."""
+    held: tuple[bytes, ...] = ()
+    """Checkpoints that the auditor holds, as signed: the log must still contain them."""
     timestamp_roots: tuple[x509.Certificate, ...] = ()
     """Roots to which timestamps must lead; without them only what they are over is looked at."""
 
@@ -109,6 +122,9 @@ async def findings(
             since = await _time_of(connection, head["origin_id"], scope.since_position) or BEGINNING
     async for finding in _around_the_log(connection, heads):
         yield finding
+    for note in scope.held:
+        async for finding in _held(connection, heads, vkeys, note):
+            yield finding
     async for finding in _attested(connection, scope):
         yield finding
     if scope.records:
@@ -132,6 +148,14 @@ async def _around_the_log(connection: Connection, heads: Sequence[Any]) -> Async
             " although later ones are",
             expected="no such row: it was inserted behind the log's back",
         )
+    async for row in connection.cursor(LOG["never_sequenced"], prefetch=500):
+        yield Finding(
+            where="event",
+            key=f"{row['at'].isoformat()} {row['event_id']}",
+            what="xid",
+            found=f"an event ({row['kind']}) of epoch {row['epoch']}, transaction {row['xid']}",
+            expected="one of a transaction that there has been: as it stands, the log would never take it in",
+        )
     for row in await connection.fetch(LOG["strangers"], [head["origin_id"] for head in heads]):
         yield Finding(
             where=row["place"],
@@ -151,6 +175,28 @@ async def _around_the_log(connection: Connection, heads: Sequence[Any]) -> Async
                 found=shown(bytes(first or b"")[:300]),
                 expected=f"the log's beginning, naming {before['origin']} with {before['size']} entries and its root",
             )
+
+
+async def _held(
+    connection: Connection, heads: Sequence[Any], vkeys: Sequence[VerifierKey], note: bytes
+) -> AsyncIterator[Finding]:
+    """Whether the log still contains the tree that somebody outside holds a signature of: it may have been cut."""
+    where, key = "held checkpoint", "the file that was given"
+    try:
+        origin = Checkpoint.parse(parse_note(note).text).origin
+        signed = verify_checkpoint(note, trusted(vkeys, origin), origin=origin)
+        key = f"{origin} size {signed.size}"
+        head = next((head for head in heads if head["origin"] == origin), None)
+        if head is None:
+            raise EvidenceFault("log_origin", found="no such log", expected=f"{signed.size} entries, as signed")
+        if head["size"] < signed.size:
+            found = f"{head['size']} entries: the log was cut, or the database comes from a backup"
+            raise EvidenceFault("size", found=found, expected=f"at least {signed.size}, as signed")
+        root = (await growth_at(connection, head["origin_id"], signed.size)).root()
+        if root != signed.root:
+            raise EvidenceFault("root", found=root.hex(), expected=f"{signed.root.hex()}, as signed")
+    except EvidenceFault as fault:
+        yield Finding(where=where, key=key, what=fault.what, found=fault.found, expected=fault.expected)
 
 
 async def _attested(connection: Connection, scope: Scope) -> AsyncIterator[Finding]:

@@ -76,6 +76,7 @@ class LogCheck:
         self._unknown: int | None = None
         self._good = 0
         self._contradicted = 0
+        self._before: tuple[int, int, int] | None = None
 
     async def run(self) -> AsyncIterator[Finding]:
         """Everything that is not as it was logged."""
@@ -182,7 +183,28 @@ class LogCheck:
         for at, position in enumerate(positions):
             if bodies[at] is not None:
                 findings += _columns(rows.entries[position], told[at], self._origin)
+                findings += self._in_order(rows.entries[position])
         return leaves, findings
+
+    def _in_order(self, row: Any) -> list[Finding]:
+        """Epoch, transaction and number of an event, by which the sequencer went; checks that look for the newest event
+        go by them too. What the keeper itself put there, or back there, stands outside of that order."""
+        if row["put_back"] or row["kind"] == "log_opened":
+            self._before = None if row["put_back"] else self._before
+            return []
+        before, self._before = self._before, (row["epoch"], int(row["xid"]), row["event_id"])
+        if before is None or before < self._before:
+            return []
+        return [
+            Finding(
+                where="event",
+                key=f"{row['event_at'].isoformat()} {row['event_id']} ({self._origin} position {row['position']})",
+                what="xid",
+                found="epoch {}, transaction {}, number {}".format(*self._before),
+                expected="something after epoch {}, transaction {}, number {}, as the log's order says: it, or the one"
+                " before it, was changed".format(*before),
+            )
+        ]
 
     def _files_say(self, tile: Tile, findings: list[Finding]) -> dict[str, list[bytes]]:
         """The leaves by the tile's file and by its entry bundle, as far as the published checkpoint reaches."""

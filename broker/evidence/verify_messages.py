@@ -23,6 +23,7 @@ from schemas.jws import Signed, parse_stored, signature_holds
 from schemas.manifest import DocumentManifest, parse_manifest
 from schemas.manifest.status import StatusManifest
 from schemas.states import ChangeState, Processing, StatusCode
+from schemas.times import parse_rfc3339
 
 SQL: Final = load_queries("broker.evidence", "records.sql")
 
@@ -117,6 +118,7 @@ def _document(row: Any) -> Iterator[Finding]:
         "type": (row["type"], fields.type or ""),
         "subject": (row["subject"], fields.subject),
         "sent_at": (row["sent_at"], manifest.sent_at),
+        "document_part": (row["parts"] or [], [part.name for part in manifest.parts]),
         "via": (
             None if row["via"] is None else orjson.loads(row["via"]),
             None if manifest.via is None else manifest.via.model_dump(mode="json", exclude_none=True),
@@ -139,7 +141,7 @@ def _status(row: Any) -> Iterator[Finding]:
             "sent_at": (row["sent_at"], manifest.sent_at),
         },
     )
-    for number, code, reason, staff, _ in orjson.loads(row["entries"] or "[]"):
+    for number, code, reason, staff, at, about in orjson.loads(row["entries"] or "[]"):
         key = f"{row['sender']} {row['id']} item {number}"
         if not 0 <= number < len(manifest.items):
             expected = f"one of {len(manifest.items)} items"
@@ -147,7 +149,13 @@ def _status(row: Any) -> Iterator[Finding]:
             continue
         item = manifest.items[number]
         signed_staff = None if item.staff is None else item.staff.model_dump(mode="json", exclude_none=True)
-        told = {"code": (code, item.code.value), "reason": (reason, item.reason), "staff": (staff, signed_staff)}
+        told = {
+            "code": (code, item.code.value),
+            "reason": (reason, item.reason),
+            "staff": (staff, signed_staff),
+            "at": (parse_rfc3339(at), item.at),
+            "document_id": (about, str(item.concerns.id)),
+        }
         for column, (found, signed_value) in told.items():
             if found != signed_value:
                 yield Finding(
@@ -180,17 +188,15 @@ def _different(table: str, row: Any, said: dict[str, Any]) -> Iterator[Finding]:
 def _states(row: Any) -> Iterator[Finding]:
     recorded = [
         Recorded(code=StatusCode(code), at=at, digest=digest, answers=answers)
-        for code, at, digest, answers in row["facts"] or ()
+        for code, at, digest, answers, _ in row["facts"] or ()
     ]
-    changes = [
-        Change(asked_by=asked_by, kind=kind, state=ChangeState(state), answered_at=answered_at)
-        for asked_by, kind, state, answered_at in row["changes"] or ()
-    ]
+    changes = [_asked(change, row["dispatched_at"]) for change in row["changes"] or ()]
     try:
         start = start_of(Processing(row["processing"]), dispatched=row["dispatched"])
     except ValueError:
         start = Processing.ACCEPTED
-    expected = read(start, recorded, changes, closed_at=row["closed_at"], moved_at=row["moved_at"]).projection
+    story = read(start, recorded, changes, closed_at=row["closed_at"], moved_at=row["moved_at"])
+    expected = story.projection
     for column in ("processing", "recalled", "anomalous", "arrived_at", "closed_at"):
         wanted = getattr(expected, column)
         wanted = wanted.value if isinstance(wanted, Processing) else wanted
@@ -202,3 +208,38 @@ def _states(row: Any) -> Iterator[Finding]:
                 found=shown(row[column]),
                 expected=f"{shown(wanted)}, as its statuses say",
             )
+    key = f"{row['sender']} {row['id']} to {row['recipient']}"
+    for asked_by, _, state, answered_at, _ in row["changes"] or ():
+        answer = story.answers[asked_by]
+        for column, found, wanted in (
+            ("state", state, answer.state.value),
+            ("answered_at", answered_at, answer.answered_at),
+        ):
+            if found != wanted:
+                yield Finding(
+                    where="change_request",
+                    key=f"{key}, asked by {asked_by.hex()}",
+                    what=column,
+                    found=shown(found),
+                    expected=f"{shown(wanted)}, as its answers say",
+                )
+    odd = {(fact.code.value, fact.at, fact.digest) for fact in story.folded.anomalous}
+    for code, at, digest, _, anomalous in row["facts"] or ():
+        if anomalous != ((code, at, digest) in odd):
+            yield Finding(
+                where="status_entry",
+                key=f"{key}: {code} of {at}",
+                what="anomalous",
+                found=shown(anomalous),
+                expected=f"{not anomalous}, as the other statuses say",
+            )
+
+
+def _asked(row: Any, dispatched_at: datetime | None) -> Change:
+    """An asking message before its answers. Only what never went out, or went out while it was recalled, is given back
+    without an answer (contract §3.3)."""
+    asked_by, kind, state, answered_at, asked_at = row
+    unseen = state == ChangeState.AGREED and (dispatched_at is None or dispatched_at > asked_at)
+    if unseen:
+        return Change(asked_by=asked_by, kind=kind, state=ChangeState.AGREED, answered_at=answered_at)
+    return Change(asked_by=asked_by, kind=kind)

@@ -607,6 +607,133 @@ TAMPERINGS = [
         what="row",
     ),
     Tampering(
+        name="who the operator was",
+        sql="UPDATE admin_action SET actor = 'another' WHERE action = 'document.resend'",
+        where="admin_action",
+        what="actor",
+    ),
+    Tampering(
+        name="who changed the directory",
+        sql="DELETE FROM admin_action WHERE action = 'certificate.revoked'",
+        where="admin_action",
+        what="row",
+        key="certificate.revoked",
+    ),
+    Tampering(
+        name="a delivery cancelled behind an operator's other action",
+        sql="UPDATE delivery SET processing = 'cancelled', closed_at = now(), arrived_at = NULL, anomalous = true"
+        f" WHERE document_id = {FIRST} AND arrived_at IS NOT NULL",
+        where="delivery",
+        what="processing",
+    ),
+    Tampering(name="a hold made up", sql="UPDATE document SET held_at = now()", where="document", what="held_at"),
+    columns(
+        "change_request",
+        "true",
+        {"state": "'refused_change'", "kind": "'update'", "answered_at": "now() - interval '1 hour'"},
+    ),
+    Tampering(
+        name="what was asked of a delivery removed",
+        sql="UPDATE delivery SET recalled = false, closed_at = NULL WHERE recalled; DELETE FROM change_request",
+        where="change_request",
+        what="row",
+    ),
+    Tampering(
+        name="what a document changes removed",
+        sql="DELETE FROM document_concerns",
+        where="document_concerns",
+        what="row",
+    ),
+    Tampering(
+        name="what a document changes made up",
+        sql=f"INSERT INTO document_concerns SELECT (SELECT max(document_id) FROM document), {FIRST}",
+        where="document_concerns",
+        what="row",
+    ),
+    Tampering(
+        name="a part's name", sql="UPDATE document_part SET name = 'x.pdf'", where="document", what="document_part"
+    ),
+    Tampering(
+        name="a status that answers what nobody asked",
+        sql="UPDATE status_entry SET answers = sha256('x') WHERE code = '01'",
+        where="status_entry",
+        what="answers",
+    ),
+    Tampering(
+        name="a status in another message",
+        sql="UPDATE status_entry e SET status_message_id = m.status_message_id, digest = m.digest FROM status_message m"
+        " WHERE m.status_message_id = (SELECT max(status_message_id) FROM status_message)"
+        f" AND e.code = '01' AND e.item = 0 AND e.document_id = {FIRST}",
+        where="status_entry",
+        what="document_id",
+    ),
+    Tampering(
+        name="a status marked as contradicting",
+        sql="UPDATE status_entry SET anomalous = NOT anomalous WHERE code = '03'",
+        where="status_entry",
+        what="anomalous",
+    ),
+    Tampering(
+        name="a refusal of another message",
+        sql="UPDATE rejection SET id = 'another', claimed_from = 'X'",
+        where="rejection",
+        what="id",
+    ),
+    Tampering(
+        name="an agency made up",
+        sql="INSERT INTO agency (code, name, level) VALUES ('X1', 'x', 'ministry')",
+        where="agency",
+        what="row",
+        key="X1",
+    ),
+    Tampering(
+        name="an agency suspended",
+        sql="UPDATE agency SET state = 'suspended' WHERE code LIKE '%.G02'",
+        where="agency",
+        what="state",
+    ),
+    Tampering(
+        name="a mandate made up",
+        sql="INSERT INTO mandate (hub_id, agency_id, may_receive, may_sign) SELECT h.agency_id, a.agency_id, true, true"
+        " FROM agency h, agency a WHERE h.code LIKE '%.G01' AND a.code LIKE '%.G02'",
+        where="mandate",
+        what="row",
+        key=".G01 for",
+    ),
+    Tampering(
+        name="a mandate that came with the agency",
+        sql="UPDATE mandate SET may_sign = false, valid_until = '2099-01-01'",
+        where="mandate",
+        what=("may_sign", "valid_until"),
+    ),
+    Tampering(
+        name="an event put off for ever",
+        sql="INSERT INTO event (at, kind, body, leaf, epoch, xid) SELECT at, kind, body, leaf, epoch,"
+        f" '9000000000000000000' FROM event WHERE {entry(40)}",
+        where="event",
+        what="xid",
+    ),
+    Tampering(
+        name="an event of an epoch to come",
+        sql="INSERT INTO event (at, kind, body, leaf, epoch) SELECT at, kind, body, leaf, 99 FROM event"
+        f" WHERE {entry(40)}",
+        where="event",
+        what="xid",
+    ),
+    Tampering(
+        name="an event's transaction, by which the newest is found",
+        sql=f"UPDATE event SET xid = '7' WHERE {entry(20)}",
+        where="event",
+        what="xid",
+        key="position 20",
+    ),
+    Tampering(
+        name="a part's bytes, dated before all time",
+        sql="UPDATE content SET inline = 'x', stored_at = '1960-01-01'",
+        where="content",
+        what="inline",
+    ),
+    Tampering(
         name="who asked for a change",
         sql="UPDATE change_request SET asked_by = sha256('x')",
         where="change_request",
@@ -672,3 +799,35 @@ async def test_tampering_is_found_and_named(story: Story, tampering: Tampering, 
         ]
         assert hits, [what, *(finding.sentence() for finding in found)]
         assert all(finding.found != finding.expected for finding in hits)
+
+
+async def test_a_log_that_was_cut_with_everything_in_it_is_found_by_who_holds_a_checkpoint(
+    story: Story, tmp_path: Path
+) -> None:
+    """Entries, events, checkpoints and files go back together: nothing inside contradicts anything any more."""
+    log_dir = tmp_path / "log"
+    shutil.copytree(story.home / "log", log_dir)
+    held = (log_dir / "2026" / "checkpoint").read_bytes()
+    async with opened(story) as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        before = await connection.fetchrow(
+            "SELECT size, root, note FROM checkpoint ORDER BY size DESC OFFSET 1 LIMIT 1"
+        )
+        assert before is not None
+        size = before["size"]
+        await connection.execute(
+            "DELETE FROM event e USING log_entry l WHERE (e.at, e.event_id) = (l.event_at, l.event_id)"
+            f" AND l.position >= {size};"
+            f"DELETE FROM log_entry WHERE position >= {size}; DELETE FROM checkpoint WHERE size > {size};"
+            f"DELETE FROM log_node WHERE (number + 1) * 256 > {size}"
+        )
+        await connection.execute("UPDATE log_head SET size = $1, root = $2", size, before["root"])
+        shutil.rmtree(log_dir)
+        unseen = await verified(connection, story, log_dir, Scope(records=False))
+        assert [finding.sentence() for finding in unseen] == []
+        found = await verified(connection, story, log_dir, Scope(records=False, held=(held,)))
+        kept = await verified(connection, story, log_dir, Scope(records=False, held=(before["note"],)))
+        await transaction.rollback()
+    assert [(finding.where, finding.what) for finding in found] == [("held checkpoint", "size")]
+    assert kept == []
