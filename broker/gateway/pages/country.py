@@ -7,7 +7,7 @@ figures stand in a table below.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
@@ -18,7 +18,7 @@ from starlette.responses import Response
 from broker.audit.overview import Place, by_commune, by_province
 from broker.audit.period import day_of
 from broker.audit.record import DeliveryRecord
-from broker.audit.scope import visible
+from broker.audit.scope import Scope, visible
 from broker.directory.records import AgencyId
 from broker.gateway.pages.cells import ProvinceSheet, province_sheet
 from broker.gateway.pages.days import last_days, read_period, write_day
@@ -50,6 +50,7 @@ class Region:
     """What stands on it: a share or a number, as the measure demands; empty where there is nothing."""
     place: Place | None
     href: str
+    """Empty where the visitor may not look."""
     size: float = 0.0
 
 
@@ -103,8 +104,10 @@ def compact(value: int) -> str:
     return str(value)
 
 
-def country_sheet(places: Iterable[Place], measure: Measure = "arrived", period: str = "") -> Sheet:
-    """The whole country, each province leading to its communes."""
+def country_sheet(
+    places: Iterable[Place], measure: Measure = "arrived", period: str = "", *, linked: Container[str] | None = None
+) -> Sheet:
+    """The whole country, each province leading to its communes; with `linked` only those that the visitor may open."""
     by_code = {place.code: place for place in places}
     greatest = _greatest(by_code.values(), measure)
     regions = tuple(
@@ -117,17 +120,24 @@ def country_sheet(places: Iterable[Place], measure: Measure = "arrived", period:
             step=step_of(by_code.get(region.code), measure, greatest),
             figure=figure_of(by_code.get(region.code), measure),
             place=by_code.get(region.code),
-            href=f"/map/{quote(region.code, safe='')}{period}",
+            href=f"/map/{quote(region.code, safe='')}{period}" if linked is None or region.code in linked else "",
         )
         for region in country()
     )
     return Sheet(width=round(SHEET[0]), height=round(SHEET[1]), regions=regions)
 
 
-def document_sheet(places: Iterable[Place], deliveries: Sequence[DeliveryRecord]) -> Sheet | None:
+def linked_provinces(places: Iterable[Place], scope: Scope) -> Container[str] | None:
+    """Which provinces lead somewhere for this visitor: all, or those of a subtree's own figures."""
+    return None if scope.root is None else {place.code for place in places}
+
+
+def document_sheet(
+    places: Iterable[Place], deliveries: Sequence[DeliveryRecord], *, linked: Container[str] | None = None
+) -> Sheet | None:
     """Where one document went: provinces by the share that has it, and a dot for each commune. None if it went to no
     place that is on the map."""
-    sheet = country_sheet(places)
+    sheet = country_sheet(places, linked=linked)
     spots = geography().communes
     dots: dict[str, list[str]] = defaultdict(list)
     for delivery in deliveries:
@@ -201,7 +211,9 @@ async def show_country(visit: Visit) -> Response:
     link = urlencode({k: chosen[k] for k in ("first", "last", "measure") if chosen[k]})
     return visit.show(
         "country.html",
-        sheet=country_sheet(places, chosen["measure"], f"?{link}" if link else ""),
+        sheet=country_sheet(
+            places, chosen["measure"], f"?{link}" if link else "", linked=linked_provinces(places, visit.scope)
+        ),
         places=places,
         complete=overview.complete,
         **chosen,

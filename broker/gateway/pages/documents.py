@@ -120,7 +120,7 @@ async def show(visit: Visit) -> Response:
         moments=moments if visit.query("all") else moments[:MOMENTS_SHOWN],
         more_moments=0 if visit.query("all") else max(0, len(moments) - MOMENTS_SHOWN),
         counts=_counts(story.deliveries),
-        sheet=document_sheet(places.places, story.deliveries),
+        sheet=document_sheet(places.places, story.deliveries, linked=None if visit.scope.root is None else ()),
         places=[place for place in places.places if place.deliveries],
         **_listed(visit, story.deliveries),
     )

@@ -11,7 +11,7 @@ from broker.audit.period import day_of
 from broker.audit.questions import troubled
 from broker.audit.scope import visible
 from broker.gateway.pages.charts import BarChart, bar_chart
-from broker.gateway.pages.country import country_sheet
+from broker.gateway.pages.country import country_sheet, linked_provinces
 from broker.gateway.pages.days import last_days
 from broker.gateway.pages.guard import Page, Visit, page
 from broker.store.queries import load_queries
@@ -44,7 +44,7 @@ async def show(visit: Visit) -> Response:
         held=held,
         quarantined=waiting,
         chart=_days_chart(visit, {row.key: (row.sent, row.received) for row in days.rows}, fortnight.first, today),
-        sheet=country_sheet(places),
+        sheet=country_sheet(places, linked=linked_provinces(places, visit.scope)),
         log=status,
         fortnight=fortnight,
         today=today,

@@ -130,6 +130,15 @@ async def _crawl(scene: Scene, waiting: list[str], most: int) -> None:
     assert len(seen) > 60
 
 
+async def test_no_place_on_a_map_leads_a_subtree_auditor_to_a_page_that_he_may_not_see(scene: Scene) -> None:
+    async with scene.signed_in("hanoi") as client:
+        for path in ("/", "/map?always=1", scene.path(scene.telegram)):
+            links = set(_links(await client.get(path, follow_redirects=True)))
+            for link in sorted(link for link in links if link.startswith("/map/")):
+                assert (await client.get(link)).status_code == 200, (path, link)
+        assert any(link.startswith(f"/map/{HANOI}") for link in _links(await client.get("/")))
+
+
 async def test_a_subtree_auditor_sees_his_part_of_a_document_that_others_received_too(scene: Scene) -> None:
     async with scene.signed_in("hanoi") as client:
         answer = await client.get(scene.path(scene.telegram))
