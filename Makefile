@@ -30,6 +30,7 @@ run: install ## Run the exchange on this machine until Ctrl-C
 
 test: lint types ## Everything that must hold: lint, types, import rules, generated files, tests
 	@$(BIN)/python -m schemas.publish --check
+	@$(BIN)/python -m broker.settings_page --check
 	@deploy/prepare-browser
 	@VENV=$(VENV) deploy/with-services $(BIN)/python -m pytest -q $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 

@@ -10,6 +10,7 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -38,12 +39,18 @@ EVERY_LEVEL: Mapping[str, MailboxType] = {
 
 Positive = Annotated[int, Field(gt=0)]
 
+RELATED, MISTYPED = 0.6, 0.86
+"""Likeness of names (difflib) from which a setting is named as perhaps meant, and from which it surely was."""
+
 PATHS = (
     "home",
     "key_file",
     "certificate_file",
     "roots_dir",
     "content_dir",
+    "log_key_file",
+    "log_dir",
+    "log_timestamp_roots_file",
     "custody_key_file",
     "gateway_tls_certificate_file",
     "gateway_tls_key_file",
@@ -62,7 +69,7 @@ class Settings(BaseSettings):
     management_url: str = ""
     """RabbitMQ's management API with user and password; by default the host of `amqp_url`, port 15672."""
     database_url: str
-    """PostgreSQL."""
+    """PostgreSQL, with the login of the program that runs; TLS as in PostgreSQL's own addresses (`?sslmode=…`)."""
     agency_amqp_url: str = ""
     """What agencies are told to connect to, without user or password; by default `amqp_url` without them."""
 
@@ -71,24 +78,33 @@ class Settings(BaseSettings):
     home: Path = Path(".local/exchange")
     """Keys, roots and content of this exchange."""
     key_file: Path = Path()
+    """The key with which the exchange signs notices and slips: PEM."""
     certificate_file: Path = Path()
+    """The certificate of that key: PEM."""
     roots_dir: Path = Path()
+    """Folder of `*.pem` files with the roots that agencies' certificates must lead to."""
     content_dir: Path = Path()
+    """Folder of content, where `content_url` names no other place."""
 
     gateway_host: str = "127.0.0.1"
+    """Address that the gateway listens on."""
     gateway_port: Annotated[int, Field(ge=0, le=65535)] = 8643
+    """TCP port that the gateway listens on; 0 takes a free one."""
     gateway_url: str = ""
     """The gateway's name, which agencies call and which their tokens must have as `aud` (contract §6); all gateways of
     an exchange share it. By default made of host and port."""
     gateway_tls_certificate_file: Path | None = None
+    """PEM file with the certificate of the gateway's own TLS; without it something in front of it has to speak TLS."""
     gateway_tls_key_file: Path | None = None
-    """PEM files with which the gateway speaks TLS itself; without them something in front of it has to."""
+    """PEM file with the key of that certificate."""
     gateway_metrics_from: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     """Networks whose machines may read the gateway's counts."""
     oidc_issuer: str = ""
     """OpenID Connect: the identity provider through which people may sign in to the pages; empty: passwords only."""
     oidc_client_id: str = ""
+    """The name under which the provider knows this gateway."""
     oidc_client_secret_file: Path | None = None
+    """File whose only line is the secret that the provider gave for it."""
     oidc_title: str = "OpenID Connect"
     """What the provider is called on the sign-in page."""
     content_url: str = ""
@@ -107,17 +123,20 @@ class Settings(BaseSettings):
     batch_count: Positive = 200
     """Messages a worker takes together into one transaction, at most."""
     batch_bytes: Positive = 8 * 1024 * 1024
+    """Bytes of messages that a worker takes together, at most."""
     batch_linger_ms: Annotated[int, Field(ge=0)] = 5
     """How long the first message of a batch waits for company, in milliseconds."""
     prefetch: Positive = 400
     """Messages a worker holds unacknowledged for each queue, at most."""
     verify_threads: Positive = 2
+    """Threads of a worker that check signatures."""
 
     custody_key_file: Path = Path()
     """The key under which offices' keys and secrets are sealed (REST façade); never in the database."""
     vxp_fresh_seconds: Positive = 900
-    """How old a request of the REST façade may be by its timestamp; a system may have its own number."""
+    """Seconds that a request of the REST façade may be old by its timestamp; a system may have its own number."""
     vxp_ahead_seconds: Positive = 300
+    """Seconds that its timestamp may be ahead of the exchange's clock."""
     vxp_utc_offsets: tuple[Annotated[int, Field(ge=-12, le=14)], ...] = (7, 0)
     """Hours from UTC in which clients' clocks may run: their timestamps are local times without a zone."""
     vxp_trusted_proxies: tuple[str, ...] = ()
@@ -125,24 +144,28 @@ class Settings(BaseSettings):
     vxp_file_bytes: Positive = 136 * 1024 * 1024
     """Bytes of one edXML file, at most."""
     vxp_wait_seconds: Annotated[float, Field(ge=0)] = 8.0
-    """How long `sendEdoc` waits to hear what the exchange thinks of a document before it answers that it has it."""
+    """Seconds that `sendEdoc` waits to hear what the exchange thinks of a document before it answers that it has it."""
     vxp_lease_minutes: Annotated[float, Field(gt=0)] = 10.0
-    """How long a packet that was handed out is kept from other pollers."""
+    """Minutes that a packet which was handed out is kept from other pollers."""
     vxp_list_limit: Positive = 200
     """Packets in one list, at most."""
     vxp_fail_limit: Positive = 5
     """After so many failures a packet is not handed out until an operator lets it."""
 
     sent_at_past_days: Positive = 30
+    """Days that a message's `sent_at` may lie back; an older one is refused."""
     sent_at_ahead_minutes: Annotated[int, Field(ge=0)] = 5
+    """Minutes that it may be ahead of the exchange's clock."""
     arrival_within_urgent_minutes: Positive = 15
+    """Minutes after which an urgent document without a recipient's 01 is overdue there."""
     arrival_within_normal_minutes: Positive = 240
+    """Minutes after which any other document is."""
     answer_within_hours: Positive = 48
-    """How long a recipient that has a document may take to answer its recall, update, replacement or take-back."""
+    """Hours that a recipient that has a document may take to answer its recall, update, replacement or take-back."""
     outgoing_grace_seconds: Positive = 10
-    """Age at which the keeper publishes what a worker committed but did not mark as published."""
+    """Age in seconds at which the keeper publishes what a worker committed but did not mark as published."""
     log_promise_seconds: Positive = 60
-    """`log_by` in slips and notices is this long after the event (contract §9)."""
+    """`log_by` in slips and notices is so many seconds after the event (contract §9)."""
     log_origin: str = ""
     """The log's name without the year (2026's is `<log_origin>/2026`); by default the broker's code in lower case."""
     log_key_file: Path = Path()
@@ -158,25 +181,36 @@ class Settings(BaseSettings):
     log_timestamp_roots_file: Path | None = None
     """PEM file with the roots that the authority's certificate must lead to."""
     max_attempts: Positive = 5
+    """Times that a message is tried which a failing server keeps from being processed, at most, and times that a
+    document without 01 is sent."""
     redelivery_backoff_minutes: tuple[Positive, ...] = (15, 60, 240, 1440)
     """Minutes until a document without 01 is sent again; the last one repeats."""
     keeper_lease_seconds: Annotated[float, Field(gt=0)] = 15.0
-    """How long a keeper that has died keeps its standby waiting."""
+    """Seconds that a keeper which has died keeps its standby waiting."""
     keeper_standby_seconds: Annotated[float, Field(gt=0)] = 2.0
-    """How often a standby asks for the lease."""
+    """Seconds between two times that a standby asks for the lease."""
     keeper_unfinished_seconds: Annotated[float, Field(gt=0)] = 2.0
+    """Seconds between two rounds in which the keeper publishes what a worker committed and did not get to publish."""
     keeper_mailboxes_seconds: Annotated[float, Field(gt=0)] = 10.0
+    """Seconds between two rounds in which the keeper looks for mailboxes that were lost or are missing."""
     keeper_replay_seconds: Annotated[float, Field(gt=0)] = 2.0
+    """Seconds between two rounds in which the keeper hands agencies what they asked to have again."""
     keeper_arrivals_seconds: Annotated[float, Field(gt=0)] = 60.0
+    """Seconds between two rounds in which the keeper sends again what has no 01, and tells what is overdue."""
     keeper_successions_seconds: Annotated[float, Field(gt=0)] = 10.0
+    """Seconds between two rounds in which the keeper moves what a closed agency has not taken to its successor."""
     keeper_partitions_seconds: Annotated[float, Field(gt=0)] = 3600.0
+    """Seconds between two rounds in which the keeper makes the coming months' partitions."""
     keeper_content_seconds: Annotated[float, Field(gt=0)] = 3600.0
+    """Seconds between two rounds in which the keeper removes content that no accepted document names."""
     keeper_log_seconds: Annotated[float, Field(gt=0)] = 1.0
+    """Seconds between two rounds in which the keeper puts new events into the log and signs it."""
     keeper_witness_seconds: Annotated[float, Field(gt=0)] = 5.0
-    """Seconds between two rounds of each of the keeper's duties."""
+    """Seconds between two rounds in which the keeper asks witnesses and the authority of timestamps."""
     event_months_ahead: Positive = 2
     """Months for which the event table has its partitions made ahead."""
     mailbox_type_by_level: dict[str, MailboxType] = Field(default_factory=lambda: dict(EVERY_LEVEL))
+    """Which kind of queue the mailboxes of a level are; levels that are not named keep their kind."""
 
     @field_validator("amqp_url", "management_url", "agency_amqp_url", "database_url", "gateway_url")
     @classmethod
@@ -229,20 +263,25 @@ class Settings(BaseSettings):
         """Give every path below `home`, and both addresses that follow from `amqp_url`, their value."""
         if not isinstance(values, dict) or not isinstance(values.get("amqp_url"), str):
             return values
-        home = Path(values.get("home") or cls.model_fields["home"].default)
-        return {
-            "management_url": management_url_beside(values["amqp_url"]),
-            "agency_amqp_url": without_credentials(values["amqp_url"]),
-            "key_file": home / "keys" / "broker.key",
-            "certificate_file": home / "keys" / "broker.pem",
-            "roots_dir": home / "roots",
-            "content_dir": home / "content",
-            "log_origin": str(values.get("broker_code") or cls.model_fields["broker_code"].default).lower(),
-            "log_key_file": home / "keys" / "log.key",
-            "log_dir": home / "log",
-            "custody_key_file": home / "keys" / "custody.key",
-            "gateway_url": gateway_url_of(values),
-        } | {name: value for name, value in values.items() if value != ""}
+        return what_follows(values) | {name: value for name, value in values.items() if value != ""}
+
+
+def what_follows(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that have their default from others, here from `values`, which has at least `amqp_url`."""
+    home = Path(values.get("home") or Settings.model_fields["home"].default)
+    return {
+        "management_url": management_url_beside(values["amqp_url"]),
+        "agency_amqp_url": without_credentials(values["amqp_url"]),
+        "key_file": home / "keys" / "broker.key",
+        "certificate_file": home / "keys" / "broker.pem",
+        "roots_dir": home / "roots",
+        "content_dir": home / "content",
+        "log_origin": str(values.get("broker_code") or Settings.model_fields["broker_code"].default).lower(),
+        "log_key_file": home / "keys" / "log.key",
+        "log_dir": home / "log",
+        "custody_key_file": home / "keys" / "custody.key",
+        "gateway_url": gateway_url_of(values),
+    }
 
 
 def gateway_url_of(values: Mapping[str, Any]) -> str:
@@ -292,8 +331,15 @@ def load_settings(path: Path | None = None) -> Settings:
 
 
 def _read_environment() -> dict[str, Any]:
-    """`LIENTHONG_*` variables that name a setting; tables and lists are written as JSON."""
+    """`LIENTHONG_*` variables that name a setting; tables and lists are written as JSON.
+
+    Programs have other variables of that prefix (`LIENTHONG_CONFIG`); refused is only what is nearly a setting.
+    """
     found: dict[str, Any] = {}
+    for variable in sorted(os.environ):
+        name = variable.removeprefix("LIENTHONG_").lower()
+        if variable.startswith("LIENTHONG_") and name not in Settings.model_fields and _nearest(name, MISTYPED):
+            raise _unknown(name, "the environment", variable)
     for name in Settings.model_fields:
         text = os.environ.get(f"LIENTHONG_{name.upper()}", "")
         if not text:
@@ -350,6 +396,22 @@ def _as_problem(error: ValidationError, path: Path) -> Problem:
     name = ".".join(str(part) for part in first["loc"])
     where = f"LIENTHONG_{name.upper()}" if os.environ.get(f"LIENTHONG_{name.upper()}") else str(path)
     if first["type"] == "extra_forbidden":
-        return Problem(f"{where} has an unknown setting {name!r}", "a setting of this version", "Check its spelling.")
+        return _unknown(name, str(path), name)
     shown = "" if name.endswith("_url") else f" {first['input']!r}"
     return Problem(f"{name}{shown} in {where}", first["msg"].removeprefix("Value error, "), "Correct this setting.")
+
+
+def _unknown(name: str, where: str, written: str) -> Problem:
+    """A setting that does not exist, with the nearest one that does."""
+    near = _nearest(name, RELATED)
+    meant = (f"LIENTHONG_{near.upper()}" if written != name else near) if near else None
+    return Problem(
+        f"{where} has an unknown setting {written!r}",
+        f"a setting of this version, such as {meant}" if meant else "a setting of this version",
+        "Check its spelling; docs/reference/settings.md has all of them.",
+    )
+
+
+def _nearest(name: str, likeness: float) -> str | None:
+    """The setting whose name is most like `name`, if one is at least so much like it (0 to 1)."""
+    return next(iter(get_close_matches(name, Settings.model_fields, n=1, cutoff=likeness)), None)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.settings import load_settings, management_url_beside, without_credentials
+from broker.settings import PATHS, Settings, load_settings, management_url_beside, without_credentials
 from schemas.problem import Problem
 
 ADDRESSES = {"AMQP_URL": "amqp://u:secret@rabbit:5673/x", "DATABASE_URL": "postgresql://u:secret@pg/x"}
@@ -96,6 +96,56 @@ def test_one_level_can_be_given_another_type_of_mailbox(monkeypatch: pytest.Monk
 def test_a_setting_that_cannot_be_used_is_named(text: str, named: str) -> None:
     Path("lienthong.toml").write_text(text)
     assert named in problem_with()
+
+
+@pytest.mark.usefixtures("addresses")
+def test_every_path_in_the_file_is_beside_the_file() -> None:
+    of_paths = {name for name, field in Settings.model_fields.items() if "Path" in str(field.annotation)}
+    assert of_paths == set(PATHS)
+
+
+@pytest.mark.usefixtures("addresses")
+def test_a_mistyped_name_in_the_file_names_the_nearest_setting() -> None:
+    Path("lienthong.toml").write_text("keeper_lease = 3\n")
+    said = problem_with()
+    assert "lienthong.toml has an unknown setting 'keeper_lease'" in said
+    assert "keeper_lease_seconds" in said
+
+
+@pytest.mark.usefixtures("addresses")
+def test_a_name_like_no_other_suggests_nothing() -> None:
+    Path("lienthong.toml").write_text("zzz = 3\n")
+    assert "such as" not in problem_with()
+
+
+@pytest.mark.usefixtures("addresses")
+def test_a_mistyped_name_in_the_environment_is_refused_with_the_nearest_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIENTHONG_BATCH_CUONT", "3")
+    said = problem_with()
+    assert "LIENTHONG_BATCH_CUONT" in said
+    assert "LIENTHONG_BATCH_COUNT" in said
+
+
+@pytest.mark.usefixtures("addresses")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ACTOR",
+        "AGENCY",
+        "AGENCY_AMQP_PASSWORD",
+        "AGENCY_KEY_PASSWORD",
+        "AGENCY_MAIL_PASSWORD",
+        "CHROMIUM",
+        "DEBUG",
+        "KEY_PASSWORD",
+        "RABBITMQ_PROGRAMS",
+        "SCREENSHOTS",
+        "SERVICES_ROOT",
+    ],
+)
+def test_variables_of_other_programs_are_no_mistyped_settings(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"LIENTHONG_{name}", "x")
+    load_settings()
 
 
 @pytest.mark.parametrize(
