@@ -32,6 +32,27 @@ CROSS JOIN LATERAL (VALUES
 ) AS x (what, found, expected)
 WHERE x.found IS DISTINCT FROM x.expected;
 
+-- name: accepted_twice
+-- A document is accepted once: what comes again is a duplicate, or the twin that was refused. What a restore put back was
+-- lost with its rows, so that the same document may be accepted anew after it.
+WITH told AS MATERIALIZED (
+    SELECT at, event_id, convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'accepted'
+), often AS (
+    SELECT b #>> '{document,from}' AS sender, b #>> '{document,id}' AS id, array_agg(at ORDER BY at, event_id) AS ats,
+           array_agg(event_id ORDER BY at, event_id) AS event_ids,
+           array_agg(b #>> '{document,digest}' ORDER BY at, event_id) AS digests
+    FROM told
+    GROUP BY 1, 2
+    HAVING count(*) > min(coalesce((b ->> 'parts')::int, 1)) AND max(at) >= $1
+)
+SELECT 'event' AS place, o.sender || ' ' || o.id AS key, 'accepted' AS what,
+       (SELECT string_agg(k.at || ' ' || k.event_id || coalesce(' (position ' || l.position || ')', ' (not in the log yet)')
+                          || ': ' || left(k.digest, 16), ' and ' ORDER BY k.ordinality)
+        FROM unnest(o.ats, o.event_ids, o.digests) WITH ORDINALITY AS k (at, event_id, digest, ordinality)
+        LEFT JOIN log_entry l ON l.event_at = k.at AND l.event_id = k.event_id) AS found,
+       'one of these events: a document is accepted once, and whatever comes again is a duplicate or refused' AS expected
+FROM often o;
+
 -- name: documents_missing
 -- Every accepted document is there.
 SELECT 'document' AS place, (b #>> '{document,from}') || ' ' || (b #>> '{document,id}') AS key, 'row' AS what,

@@ -229,6 +229,16 @@ TAMPERINGS = [
         what="body",
         key="position 10",
     ),
+    Tampering(
+        name="a document accepted a second time, as its twin",
+        sql="INSERT INTO event (at, kind, body, leaf, epoch, document_id)"
+        " SELECT at, kind, body, sha256('\\x00'::bytea || body), epoch, document_id FROM (SELECT at, kind, epoch,"
+        " document_id, convert_to(regexp_replace(convert_from(body, 'UTF8'), '\"digest\":\"[0-9a-f]{64}\"',"
+        " '\"digest\":\"' || repeat('0', 64) || '\"'), 'UTF8') AS body FROM event"
+        f" WHERE kind = 'accepted' AND document_id = {FIRST}) e",
+        where="event",
+        what="accepted",
+    ),
     # ── log_entry, log_node, log_head, checkpoint ──
     Tampering(
         name="a leaf",
