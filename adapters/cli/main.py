@@ -109,7 +109,7 @@ def send_command(
         test=test,
         parts=[Part.file(file) for file in files],
     )
-    emit(run(_send(config, letter, sender, wait=wait, timeout=timeout)), as_json=as_json, text=_sent_text)
+    emit(run(_send(config, letter, sender, wait=wait, timeout=timeout)), as_json=as_json, text=sent_text)
 
 
 async def _send(config: Path, letter: Letter, sender: str | None, *, wait: bool, timeout: float) -> dict[str, Any]:
@@ -138,10 +138,12 @@ async def _send(config: Path, letter: Letter, sender: str | None, *, wait: bool,
         }
 
 
-def _sent_text(result: dict[str, Any]) -> str:
+def sent_text(result: dict[str, Any]) -> str:
+    """What `send` says of what it did, for people."""
     if result["state"] == "accepted":
         warned = "".join(f"\nWarning: {warning}" for warning in result.get("warnings", ()))
-        return f"{result['id']}: accepted for {result['recipients']['count']} recipients.{warned}"
+        count = result["recipients"]["count"]
+        return f"{result['id']}: accepted for {count} recipient{'' if count == 1 else 's'}.{warned}"
     return f"{result['id']}: {'handed to the exchange' if result['state'] != 'due' else 'kept in the outbox'}."
 
 

@@ -68,10 +68,16 @@ class Places:
 def opened(root: Path, data_dir: Path) -> Iterator[Places]:
     """The folders, made if need be, for this process alone.
 
-    Raises Problem if another process works there, or feeds another folder with this agency's documents, or if a
-    folder cannot be used.
+    Raises Problem if another process works there, or feeds another folder with this agency's documents, if a folder
+    cannot be used, or if the one above is missing: what is misspelt or not mounted is not made.
     """
     places = Places(root=root.absolute())
+    if not places.root.parent.is_dir():
+        raise Problem(
+            f"{places.root.parent} is not there, or not a folder",
+            "a folder in which the folder to be watched is, or can be made",
+            "Check its spelling and that the share is mounted, or make it",
+        )
     try:
         for folder in places.all:
             folder.mkdir(parents=True, exist_ok=True)

@@ -84,6 +84,12 @@ def test_a_folder_that_cannot_be_written_is_told_at_the_start(tmp_path: Path, mo
     assert "outbox: this program may not write there" in why.value.found and "không có quyền ghi" in why.value.found
 
 
+def test_a_folder_below_one_that_does_not_exist_is_refused_and_nothing_is_made(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match="mistyped is not there"), opened(tmp_path / "mistyped" / "root", tmp_path / "d"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "outbox").write_text("a file")
     with pytest.raises(Problem, match="outbox"), opened(tmp_path, tmp_path / "data"):
