@@ -546,17 +546,26 @@ WHERE NOT EXISTS (
       AND b.position >= split_part(split_part(e.b ->> 'target', ':', 2), '-', 1)::bigint
       AND b.position < split_part(split_part(e.b ->> 'target', ':', 2), '-', 2)::bigint);
 
+-- name: directory_told
+-- What the directory's events tell, in their order; for a comparison outside the database.
+SELECT body FROM surviving_event WHERE kind = 'directory_changed' ORDER BY epoch, xid, event_id;
+
+-- name: mandates_known
+-- Mandates as their rows have them; for a comparison outside the database.
+SELECT h.code AS hub, a.code AS agency, m.may_sign, m.valid_from, m.valid_until
+FROM mandate m JOIN agency h ON h.agency_id = m.hub_id JOIN agency a ON a.agency_id = m.agency_id;
+
 -- name: signed_documents
 -- Documents with their signed bytes and what the columns say about those; for a comparison outside the database.
 SELECT d.document_id, s.code AS sender, d.id, d.digest, d.jws, d.action, d.priority, d.test, d.number, d.notation,
-       d.issued_on, d.type, d.subject, d.natural_key, d.sent_at, d.via, c.der,
+       d.issued_on, d.type, d.subject, d.natural_key, d.sent_at, d.via, d.thumbprint, d.accepted_at, c.der,
        (SELECT array_agg(p.name ORDER BY p.ordinal) FROM document_part p WHERE p.document_id = d.document_id) AS parts
 FROM document d JOIN agency s ON s.agency_id = d.sender_id LEFT JOIN certificate c USING (thumbprint)
 WHERE d.accepted_at >= $1 ORDER BY d.document_id;
 
 -- name: signed_statuses
 -- Status messages with their signed bytes, and the entries that came in them.
-SELECT m.status_message_id, s.code AS sender, m.id, m.digest, m.jws, m.sent_at, c.der,
+SELECT m.status_message_id, s.code AS sender, m.id, m.digest, m.jws, m.sent_at, m.thumbprint, m.accepted_at, c.der,
        (SELECT jsonb_agg(jsonb_build_array(e.item, e.code, e.reason, e.staff, e.at, o.id)) FROM status_entry e
         JOIN document o USING (document_id) WHERE e.status_message_id = m.status_message_id) AS entries
 FROM status_message m JOIN agency s ON s.agency_id = m.sender_id LEFT JOIN certificate c USING (thumbprint)

@@ -35,11 +35,11 @@ from broker.evidence.tree_rows import SQL as LOG
 from broker.evidence.tree_rows import growth_at
 from broker.evidence.verify_log import LogCheck
 from broker.evidence.verify_messages import SQL as RECORDS
-from broker.evidence.verify_messages import check_documents, check_states, check_statuses
+from broker.evidence.verify_messages import check_documents, check_states, check_statuses, read_signers
 from broker.store.pool import Connection
 
 #: The statements of records.sql that stream rows for a comparison outside the database.
-STREAMED: Final = ("signed_documents", "signed_statuses", "delivery_facts")
+STREAMED: Final = ("signed_documents", "signed_statuses", "delivery_facts", "directory_told", "mandates_known")
 
 RECORD_CHECKS: Final = tuple(name for name in RECORDS if name not in STREAMED)
 """Statements that yield findings."""
@@ -243,9 +243,10 @@ async def _records(connection: Connection, since: datetime, scope: Scope, progre
                 " rows cannot be compared",
             )
         progress("kinds of rows", 1)
+    signers = await read_signers(connection) if scope.full else None
     checks = (
-        ("documents", check_documents(connection, since, signatures=scope.full, progress=_of(progress, "documents"))),
-        ("statuses", check_statuses(connection, since, signatures=scope.full, progress=_of(progress, "statuses"))),
+        ("documents", check_documents(connection, since, signers=signers, progress=_of(progress, "documents"))),
+        ("statuses", check_statuses(connection, since, signers=signers, progress=_of(progress, "statuses"))),
         ("deliveries", check_states(connection, since, progress=_of(progress, "deliveries"))),
     )
     for _, check in checks:

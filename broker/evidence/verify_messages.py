@@ -1,8 +1,9 @@
 """Signed messages against the columns beside them, and deliveries against the statuses they are computed from.
 
 Streams documents, status messages and deliveries. The bytes that were signed are the truth: their digest, and every
-column that repeats one of their fields. With `signatures`, each signature is verified with the enrolled certificate
-again. A delivery's row is computed anew from its statuses (contract §7) and compared. Reads only.
+column that repeats one of their fields. With `signers`, each signature is verified with the enrolled certificate
+again, and whether that one might speak for the sender. A delivery's row is computed anew from its statuses (contract
+§7) and compared. Reads only.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, Final
 import orjson
 
 from broker.evidence.findings import Finding, shown
+from broker.evidence.signers import MandateRow, Signers
 from broker.statuses.history import Change, Recorded, read, start_of
 from broker.store.pool import Connection
 from broker.store.queries import load_queries
@@ -31,11 +33,11 @@ Progress = Callable[[int], None]
 
 
 async def check_documents(
-    connection: Connection, since: datetime, *, signatures: bool, progress: Progress
+    connection: Connection, since: datetime, *, signers: Signers | None, progress: Progress
 ) -> AsyncIterator[Finding]:
     """Documents' columns against the manifests that were signed."""
     async for row in connection.cursor(SQL["signed_documents"], since, prefetch=500):
-        for finding in _signed(row, "document", signatures=signatures):
+        for finding in _signed(row, "document", signers=signers):
             yield finding
         for finding in _document(row):
             yield finding
@@ -43,11 +45,11 @@ async def check_documents(
 
 
 async def check_statuses(
-    connection: Connection, since: datetime, *, signatures: bool, progress: Progress
+    connection: Connection, since: datetime, *, signers: Signers | None, progress: Progress
 ) -> AsyncIterator[Finding]:
     """Status messages' columns, and their entries, against the manifests that were signed."""
     async for row in connection.cursor(SQL["signed_statuses"], since, prefetch=200):
-        for finding in _signed(row, "status_message", signatures=signatures):
+        for finding in _signed(row, "status_message", signers=signers):
             yield finding
         for finding in _status(row):
             yield finding
@@ -62,7 +64,26 @@ async def check_states(connection: Connection, since: datetime, *, progress: Pro
         progress(1)
 
 
-def _signed(row: Any, table: str, *, signatures: bool) -> Iterator[Finding]:
+async def read_signers(connection: Connection) -> Signers:
+    """Who might sign for whom, after the directory's events and rows."""
+    told = await connection.fetch(SQL["directory_told"])
+    rows = await connection.fetch(SQL["mandates_known"])
+    return Signers(
+        [row["body"] for row in told],
+        [
+            MandateRow(
+                hub=row["hub"],
+                agency=row["agency"],
+                may_sign=row["may_sign"],
+                since=row["valid_from"],
+                until=row["valid_until"],
+            )
+            for row in rows
+        ],
+    )
+
+
+def _signed(row: Any, table: str, *, signers: Signers | None) -> Iterator[Finding]:
     key = f"{row['sender']} {row['id']}"
     signed = _parsed(row)
     if signed is None:
@@ -76,10 +97,35 @@ def _signed(row: Any, table: str, *, signatures: bool) -> Iterator[Finding]:
             found=f"a payload with digest {signed.digest}",
             expected=row["digest"].hex(),
         )
-    elif signatures:
+    elif signers is not None:
         why = _signature_fault(signed, row["der"])
         if why is not None:
             yield Finding(where=table, key=key, what="jws", found=why, expected="a signature that holds")
+        yield from _signer(row, table, key, signed, signers)
+
+
+def _signer(row: Any, table: str, key: str, signed: Signed, signers: Signers) -> Iterator[Finding]:
+    """Whether the certificate that the message names is the one beside it, and might speak for the sender."""
+    if signed.thumbprint != row["thumbprint"]:
+        yield Finding(
+            where=table,
+            key=key,
+            what="thumbprint",
+            found=shown(row["thumbprint"]),
+            expected=f"{shown(signed.thumbprint)}, as signed",
+        )
+    sender, at = row["sender"], row["accepted_at"]
+    enrolment = signers.enrolment(signed.thumbprint)
+    if enrolment is not None and signers.may_sign(enrolment.code, sender, at):
+        return
+    owner = "nobody, as far as events tell" if enrolment is None else enrolment.code
+    yield Finding(
+        where=table,
+        key=key,
+        what="signer",
+        found=f"certificate {shown(signed.thumbprint)}, enrolled for {owner}",
+        expected=f"one enrolled for {sender}, or for a hub that might sign for it at {at}",
+    )
 
 
 def _signature_fault(signed: Signed, der: bytes | None) -> str | None:

@@ -92,6 +92,10 @@ class Facts:
             return f"mandate of {hub} for {agency}, log entry {event.index}" if sign else None
         return self._statement("mandate", hub, agency, at)
 
+    def last_told(self, hub: str, agency: str, at: datetime) -> datetime | None:
+        """When, before that time, an event last gave or ended what the hub may do for the agency; None if none did."""
+        return max((one[0] for one in self._mandates.get((hub, agency), ()) if one[0] <= at), default=None)
+
     def succeeds(self, heir: str, agency: str, at: datetime) -> str | None:
         """On what it rests that one agency took over from the other by that time; None if nothing says so."""
         event = self._heirs.get(agency, {}).get(heir)

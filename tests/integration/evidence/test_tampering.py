@@ -136,6 +136,17 @@ def columns(table: str, which: str, changes: dict[str, str]) -> Tampering:
     return Tampering(name=f"columns of {table}", sql=sql, where=table, what=tuple(changes))
 
 
+def named_by_another(table: str, source: str) -> str:
+    """Signed headers exchanged for that of a message from somebody else: `signer` is found whatever the columns say."""
+    protected = 'substring(convert_from({}.jws, \'UTF8\') from \'"protected":"([^"]+)"\')'
+    return (
+        f"UPDATE {table} t SET jws = convert_to(replace(convert_from(t.jws, 'UTF8'), {protected.format('t')},"
+        f" {protected.format('o')}), 'UTF8') FROM {source} o, agency a, agency s WHERE a.agency_id = t.sender_id"
+        " AND s.agency_id = o.sender_id AND (a.code LIKE '%.H53' AND s.code LIKE '%.G01'"
+        " OR a.code LIKE '%.G01' AND s.code LIKE '%.G02')"
+    )
+
+
 TAMPERINGS = [
     # ── events ──
     Tampering(
@@ -396,6 +407,20 @@ TAMPERINGS = [
         f" '\"signature\":\"AA'), 'UTF8') WHERE document_id = {FIRST}",
         where="document",
         what="jws",
+        full=True,
+    ),
+    Tampering(
+        name="a document in the name of another's certificate",
+        sql=named_by_another("document", "document"),
+        where="document",
+        what=("thumbprint", "signer"),
+        full=True,
+    ),
+    Tampering(
+        name="a status message in the name of another's certificate",
+        sql=named_by_another("status_message", "document"),
+        where="status_message",
+        what=("thumbprint", "signer"),
         full=True,
     ),
     Tampering(
