@@ -129,6 +129,16 @@ LATE = 290
 """A position in the partial tile; 100 is one in the full tile."""
 
 
+TWIN = (
+    "INSERT INTO event (at, kind, body, leaf, epoch, document_id)"
+    " SELECT at, kind, body, sha256('\\x00'::bytea || body), epoch, document_id FROM (SELECT at, kind, epoch,"
+    " document_id, convert_to(regexp_replace(convert_from(body, 'UTF8'), '\"digest\":\"[0-9a-f]{64}\"',"
+    " '\"digest\":\"' || repeat('0', 64) || '\"'), 'UTF8') AS body FROM event"
+    f" WHERE kind = 'accepted' AND document_id = {FIRST}) e"
+)
+"""A second acceptance of the first document, under another digest, written as a worker would."""
+
+
 def columns(table: str, which: str, changes: dict[str, str]) -> Tampering:
     """One row with all these columns changed."""
     values = ", ".join(f"{column} = {value}" for column, value in changes.items())
@@ -242,11 +252,7 @@ TAMPERINGS = [
     ),
     Tampering(
         name="a document accepted a second time, as its twin",
-        sql="INSERT INTO event (at, kind, body, leaf, epoch, document_id)"
-        " SELECT at, kind, body, sha256('\\x00'::bytea || body), epoch, document_id FROM (SELECT at, kind, epoch,"
-        " document_id, convert_to(regexp_replace(convert_from(body, 'UTF8'), '\"digest\":\"[0-9a-f]{64}\"',"
-        " '\"digest\":\"' || repeat('0', 64) || '\"'), 'UTF8') AS body FROM event"
-        f" WHERE kind = 'accepted' AND document_id = {FIRST}) e",
+        sql=TWIN,
         where="event",
         what="accepted",
     ),
@@ -834,6 +840,25 @@ async def test_tampering_is_found_and_named(story: Story, tampering: Tampering, 
         ]
         assert hits, [what, *(finding.sentence() for finding in found)]
         assert all(finding.found != finding.expected for finding in hits)
+
+
+async def test_an_acceptance_that_a_restore_put_back_is_no_second_one(story: Story) -> None:
+    """What was lost with its rows is accepted anew when its office sends it again; two that survived are named."""
+    async with opened(story) as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await connection.execute(TWIN)
+        twice = await verified(connection, story, story.home / "log")
+        await connection.execute(
+            "INSERT INTO log_put_back SELECT l.event_at, l.event_id, l.origin_id, l.position FROM log_entry l"
+            " JOIN event e ON (e.at, e.event_id) = (l.event_at, l.event_id)"
+            f" WHERE e.kind = 'accepted' AND e.document_id = {FIRST}"
+        )
+        once = await verified(connection, story, story.home / "log")
+        await transaction.rollback()
+    (named,) = [finding for finding in twice if finding.what == "accepted"]
+    assert "(position " in named.found and "(not in the log yet): 0000000000000000" in named.found
+    assert [finding for finding in once if finding.what == "accepted"] == []
 
 
 async def test_a_log_that_was_cut_with_everything_in_it_is_found_by_who_holds_a_checkpoint(
