@@ -21,9 +21,11 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from adapters import compose, handing, heard, inbox, outbox, reports
+from adapters.amqp import CONNECT_SECONDS
 from adapters.compose import ChangeOf, Outgoing
 from adapters.content import ContentStore, LocalFolder, PartFiles, copy_durably
 from adapters.delivery import LAST_AGAIN_SECONDS, Delivery, letter_of
+from adapters.ending import end
 from adapters.identity import Keyring, Signer, load_keyring
 from adapters.inbox import Office, TakenIn
 from adapters.judge import Trust, load_trust
@@ -155,8 +157,7 @@ class Agency:
         await self._resources.aclose()
 
     async def _stop(self) -> None:
-        self._pumping.cancel()
-        await asyncio.gather(self._pumping, return_exceptions=True)
+        await end([self._pumping], again_after=CONNECT_SECONDS + 2)  # it closes its connection first
 
     async def _pump_when_free(self) -> None:
         """Pump once no other process does so for this data folder."""

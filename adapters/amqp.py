@@ -189,7 +189,8 @@ class Session:
     async def close(self) -> None:
         """End the connection; harmless if it is gone already."""
         try:
-            await asyncio.wait_for(self._connection.close(), CONNECT_SECONDS)
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await self._connection.close()
         except BROKEN as why:
             log.debug("the connection was already gone: %s", why)
         self.ended.set()

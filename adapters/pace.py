@@ -53,7 +53,8 @@ class Signal:
         if self._version != seen:
             return
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), timeout)
+            async with asyncio.timeout(timeout):  # not wait_for, which swallows a cancellation that meets the event
+                await self._changed.wait()
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 
 from adapters import compose, outbox, reports
 from adapters.amqp import Lost, NotTaken, Publish, Session
+from adapters.ending import end
 from adapters.identity import Keyring
 from adapters.mailbox import Mailbox
 from adapters.outbox import Due, Result
@@ -109,9 +110,7 @@ class Pump:
             await asyncio.sleep(self._pace.last_reconnect_seconds)
             return why
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(tasks)
         return Lost("the connection to the exchange ended")
 
     # ── Outbox → exchange ────────────────────────────────────────────────────────────────────────────────────────

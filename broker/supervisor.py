@@ -97,7 +97,8 @@ async def _keep_running(one: Part, stopping: asyncio.Event, tell: Callable[[str]
         pause = wait_before_restart(failures)
         tell(f"{one.name} ended {_how(code)}; starting it again in {pause:.1f} s")
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stopping.wait(), pause)
+            async with asyncio.timeout(pause):
+                await stopping.wait()
     tell(f"{one.name} has ended")
 
 

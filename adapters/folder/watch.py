@@ -146,7 +146,8 @@ class Watch:
             again = FIRST_AGAIN_SECONDS if good else min(again * 2, LAST_AGAIN_SECONDS)
             wait = min(self._habits.settle / 2, self._habits.every) if look.restless else self._habits.every
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), max(wait, 0.01) if good else again)
+                async with asyncio.timeout(max(wait, 0.01) if good else again):
+                    await self._changed.wait()
 
     async def _take(self, look: Look) -> None:
         for drop, seen in look.ready:

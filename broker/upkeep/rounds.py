@@ -147,7 +147,8 @@ class Rounds:
 async def _pause(stop: asyncio.Event, seconds: float) -> bool:
     """Wait `seconds`, or less if `stop` is set meanwhile. True if it is."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await stop.wait()
     return stop.is_set()
 
 
