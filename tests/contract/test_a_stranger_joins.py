@@ -306,7 +306,7 @@ def test_every_kind_of_bad_message_gets_its_own_code_and_a_notice_and_blocks_nob
         seen.append(next_of(reader, "document").manifest["id"])
     assert len(seen) == 2, "only the good document and the one whose id was used again came through"
     refused = exchange.installation.json("audit", "search", "--refused", "--limit", "1000")
-    assert sum(1 for row in refused if row["amqp_user"] == sender.code) == len(BAD), (
+    assert sum(1 for row in refused["rejections"] if row["amqp_user"] == sender.code) == len(BAD), (
         "every refusal is recorded with its reason"
     )
 
