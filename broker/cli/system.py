@@ -155,9 +155,10 @@ def release_command(
     author = author_of(reason)
 
     async def work(connection: Connection) -> list[str]:
-        await systems.named(connection, name)
-        rows = await connection.fetch(PACKETS["release"], name, one)
-        await connection.execute(systems.SQL["note_action"], author.actor, "system.released", name, author.reason)
+        hub = (await systems.named(connection, name))["hub"]
+        async with connection.transaction():
+            rows = await connection.fetch(PACKETS["release"], name, one)
+            await systems.note_action(connection, "system.released", hub, author=author)
         return [str(row["doc_id"]) for row in rows]
 
     released = _with_database(work)

@@ -7,6 +7,7 @@ one transaction. A secret is shown once, when it is made.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import secrets
 import time
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ from broker.store.pool import Connection
 from broker.store.queries import load_queries
 from schemas.certificates import load_certificate, load_private_key, new_private_key, private_key_pem, public_key_of
 from schemas.certificates import thumbprint as thumbprint_of
+from schemas.events import operator_action
 from schemas.jws import PrivateKey
 from schemas.problem import Problem
 
@@ -217,9 +219,7 @@ async def add(connection: Connection, new: NewSystem, *, settings: Settings, aut
             ) from error
         secret = await _write_secret(connection, custody, system_id, name)
         thumbprint = await make_key(connection, hub, custody=custody, settings=settings, author=author)
-        await connection.execute(
-            SQL["note_action"], author.actor, "system.added", f"{name} of {hub.code}", author.reason
-        )
+        await note_action(connection, "system.added", hub.code, author=author)
     return MadeSystem(system=name, hub=hub.code, secret=secret, thumbprint=thumbprint.hex())
 
 
@@ -278,7 +278,7 @@ async def rotate(
         row = await named(connection, name)
         await connection.execute(SQL["end_secrets"], row["system_id"], datetime.now(UTC) + overlap)
         secret = await _write_secret(connection, custody, row["system_id"], row["name"])
-        await connection.execute(SQL["note_action"], author.actor, "system.rotated", name, author.reason)
+        await note_action(connection, "system.rotated", row["hub"], author=author)
     return MadeSystem(system=row["name"], hub=row["hub"], secret=secret, thumbprint="")
 
 
@@ -297,8 +297,25 @@ async def set_state(connection: Connection, name: str, state: Literal["active", 
     async with connection.transaction():
         row = await named(connection, name)
         await connection.execute(SQL["set_state"], row["system_id"], state)
-        await connection.execute(SQL["note_action"], author.actor, f"system.{state}", name, author.reason)
+        await note_action(connection, f"system.{state}", row["hub"], author=author)
     return str(row["hub"])
+
+
+async def note_action(connection: Connection, action: str, hub: str, *, author: Author) -> None:
+    """What an operator did to the system of `hub`, and its event, in the caller's transaction.
+
+    The event holds a pseudonym, a digest and the hub's code: there is one system for each, and names may be any text.
+    """
+    at = datetime.now(UTC)
+    await connection.execute(SQL["note_action"], at, author.actor, action, hub, author.reason)
+    for event in operator_action(
+        at=at,
+        actor=hashlib.sha256(author.actor.encode()).hexdigest()[:16],
+        action=action,
+        target=hub,
+        reason_digest=hashlib.sha256(author.reason.encode()).digest(),
+    ):
+        await connection.execute(SQL["tell_action"], event.at, event.kind, event.body, event.leaf)
 
 
 async def listing(connection: Connection) -> list[dict[str, Any]]:

@@ -41,7 +41,11 @@ SELECT s.system_id, s.name, a.code AS hub FROM vxp_system s JOIN agency a ON a.a
 
 -- name: note_action
 -- What an operator did.
-INSERT INTO admin_action (actor, action, target, reason) VALUES ($1, $2, $3, $4)
+INSERT INTO admin_action (at, actor, action, target, reason) VALUES ($1, $2, $3, $4, $5)
+
+-- name: tell_action
+-- The event of what an operator did, without which the row would look as if it had been put in.
+INSERT INTO event (at, kind, body, leaf, epoch) VALUES ($1, $2, $3, $4, (SELECT epoch FROM exchange_epoch))
 
 -- name: list_systems
 -- Every system as an operator sees it.

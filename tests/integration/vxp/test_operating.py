@@ -67,3 +67,10 @@ async def test_systems_are_added_rotated_listed_disabled_and_their_wishes_approv
         "system.active",
         "system.released",
     ]
+    told = await exchange.value(
+        "SELECT count(*) FROM admin_action a JOIN event e ON e.at = a.at AND e.kind = 'operator_action'"
+        " AND convert_from(e.body, 'UTF8')::jsonb @> jsonb_build_object('action', a.action, 'target', a.target,"
+        "     'reason_sha256', encode(sha256(convert_to(a.reason, 'UTF8')), 'hex'))"
+        " WHERE a.action LIKE 'system.%'"
+    )
+    assert told == len(actions), "a row that no event tells looks to auditors as if it had been put in"
