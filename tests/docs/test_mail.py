@@ -94,7 +94,7 @@ class Clerk:
                 assert status == 200, page
             case ["send"]:
                 file = ("van-ban.edxml", edxml(self.names["H53"], self.names["G22"]))
-                await self._hand_over(self.domain.sign(mail_with(file, from_=MAILBOX)), MAILBOX)
+                await self._hand_over(self.domain.sign(mail_with(file, from_=MAILBOX, to="gui@tinh.gov.vn")), MAILBOX)
             case ["refuse-next"]:
                 self.office.answers.append("rcpt 550 5.1.1 Khong co hop thu nay")
             case ["bounce"]:
