@@ -58,7 +58,7 @@ async def check(connection: Connection, advance: Callable[[int], None] = lambda 
         while rows := await connection.fetch(SQL["documents"], after, PAGE):
             after = rows[-1]["document_id"]
             settled = [row for row in rows if row["document_id"] not in in_flight]
-            terms = [terms_of(_standing(row), above) for row in settled]
+            terms = [terms_of(Standing.of(row), above) for row in settled]
             other = await connection.fetch(SQL["other_terms"], [row["document_id"] for row in settled], terms)
             differences += _of_documents(settled, {row["document_id"] for row in other})
             compared += len(settled)
@@ -97,15 +97,3 @@ def _of_figures(row: Record, unit: str) -> list[Difference]:
         for name, counted, found in pairs
         if counted != found
     ]
-
-
-def _standing(row: Record) -> Standing:
-    return Standing(
-        number=row["number"],
-        notation=row["notation"],
-        subject=row["subject"],
-        sender_id=row["sender_id"],
-        test=row["test"],
-        recipient_ids=row["recipient_ids"],
-        standings=row["standings"],
-    )

@@ -17,9 +17,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 STATES: Final = (
     "accepted",
@@ -102,6 +102,11 @@ class Standing:
     recipient_ids: Sequence[int]
     standings: Sequence[int]
     """One for each recipient, see `delivery_standing`."""
+
+    @classmethod
+    def of(cls, row: Any) -> Standing:
+        """Out of a row that has these columns, and may have others."""
+        return cls(**{column.name: row[column.name] for column in fields(cls)})
 
 
 def terms_of(document: Standing, above: Mapping[int, Sequence[int]]) -> str:

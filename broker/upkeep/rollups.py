@@ -107,7 +107,7 @@ class FollowLog:
             [row["test"] for row in new],
             [_array(row["recipient_ids"]) for row in new],
             [_array(row["standings"]) for row in new],
-            [terms_of(_standing(row), self._above) for row in new],
+            [terms_of(Standing.of(row), self._above) for row in new],
         )
 
     async def _follow_directory(self, connection: Connection, known: int) -> None:
@@ -160,18 +160,6 @@ def _before(row: Record) -> Counted:
 def _after(row: Record) -> Counted:
     return Counted(
         day=row["day"],
-        sender_id=row["sender_id"],
-        test=row["test"],
-        recipient_ids=row["recipient_ids"],
-        standings=row["standings"],
-    )
-
-
-def _standing(row: Record) -> Standing:
-    return Standing(
-        number=row["number"],
-        notation=row["notation"],
-        subject=row["subject"],
         sender_id=row["sender_id"],
         test=row["test"],
         recipient_ids=row["recipient_ids"],
