@@ -51,7 +51,8 @@ ROOT = Path(__file__).parents[2]
 class Seen:
     """What all pollers saw."""
 
-    lists: list[float] = field(default_factory=list)
+    empty: list[float] = field(default_factory=list)
+    full: list[float] = field(default_factory=list)
     handed: Counter[str] = field(default_factory=Counter)
     finished: set[str] = field(default_factory=set)
     sent: int = 0
@@ -101,7 +102,7 @@ async def poll(client: OfficialClient, seen: Seen, every: float, until: float, s
     await asyncio.sleep(random.random() * every)
     while (began := time.monotonic()) < until:
         answer = await call(session, client, "/getReceivedEdocList", {"servicetype": "eDoc", "messagetype": "edoc"})
-        seen.lists.append(time.monotonic() - began)
+        (seen.full if answer.get("data") else seen.empty).append(time.monotonic() - began)
         if answer["ErrorCode"] != "0":
             seen.errors[f"list {answer['ErrorCode']}"] += 1
         for packet in answer.get("data", ()):
@@ -158,6 +159,12 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def processor_times() -> tuple[int, int]:
+    """What other guests of the same host took from all processors so far, and all time that passed, in ticks."""
+    times = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return times[7], sum(times)
+
+
 @asynccontextmanager
 async def programs(installation: Installation) -> AsyncIterator[tuple[str, int]]:
     """A worker and a gateway; the gateway's address and process."""
@@ -182,12 +189,14 @@ async def measure(arguments: argparse.Namespace, servers: Endpoints, vhost: Vhos
         async with aiohttp.ClientSession(connector=connector) as session:
             until = time.monotonic() + arguments.seconds
             used = processor_seconds(gateway_process), processor_seconds(os.getpid())
+            taken = processor_times()
             await asyncio.gather(
                 *(poll(client, seen, arguments.every, until, session) for client in clients for _ in "12"),
                 send(clients, seen, arguments.rate, until, session),
                 probe(url, idle, until, session),
             )
-            measured = list(seen.lists)
+            measured, empty, full = [*seen.empty, *seen.full], list(seen.empty), list(seen.full)
+            stolen, passed = (after - before for after, before in zip(processor_times(), taken, strict=True))
             used = processor_seconds(gateway_process) - used[0], processor_seconds(os.getpid()) - used[1]
             load = os.getloadavg()[0]
             # What is on its way yet is fetched by one more round of everybody.
@@ -223,11 +232,16 @@ async def measure(arguments: argparse.Namespace, servers: Endpoints, vhost: Vhos
         "p95_ms": percentile(0.95),
         "p99_ms": percentile(0.99),
         "max_ms": percentile(1.0),
+        "empty_p50_ms": percentile(0.5, empty),
+        "empty_p99_ms": percentile(0.99, empty),
+        "full_p50_ms": percentile(0.5, full),
+        "full_p99_ms": percentile(0.99, full),
         "doing_nothing_p50_ms": percentile(0.5, idle),
         "doing_nothing_p99_ms": percentile(0.99, idle),
         "gateway_cores": round(used[0] / arguments.seconds, 2),
         "pollers_cores": round(used[1] / arguments.seconds, 2),
         "machine_load": round(load, 1),
+        "taken_by_other_guests": round(stolen / passed, 2),
         "deliveries": deliveries,
         "fetched_and_done": len(seen.finished),
         "signed_01": arrivals,
