@@ -113,16 +113,19 @@ async def add_agency(connection: Connection, new: NewAgency, *, author: Author) 
                 remedy="choose another code, close that agency first,"
                 f" or connect it with `lienthong agency connect {code}` if it is the same",
             ) from error
-        if hub is not None:
-            await connection.execute(
-                SQL["write_mandate"], hub.id, agency_id, True, True, new.valid_from, change.revision
-            )
-        facts: Facts = {
+        facts: dict[str, str | int | bool | None] = {
             "level": new.level,
             "mailbox": new.has_mailbox,
             "derived": new.derived,
             "hub": hub.code if hub else None,
         }
+        if hub is not None:
+            since: date = await connection.fetchval(
+                SQL["write_mandate"], hub.id, agency_id, True, True, new.valid_from, change.revision
+            )
+            facts["from"] = since.isoformat()
+        if new.valid_until is not None:
+            facts["until"] = new.valid_until.isoformat()
         await change.record("agency.added", [code], agency_id=AgencyId(agency_id), facts=facts)
         return Agency(**dict(await connection.fetchrow(SQL["agency_by_id"], agency_id) or {}))
 
@@ -243,10 +246,10 @@ async def add_mandate(
         hub, agency = await _hub(change, hub_text), await agency_named(connection, text)
         if hub.id == agency.id:
             raise Problem(f"{hub.code} as its own hub", "two agencies", "an agency needs no mandate for itself")
-        await connection.execute(
+        since: date = await connection.fetchval(
             SQL["write_mandate"], hub.id, agency.id, may_receive, may_sign, change.today, change.revision
         )
-        facts: Facts = {"hub": hub.code, "receive": may_receive, "sign": may_sign}
+        facts: Facts = {"hub": hub.code, "receive": may_receive, "sign": may_sign, "from": since.isoformat()}
         await change.record("mandate.given", [agency.code, hub.code], agency_id=agency.id, facts=facts)
         return hub, agency
 

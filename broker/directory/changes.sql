@@ -13,8 +13,10 @@ INSERT INTO admin_action (at, actor, action, target, reason) VALUES ($1, $2, $3,
 -- name: write_events
 -- Events, in the transaction that decides what they tell.
 INSERT INTO event (at, kind, body, leaf, agency_id, epoch)
-SELECT $1, written.kind, written.body, written.leaf, $5, exchange_epoch.epoch
-  FROM unnest($2::text[], $3::bytea[], $4::bytea[]) AS written (kind, body, leaf), exchange_epoch;
+SELECT $1, written.kind, written.body, written.leaf, written.agency_id, exchange_epoch.epoch
+  FROM unnest($2::text[], $3::bytea[], $4::bytea[], $5::bigint[]) WITH ORDINALITY
+       AS written (kind, body, leaf, agency_id, place), exchange_epoch
+ ORDER BY written.place;
 
 -- name: agency_by_code
 -- The open agency with this canonical code, or the one that an alias names if no code does.
@@ -79,14 +81,15 @@ UPDATE agency_code SET valid_until = $3, revision = $4
 RETURNING alias;
 
 -- name: write_mandate
--- What a hub may do for an agency, from now on.
+-- What a hub may do for an agency, from now on, and since when its row says so.
 INSERT INTO mandate (hub_id, agency_id, may_receive, may_sign, valid_from, revision) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (hub_id, agency_id) DO UPDATE
-   SET may_receive = excluded.may_receive, may_sign = excluded.may_sign, valid_until = NULL, revision = excluded.revision;
+   SET may_receive = excluded.may_receive, may_sign = excluded.may_sign, valid_until = NULL, revision = excluded.revision
+RETURNING valid_from;
 
 -- name: hand_over_mandates
 -- From a day on, one agency may do for others what these hubs might. Their own mandates stay: a hub that has closed may
--- do nothing by them.
+-- do nothing by them. One that the agency holds on that day goes on; one that has ended begins anew.
 INSERT INTO mandate AS own (hub_id, agency_id, may_receive, may_sign, valid_from, revision)
 SELECT $2, m.agency_id, bool_or(m.may_receive), bool_or(m.may_sign), $3, $4
   FROM mandate m JOIN agency a ON a.agency_id = m.agency_id
@@ -97,8 +100,9 @@ SELECT $2, m.agency_id, bool_or(m.may_receive), bool_or(m.may_sign), $3, $4
 ON CONFLICT (hub_id, agency_id) DO UPDATE
    SET may_receive = excluded.may_receive OR (own.may_receive AND (own.valid_until IS NULL OR own.valid_until > $3)),
        may_sign = excluded.may_sign OR (own.may_sign AND (own.valid_until IS NULL OR own.valid_until > $3)),
+       valid_from = CASE WHEN own.valid_until IS NULL OR own.valid_until > $3 THEN least(own.valid_from, $3) ELSE $3 END,
        valid_until = NULL, revision = excluded.revision
-RETURNING agency_id, may_receive, may_sign;
+RETURNING agency_id, may_receive, may_sign, valid_from;
 
 -- name: merged_numbers
 -- What depends on each of some agencies that are to close: deliveries without 01, agencies that receive through it or
@@ -191,13 +195,19 @@ SELECT alias, agency_id, kind, valid_from, $5
 ON CONFLICT (alias, agency_id) DO NOTHING;
 
 -- name: import_mandates
--- Hubs of imported agencies, with both rights.
-INSERT INTO mandate (hub_id, agency_id, may_receive, may_sign, valid_from, revision)
-SELECT hub_id, agency_id, true, true, valid_from, $4
-  FROM unnest($1::bigint[], $2::bigint[], $3::date[]) AS rows (hub_id, agency_id, valid_from)
-ON CONFLICT (hub_id, agency_id) DO UPDATE
-   SET may_receive = true, may_sign = true, valid_until = NULL, revision = excluded.revision
- WHERE mandate.valid_until IS NOT NULL OR NOT mandate.may_receive OR NOT mandate.may_sign;
+-- Hubs of imported agencies, with both rights; returns what was written, for the event that tells it.
+WITH written AS (
+    INSERT INTO mandate (hub_id, agency_id, may_receive, may_sign, valid_from, revision)
+    SELECT hub_id, agency_id, true, true, valid_from, $4
+      FROM unnest($1::bigint[], $2::bigint[], $3::date[]) AS rows (hub_id, agency_id, valid_from)
+    ON CONFLICT (hub_id, agency_id) DO UPDATE
+       SET may_receive = true, may_sign = true, valid_until = NULL, revision = excluded.revision
+     WHERE mandate.valid_until IS NOT NULL OR NOT mandate.may_receive OR NOT mandate.may_sign
+    RETURNING hub_id, agency_id, may_receive, may_sign, valid_from
+)
+SELECT w.hub_id, h.code AS hub, a.code AS agency, w.may_receive, w.may_sign, w.valid_from
+  FROM written w JOIN agency h ON h.agency_id = w.hub_id JOIN agency a ON a.agency_id = w.agency_id
+ ORDER BY h.code, w.valid_from, a.code;
 
 -- name: import_successions
 -- Who took over from imported agencies that are closed.

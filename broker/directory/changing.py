@@ -39,6 +39,17 @@ class Author:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Telling:
+    """One event of a change: a word for what changed, the codes that it is about, and what else it says."""
+
+    change: str
+    codes: Sequence[str]
+    facts: Facts | None = None
+    #: By whom the event is found; not part of it.
+    agency_id: AgencyId | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
     """A change that is under way."""
 
@@ -63,19 +74,29 @@ class Change:
         target: str | None = None,
     ) -> None:
         """Write the event and the operator's action. ``change`` is a word such as ``agency.added``."""
-        events = directory_changed(at=self.at, revision=self.revision, change=change, codes=codes, facts=facts)
+        telling = Telling(change=change, codes=codes, facts=facts, agency_id=agency_id)
+        await self.record_all([telling], target=target or ", ".join(codes[:5]))
+
+    async def record_all(self, told: Sequence[Telling], *, target: str) -> None:
+        """Write several events of one change, in this order, and one operator's action for each word among them."""
+        events = [
+            (event, telling.agency_id)
+            for telling in told
+            for event in directory_changed(
+                at=self.at, revision=self.revision, change=telling.change, codes=telling.codes, facts=telling.facts
+            )
+        ]
         await self.connection.execute(
             SQL["write_events"],
             self.at,
-            [event.kind for event in events],
-            [event.body for event in events],
-            [event.leaf for event in events],
-            agency_id,
+            [event.kind for event, _ in events],
+            [event.body for event, _ in events],
+            [event.leaf for event, _ in events],
+            [agency_id for _, agency_id in events],
         )
         author = self.author
-        await self.connection.execute(
-            SQL["write_action"], self.at, author.actor, change, target or ", ".join(codes[:5]), author.reason
-        )
+        for change in dict.fromkeys(telling.change for telling in told):
+            await self.connection.execute(SQL["write_action"], self.at, author.actor, change, target, author.reason)
 
 
 @asynccontextmanager

@@ -1,7 +1,8 @@
 """Importing many agencies at once: decided in memory, written in one transaction with a handful of statements.
 
 Rows are rejected one by one, with the reason; the others take effect together or not at all. Importing the same file
-again changes nothing. A row that differs from the directory is rejected unless ``update`` is asked for.
+again changes nothing. A row that differs from the directory is rejected unless ``update`` is asked for. What was
+written is told to the log in the same transaction (`import_events`).
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TypeVar
 
-from broker.directory.changing import SQL, Author, Change, Facts, changing
+from broker.directory.changing import SQL, Author, Change, changing
 from broker.directory.csv_rows import AgencyRow, RejectedRow, read_csv
+from broker.directory.import_events import ImportedMandate, import_tellings
 from broker.directory.live import load_directory
 from broker.directory.planning import Defaults, ImportPlan, plan_import
 from broker.directory.records import OPENING_DAY, TIER_BY_LEVEL, AgencyId
@@ -87,21 +89,22 @@ async def import_rows(
         directory = await load_directory(connection)
         plan = plan_import(rows, directory, today=change.today, defaults=defaults or Defaults(), update=update)
         progress(len(rows) - len(plan.added) - len(plan.updated))
-        touched = [row.code for row in (*plan.added, *(row for row, _ in plan.updated))]
-        if touched or plan.new_aliases or plan.new_mandates:
-            await _write(change, plan, directory, progress)
-            facts: Facts = {"rows_sha256": digest, "added": len(plan.added), "updated": len(plan.updated)}
-            await change.record("agencies.imported", touched, facts=facts)
+        changes = bool(plan.added or plan.updated or plan.new_aliases or plan.new_mandates)
+        if changes:
+            mandates = await _write(change, plan, directory, progress)
+            told = import_tellings(plan, mandates, today=change.today, rows_sha256=digest)
+            await change.record_all(told, target=", ".join(told[0].codes[:5]))
     return ImportReport(
         added=len(plan.added),
         updated=len(plan.updated),
         unchanged=plan.unchanged,
         rejected=tuple(sorted((*rejected, *plan.rejected), key=lambda row: row.line)),
-        revision=change.revision if touched or plan.new_aliases or plan.new_mandates else None,
+        revision=change.revision if changes else None,
     )
 
 
-async def _write(change: Change, plan: ImportPlan, directory: Directory, progress: Progress) -> None:
+async def _write(change: Change, plan: ImportPlan, directory: Directory, progress: Progress) -> list[ImportedMandate]:
+    """Write the plan; returns the mandates that it gave."""
     connection, revision = change.connection, change.revision
     fresh_ids = [row[0] for row in await connection.fetch(SQL["allocate_agency_ids"], len(plan.added))]
     id_of_row = {id(row): AgencyId(agency_id) for row, agency_id in zip(plan.added, fresh_ids, strict=True)}
@@ -162,13 +165,16 @@ async def _write(change: Change, plan: ImportPlan, directory: Directory, progres
         for row in plan.added
         for code, extent in row.successors
     ]
+    given = []
     for query, tuples in (
         ("import_aliases", aliases),
         ("import_mandates", mandates),
         ("import_successions", successions),
     ):
         if tuples:
-            await connection.execute(SQL[query], *([list(column) for column in zip(*tuples, strict=True)]), revision)
+            columns = [list(column) for column in zip(*tuples, strict=True)]
+            given += await connection.fetch(SQL[query], *columns, revision)
+    return [ImportedMandate(**dict(row)) for row in given]
 
 
 def _over(row: AgencyRow, today: date) -> bool:

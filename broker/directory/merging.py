@@ -158,7 +158,7 @@ async def _hand_over(change: Change, ids: Sequence[AgencyId], new: Agency, on: d
                 "hub": new.code,
                 "receive": row["may_receive"],
                 "sign": row["may_sign"],
-                "from": on.isoformat(),
+                "from": row["valid_from"].isoformat(),
             },
         )
         codes.append(served)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from broker.directory import national
-from broker.directory.changes import Author, import_csv
+from broker.directory.changes import Author, end_mandate, import_csv
 from broker.directory.live import load_directory
 from broker.directory.planning import Defaults
 from broker.store.pool import Connection
@@ -111,14 +112,71 @@ async def test_the_nation_is_imported_whole_and_hangs_together(connection: Conne
     assert (again.added, again.updated, again.unchanged) == (0, 0, report.added)
 
 
+async def told(connection: Connection) -> list[dict[str, Any]]:
+    """What the log's events of the directory say, in their order."""
+    rows = await connection.fetch("SELECT body FROM event ORDER BY event_id")
+    return [json.loads(row["body"]) for row in rows]
+
+
 async def test_an_import_is_told_to_the_log_five_hundred_codes_at_a_time(
     connection: Connection, author: Author
 ) -> None:
     rows = [f"X.{number},Xã số {number},commune" for number in range(1_200)]
     await take(connection, author, "code,name,level", *rows)
-    bodies = [json.loads(row["body"]) for row in await connection.fetch("SELECT body FROM event ORDER BY event_id")]
+    bodies = [body for body in await told(connection) if body["change"] == "agencies.imported"]
     assert [len(body["codes"]) for body in bodies] == [500, 500, 200]
     assert {body["facts"]["added"] for body in bodies} == {1_200}
+    assert {body["facts"]["mandates"] for body in bodies} == {0}
+
+
+async def test_every_mandate_of_an_import_is_told_with_its_hub_first_and_no_event_loses_it(
+    connection: Connection, author: Author
+) -> None:
+    hub = "H53,Tây Ninh,province,true,,"
+    communes = [f"H53.{number},Xã số {number},commune,,H53,2026-01-0{1 + number % 2}" for number in range(1_200)]
+    header = "code,name,level,has_mailbox,hub,valid_from"
+    await take(connection, author, header, hub, *communes)
+    bodies = [body for body in await told(connection) if body["change"] == "mandates.imported"]
+    assert [len(body["codes"]) for body in bodies] == [500, 102, 500, 102]
+    assert all(body["codes"][0] == "H53" and "part" not in body for body in bodies)
+    assert {(body["facts"]["receive"], body["facts"]["sign"]) for body in bodies} == {(True, True)}
+    named = {(code, body["facts"]["from"]) for body in bodies for code in body["codes"][1:]}
+    rows = await connection.fetch("SELECT code, m.valid_from FROM mandate m JOIN agency USING (agency_id)")
+    assert named == {(row["code"], str(row["valid_from"])) for row in rows} and len(rows) == 1_200
+    assert await connection.fetchval("SELECT count(*) FROM admin_action WHERE action = 'mandates.imported'") == 1
+    hub_id = await connection.fetchval("SELECT agency_id FROM agency WHERE code = 'H53'")
+    found_by = "SELECT count(*) FROM event WHERE agency_id = $1"
+    assert await connection.fetchval(found_by, hub_id) == 4, "a bundle finds them by their hub"
+
+
+async def test_an_agency_that_only_gained_a_hub_is_told_and_with_what_its_row_says(
+    connection: Connection, author: Author
+) -> None:
+    header = "code,name,level,has_mailbox,hub,valid_from"
+    await take(
+        connection, author, header, "H53,T,province,true,,", "H53.1,A,commune,,H53,2026-02-03", "H53.2,B,commune,,,"
+    )
+    await end_mandate(connection, "H53", "H53.1", author=author)
+    before = len(await told(connection))
+    assert await take(connection, author, "code,name,hub", "H53.1,A,H53", "H53.2,B,H53") == (0, 0, 2, 0)
+    imported, *mandates = (await told(connection))[before:]
+    assert (imported["codes"], imported["facts"]["mandates"]) == (["H53.2", "H53.1"], 2)
+    assert {(body["codes"][1], body["facts"]["from"]) for body in mandates} == {
+        ("H53.1", "2026-02-03"),  # its row began then, and the end is forgotten
+        ("H53.2", "2019-03-12"),
+    }
+
+
+async def test_mailboxes_and_ends_of_an_import_are_told(connection: Connection, author: Author) -> None:
+    header = "code,name,level,has_mailbox,valid_until"
+    rows = ["A,A,province,true,", "B,B,province,,", "C,C,province,true,2025-07-01", "B,B cũ,province,true,2020-01-01"]
+    await take(connection, author, header, *rows)
+    await take(connection, author, "code,name,has_mailbox", "B,B,true", "A,A khác,", update=True)
+    bodies = await told(connection)
+    mailboxes = [(one["facts"]["mailbox"], one["codes"]) for one in bodies if one["change"] == "mailboxes.imported"]
+    assert mailboxes == [(False, ["B"]), (True, ["A"]), (True, ["B"])], "what does not exist any more needs none"
+    closings = [(one["facts"]["on"], one["codes"]) for one in bodies if one["change"] == "closings.imported"]
+    assert closings == [("2020-01-01", ["B"]), ("2025-07-01", ["C"])]
 
 
 async def test_the_default_hub_serves_the_whole_file(connection: Connection, author: Author) -> None:

@@ -1,0 +1,100 @@
+"""What an import tells the log, in the transaction that writes it. Pure.
+
+`agencies.imported` names every agency of whom the import changed anything, and says how much the events after it tell:
+who may receive and sign for whom (`mandates.imported`), who has a mailbox (`mailboxes.imported`), who ends on which day
+(`closings.imported`). An import whose event counts no mandates is one of before these were told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+from typing import Final
+
+from broker.directory.changing import Facts, Telling
+from broker.directory.planning import ImportPlan
+from broker.directory.records import AgencyId
+from schemas.events import RECIPIENTS_PER_EVENT
+
+MANDATES_PER_EVENT: Final = RECIPIENTS_PER_EVENT - 1
+"""Agencies that one event names after their hub, so that no event is ever split and loses it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportedMandate:
+    """A mandate that an import has given, as its row says it now."""
+
+    hub_id: AgencyId
+    hub: str
+    agency: str
+    may_receive: bool
+    may_sign: bool
+    valid_from: date
+
+
+def import_tellings(
+    plan: ImportPlan, mandates: Sequence[ImportedMandate], *, today: date, rows_sha256: str
+) -> list[Telling]:
+    """The events of an import, the one that names the agencies first.
+
+    `mandates` are those that were written, `rows_sha256` (hex) says where the rows came from.
+    """
+    mailboxes = _mailboxes(plan, today)
+    closings = [(row.valid_until, row.code) for row in plan.added if row.valid_until is not None]
+    touched = (
+        *(row.code for row in plan.added),
+        *(row.code for row, _ in plan.updated),
+        *(mandate.agency for mandate in mandates),
+        *(row.code for row, _, _ in plan.new_aliases),
+    )
+    facts: Facts = {
+        "rows_sha256": rows_sha256,
+        "added": len(plan.added),
+        "updated": len(plan.updated),
+        "mandates": len(mandates),
+        "mailboxes": len(mailboxes),
+        "closings": len(closings),
+    }
+    return [
+        Telling(change="agencies.imported", codes=list(dict.fromkeys(touched)), facts=facts),
+        *_told_mandates(mandates),
+        *(
+            Telling(change="mailboxes.imported", codes=[code for _, code in some], facts={"mailbox": has})
+            for has, some in groupby(sorted(mailboxes), key=lambda one: one[0])
+        ),
+        *(
+            Telling(change="closings.imported", codes=[code for _, code in some], facts={"on": on.isoformat()})
+            for on, some in groupby(sorted(closings), key=lambda one: one[0])
+        ),
+    ]
+
+
+def _mailboxes(plan: ImportPlan, today: date) -> list[tuple[bool, str]]:
+    """Who has a mailbox and who has none, of those that are new and exist, or of whom this changed."""
+    exist = (row for row in plan.added if row.valid_until is None or row.valid_until > today)
+    added = [(bool(row.has_mailbox), row.code) for row in exist]
+    changed = [
+        (row.has_mailbox, row.code)
+        for row, agency in plan.updated
+        if row.has_mailbox is not None and row.has_mailbox != agency.has_mailbox
+    ]
+    return added + changed
+
+
+def _told_mandates(mandates: Sequence[ImportedMandate]) -> Iterator[Telling]:
+    """Per hub, rights and first day: the hub's code first, then those of its agencies."""
+
+    def alike(one: ImportedMandate) -> tuple[str, AgencyId, bool, bool, date]:
+        return one.hub, one.hub_id, one.may_receive, one.may_sign, one.valid_from
+
+    for (hub, hub_id, receive, sign, since), group in groupby(sorted(mandates, key=alike), key=alike):
+        codes = [one.agency for one in group]
+        for start in range(0, len(codes), MANDATES_PER_EVENT):
+            yield Telling(
+                change="mandates.imported",
+                codes=[hub, *codes[start : start + MANDATES_PER_EVENT]],
+                facts={"receive": receive, "sign": sign, "from": since.isoformat()},
+                agency_id=hub_id,
+            )
