@@ -27,6 +27,8 @@ class Gateway:
 
     settings: Settings
     pool: asyncpg.Pool[asyncpg.Record]
+    brief: asyncpg.Pool[asyncpg.Record]
+    """For short questions that many requests wait for: a signature or a commit never stands in their way."""
     directory: LiveDirectory
     identity: BrokerIdentity
     publisher: Publisher
@@ -43,7 +45,9 @@ def create_app(gateway: Gateway) -> FastAPI:
 
     app = FastAPI(title="Lienthong", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.measures = Measures()
-    app.add_middleware(Watch, measures=app.state.measures)
-    for room in (health, content, directory, vxp, pages):
-        app.include_router(room.router(gateway))
+    routers = [room.router(gateway) for room in (health, content, directory, vxp, pages)]
+    routes = [route for router in routers for route in router.routes]
+    app.add_middleware(Watch, measures=app.state.measures, routes=routes)
+    for router in routers:
+        app.include_router(router)
     return app

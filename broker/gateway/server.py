@@ -29,6 +29,8 @@ from broker.store.pool import open_pool
 
 CONNECTIONS: Final = 10
 """Database connections; none is held while a body travels."""
+BRIEF_CONNECTIONS: Final = 2
+"""Connections that only answer short questions for many requests at once."""
 STOP_GRACE: Final = 20
 """Seconds that requests in progress get to end when the gateway is asked to stop."""
 BACKGROUND: Final = (vxp_background, pages_background)
@@ -47,6 +49,8 @@ async def opened(settings: Settings) -> AsyncIterator[Gateway]:
     async with AsyncExitStack() as stack:
         pool = await open_pool(settings, size=CONNECTIONS, plain=True)
         stack.push_async_callback(pool.close)
+        brief = await open_pool(settings, size=BRIEF_CONNECTIONS, plain=True)
+        stack.push_async_callback(brief.close)
         link = await stack.enter_async_context(Link(settings.amqp_url, name=f"lienthong gateway {os.getpid()}"))
         publisher = await stack.enter_async_context(Publisher(link))
         directory = await LiveDirectory.open(pool)
@@ -54,6 +58,7 @@ async def opened(settings: Settings) -> AsyncIterator[Gateway]:
         yield Gateway(
             settings=settings,
             pool=pool,
+            brief=brief,
             directory=directory,
             identity=identity,
             publisher=publisher,

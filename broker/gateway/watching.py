@@ -6,9 +6,11 @@ The log names the path's pattern and never the path itself, headers or a query: 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import structlog
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from broker.dispatch.patience import is_away
@@ -25,11 +27,15 @@ log = structlog.get_logger(__name__)
 
 
 class Watch:
-    """ASGI middleware of the whole application."""
+    """ASGI middleware of the whole application, whose `routes` it knows requests by."""
 
-    def __init__(self, app: ASGIApp, *, measures: Measures) -> None:
+    def __init__(self, app: ASGIApp, *, measures: Measures, routes: Sequence[BaseRoute]) -> None:
         self._app = app
         self._measures = measures
+        found = [route for route in routes if isinstance(route, Route)]
+        self._patterns: Mapping[object, str] = {route.endpoint: route.path for route in found}
+        # Paths without parameters are their own patterns; several of them may be answered by one function.
+        self._plain = frozenset(route.path for route in found if "{" not in route.path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -49,16 +55,16 @@ class Watch:
             await self._app(scope, receive, watched)
         except Exception as error:
             if is_away(error) or isinstance(error, TimeoutError):
-                log.warning("a request failed for now", path=_path(scope), why=f"{type(error).__name__}: {error}")
+                log.warning("a request failed for now", path=self._path(scope), why=f"{type(error).__name__}: {error}")
             else:
-                log.exception("a request failed", path=_path(scope))
+                log.exception("a request failed", path=self._path(scope))
             if watched.status is not None:
                 return  # the answer has begun: the server closes the connection, which tells the client
             answer = refused(Refusal(code="LT-BROKER"), headers={"Retry-After": "5", "Connection": "close"})
             await answer(scope, receive, watched)
 
     def _record(self, scope: Scope, watched: _Watched, seconds: float) -> None:
-        path, method, status = _path(scope), scope["method"], watched.status or 499
+        path, method, status = self._path(scope), scope["method"], watched.status or 499
         self._measures.add(REQUESTS, 1, (("method", _known(method)), ("path", path), ("status", str(status))))
         self._measures.took(seconds, (("path", path),))
         if path not in QUIET:
@@ -73,6 +79,12 @@ class Watch:
                 client=client[0],
                 agency=scope["state"].get("caller"),
             )
+
+    def _path(self, scope: Scope) -> str:
+        """The pattern of the path that the request came to."""
+        if scope["path"] in self._plain:
+            return str(scope["path"])
+        return self._patterns.get(scope.get("endpoint"), UNKNOWN)
 
 
 class _Watched:
@@ -89,10 +101,6 @@ class _Watched:
         elif message["type"] == "http.response.body":
             self.bytes += len(message.get("body", b""))
         await self._send(message)
-
-
-def _path(scope: Scope) -> str:
-    return str(getattr(scope.get("route"), "path", None) or UNKNOWN)
 
 
 def _known(method: str) -> str:

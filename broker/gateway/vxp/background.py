@@ -43,7 +43,7 @@ log = structlog.get_logger(__name__)
 
 async def background(gateway: Gateway, stop: asyncio.Event) -> None:
     """Run beside the server until `stop` is set."""
-    systems = Systems(gateway.pool, gateway.settings)
+    systems = Systems(gateway.brief, gateway.settings)
     readers = _Readers(gateway, systems)
 
     async def read() -> None:

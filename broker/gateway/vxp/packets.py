@@ -55,7 +55,12 @@ class Packets:
         self.systems = systems
         limit = gateway.settings.vxp_list_limit
         self._dispenser = Dispenser(
-            gateway.pool, question=SQL["with_something"], statement=SQL["hand_out"], limit=limit, lease=self.lease
+            gateway.pool,
+            gateway.brief,
+            question=SQL["with_something"],
+            statement=SQL["hand_out"],
+            limit=limit,
+            lease=self.lease,
         )
 
     @property

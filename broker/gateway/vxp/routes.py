@@ -74,7 +74,7 @@ class Invalid(Exception):
 
 def router(gateway: Gateway) -> APIRouter:
     """All paths of the façade, for this gateway."""
-    systems = Systems(gateway.pool, gateway.settings)
+    systems = Systems(gateway.brief, gateway.settings)
     facade = Facade(
         gateway=gateway,
         door=Door(gateway, systems),
@@ -143,7 +143,9 @@ class Facade:
         self, request: Request, handler: Handler, enter: Callable[[Request], Awaitable[Caller]]
     ) -> Answer | bytes:
         try:
-            return await handler(request, await enter(request))
+            caller = await enter(request)
+            request.state.caller = caller.system.name
+            return await handler(request, caller)
         except Denied as denied:
             log.warning("not let in", path=request.url.path, why=denied.why)
             await drain(request, self.gateway.settings.vxp_file_bytes)

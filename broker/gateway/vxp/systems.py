@@ -37,7 +37,7 @@ SQL = load_queries("broker.gateway.vxp", "systems.sql")
 SECRET_BYTES: Final = 33
 """Random bytes of a secret: 44 characters, as existing software's configuration files have them."""
 CURRENT_FOR: Final = 1.0
-"""Seconds for which what was read of the systems counts as current."""
+"""Seconds for which what was read of the systems counts as current; halfway it is read anew, and nobody waits."""
 
 CHOSEN_FOR: Final = 2.0
 """Seconds for which a hub's newest key counts as its newest; acceptance judges every signature by the certificate."""
@@ -83,7 +83,7 @@ class Systems:
         self._signers: dict[bytes, CustodySigner] = {}
         self._chosen: dict[AgencyId, tuple[CustodySigner, float]] = {}
         self._read_at = -CURRENT_FOR
-        self._reading = asyncio.Lock()
+        self._reading: asyncio.Task[None] | None = None
 
     async def named(self, name: str) -> System | None:
         """The system that calls itself so; None if there is none. Raises what the database raises, and Problem."""
@@ -125,16 +125,23 @@ class Systems:
         return self._custody
 
     async def _refresh(self) -> None:
-        if time.monotonic() - self._read_at < CURRENT_FOR:
+        age = time.monotonic() - self._read_at
+        if age < CURRENT_FOR / 2:
             return
-        async with self._reading:
-            if time.monotonic() - self._read_at < CURRENT_FOR:
-                return
-            rows = await self._pool.fetch(SQL["systems"])
-            found = [self._system(row) for row in rows]
-            self._by_name = {system.name: system for system in found}
-            self._by_id = {system.id: system for system in found}
-            self._read_at = time.monotonic()
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read(), name="read the systems")
+            self._reading.add_done_callback(_seen)
+        if age >= CURRENT_FOR:
+            # One reading for all that wait: whoever gives up does not take it from the others.
+            await asyncio.shield(self._reading)
+
+    async def _read(self) -> None:
+        asked_at = time.monotonic()
+        rows = await self._pool.fetch(SQL["systems"])
+        found = [self._system(row) for row in rows]
+        self._by_name = {system.name: system for system in found}
+        self._by_id = {system.id: system for system in found}
+        self._read_at = asked_at
 
     def _system(self, row: asyncpg.Record) -> System:
         name: str = row["name"]
@@ -161,6 +168,12 @@ class Systems:
             registration=row["registration"],
             secrets=tuple(opened),
         )
+
+
+def _seen(reading: asyncio.Task[None]) -> None:
+    """Whoever waits for a reading is told why it failed; if nobody does, the next one who asks tries again."""
+    if not reading.cancelled():
+        reading.exception()
 
 
 # ── What operators do ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -35,8 +35,14 @@ async def test_a_running_gateway_says_that_it_lives_is_ready_and_what_it_has_don
             assert answer.status == 401 and answer.headers["WWW-Authenticate"].startswith("Bearer")
         async with http.get(f"{gateway.url}/no/such/{'x' * 100}") as answer:
             assert answer.status == 404
+        async with http.get(f"{gateway.url}/static/no-such-thing") as answer:
+            assert answer.status == 404
+        async with http.get(f"{gateway.url}/getAgenciesList") as answer:
+            assert (await answer.json(content_type=None))["ErrorCode"] == "15"
         async with http.get(f"{gateway.url}/metrics") as answer:
             text = await answer.text()
+    for path, status in (("/static/{name}", 404), ("/getAgenciesList", 200)):
+        assert f'lienthong_gateway_requests_total{{method="GET",path="{path}",status="{status}"}} 1' in text
     counted = 'lienthong_gateway_requests_total{method="GET",path="/v1/content/{sha256}",status="401"} 1'
     assert counted in text and 'path="(none)"' in text and "/no/such" not in text
     for name in ("request_seconds_bucket", "content_received_bytes_total", "uploads_in_progress"):

@@ -35,21 +35,29 @@ async def test_two_gateways_and_many_pollers_never_hand_out_the_same_packet(exch
         counted = await asyncio.to_thread(clients[0].call, "/countReceiveEdoc", {"messagetype": "edoc"}, body=b"{}")
         assert counted.json()["count"] == 20
 
-        async def poll(client: OfficialClient) -> list[str]:
-            found = []
-            for _ in range(4):
-                answer = await asyncio.to_thread(client.list)
-                assert answer["ErrorCode"] == "0" and len(answer["data"]) <= 3
-                found += [one["docId"] for one in answer["data"]]
-            return found
+        async def handed_out(expected: int) -> Counter[str]:
+            """Everybody polls until all was handed out to somebody, and twice more."""
+            handed: Counter[str] = Counter()
 
-        handed = Counter(one for found in await asyncio.gather(*map(poll, clients)) for one in found)
+            async def poll(client: OfficialClient) -> None:
+                more = 2
+                while more:
+                    answer = await asyncio.to_thread(client.list)
+                    assert answer["ErrorCode"] == "0" and len(answer["data"]) <= 3
+                    handed.update(one["docId"] for one in answer["data"])
+                    more -= len(handed) >= expected
+
+            async with asyncio.timeout(60):
+                await asyncio.gather(*map(poll, clients))
+            return handed
+
+        handed = await handed_out(20)
         assert len(handed) == 20 and set(handed.values()) == {1}
         # The lease of all of them ends: they are handed out again, and those that are done are not.
         done = next(iter(handed))
         assert (await asyncio.to_thread(clients[0].update, done, "done"))["ErrorCode"] == "0"
         await exchange.pool.execute("UPDATE vxp_packet SET available_at = now() - interval '1 minute'")
-        again = Counter(one for found in await asyncio.gather(*map(poll, clients)) for one in found)
+        again = await handed_out(19)
         assert len(again) == 19 and set(again.values()) == {1} and done not in again
         assert (await asyncio.to_thread(clients[0].call, "/countReceiveEdoc", {}, method="GET")).json()["count"] == 19
 
