@@ -5,7 +5,7 @@ For a period, or for one document. Reads only. An agency belongs to the province
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from asyncpg import Record
@@ -61,8 +61,10 @@ async def by_province(connection: Connection, *, period: Period = ALWAYS, scope:
     subtree's figures.
     """
     async with reading(connection):
-        places = await connection.fetch(SQL["provinces"], await visible(connection, scope))
-        return await _of_period(connection, places, period)
+        agencies = await visible(connection, scope)
+        rows = await connection.fetch(SQL["provinces_traffic"], agencies, *period.months_and_days())
+        complete = await completeness(connection)
+    return Overview(places=_existing((row, _place(row, row)) for row in rows), complete=complete)
 
 
 async def by_commune(
@@ -71,7 +73,11 @@ async def by_commune(
     """Traffic of `period` for each agency at or below `province`: itself, departments, districts and communes."""
     async with reading(connection):
         places = await connection.fetch(SQL["agencies_below"], await visible(connection, scope), province)
-        return await _of_period(connection, places, period)
+        agencies = [place["place_id"] for place in places]
+        figures = await figures_of(connection, "agency", period, agencies)
+        complete = await completeness(connection)
+    counted = _counted(places, {row["agency_id"]: row for row in figures})
+    return Overview(places=_existing(zip(places, counted, strict=True)), complete=complete)
 
 
 async def document_by_province(connection: Connection, document_id: int, *, scope: Scope = EVERYTHING) -> Overview:
@@ -91,15 +97,6 @@ async def document_by_commune(
     return await _of_document(connection, places, document_id, scope)
 
 
-async def _of_period(connection: Connection, places: Sequence[Record], period: Period) -> Overview:
-    agencies = [agency for place in places for agency in place["agencies"]]
-    figures = await figures_of(connection, "agency", period, agencies)
-    counted = _counted(places, {row["agency_id"]: dict(row) for row in figures})
-    both = zip(places, counted, strict=True)
-    shown = tuple(p for row, p in both if row["state"] != "closed" or p.deliveries + p.sent)
-    return Overview(places=shown, complete=await completeness(connection))
-
-
 async def _of_document(connection: Connection, places: Sequence[Record], document_id: int, scope: Scope) -> Overview:
     rows = await connection.fetch(SQL["document_by_agency"], document_id, await visible(connection, scope))
     standings = {row["agency_id"]: row["standing"] for row in rows}
@@ -108,24 +105,30 @@ async def _of_document(connection: Connection, places: Sequence[Record], documen
     return Overview(places=tuple(place for place in counted if place.deliveries), complete=NOTHING_BEHIND)
 
 
-def _counted(places: Sequence[Record], figures: Mapping[int, Mapping[str, int]]) -> list[Place]:
+def _existing(places: Iterable[tuple[Record, Place]]) -> tuple[Place, ...]:
+    """Places that exist or had traffic."""
+    return tuple(place for row, place in places if row["state"] != "closed" or place.deliveries + place.sent)
+
+
+def _counted(places: Sequence[Record], figures: Mapping[int, Mapping[str, int] | Record]) -> list[Place]:
     """The figures of agencies gathered for each place."""
     counted = []
     for place in places:
         rows = [figures[agency] for agency in place["agencies"] if agency in figures]
-        sums = {name: sum(row[name] for row in rows) for name in COLUMNS}
-        counted.append(
-            Place(
-                agency_id=AgencyId(place["place_id"]),
-                code=place["code"],
-                name=place["name"],
-                level=place["level"],
-                nso_code=place["nso_code"],
-                sent=sums["sent"],
-                deliveries=sums["deliveries"],
-                arrived=sums["confirmed"],
-                overdue=sums["overdue"],
-                states={state: sums[state] for state in STATES},
-            )
-        )
+        counted.append(_place(place, {name: sum(row[name] for row in rows) for name in COLUMNS}))
     return counted
+
+
+def _place(place: Record, sums: Mapping[str, int] | Record) -> Place:
+    return Place(
+        agency_id=AgencyId(place["place_id"]),
+        code=place["code"],
+        name=place["name"],
+        level=place["level"],
+        nso_code=place["nso_code"],
+        sent=sums["sent"],
+        deliveries=sums["deliveries"],
+        arrived=sums["confirmed"],
+        overdue=sums["overdue"],
+        states={state: sums[state] for state in STATES},
+    )

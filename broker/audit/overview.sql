@@ -11,6 +11,40 @@ WHERE $1::bigint[] IS NULL OR w.agency_id = ANY ($1)
 GROUP BY w.place_id, p.code, p.name, p.level, p.nso_code, p.state
 ORDER BY p.code, w.place_id;
 
+-- name: provinces_traffic
+-- Provinces with the figures of a period: of everything below them, within a scope of its agencies only.
+WITH RECURSIVE within AS (
+    SELECT a.agency_id AS place_id, a.agency_id FROM agency a WHERE a.level = 'province'
+    UNION
+    SELECT w.place_id, a.agency_id FROM within w JOIN agency a ON a.parent_id = w.agency_id
+), figures AS (
+    SELECT f.agency_id, sum(sent) AS sent, sum(deliveries) AS deliveries, sum(confirmed) AS confirmed, sum(overdue) AS overdue,
+           sum(accepted) AS accepted, sum(dispatched) AS dispatched, sum(arrived) AS arrived, sum(received) AS received,
+           sum(assigned) AS assigned, sum(processing) AS processing, sum(completed) AS completed, sum(refused) AS refused,
+           sum(held) AS held, sum(cancelled) AS cancelled, sum(recalled) AS recalled, sum(moved) AS moved
+    FROM (SELECT * FROM rollup_month WHERE month >= $2 AND month < $3
+          UNION ALL
+          SELECT * FROM rollup_day WHERE day >= $4 AND day < $5
+          UNION ALL
+          SELECT * FROM rollup_day WHERE day >= $6 AND day < $7) f
+    GROUP BY f.agency_id
+)
+SELECT p.agency_id AS place_id, p.code, p.name, p.level, p.nso_code, p.state, coalesce(sum(sent), 0)::bigint AS sent,
+       coalesce(sum(deliveries), 0)::bigint AS deliveries, coalesce(sum(confirmed), 0)::bigint AS confirmed,
+       coalesce(sum(overdue), 0)::bigint AS overdue, coalesce(sum(accepted), 0)::bigint AS accepted,
+       coalesce(sum(dispatched), 0)::bigint AS dispatched, coalesce(sum(arrived), 0)::bigint AS arrived,
+       coalesce(sum(received), 0)::bigint AS received, coalesce(sum(assigned), 0)::bigint AS assigned,
+       coalesce(sum(processing), 0)::bigint AS processing, coalesce(sum(completed), 0)::bigint AS completed,
+       coalesce(sum(refused), 0)::bigint AS refused, coalesce(sum(held), 0)::bigint AS held,
+       coalesce(sum(cancelled), 0)::bigint AS cancelled, coalesce(sum(recalled), 0)::bigint AS recalled,
+       coalesce(sum(moved), 0)::bigint AS moved
+FROM within w
+JOIN agency p ON p.agency_id = w.place_id
+LEFT JOIN figures f ON f.agency_id = w.agency_id
+WHERE $1::bigint[] IS NULL OR w.agency_id = ANY ($1)
+GROUP BY p.agency_id
+ORDER BY p.code, p.agency_id;
+
 -- name: agencies_below
 -- An agency and all below it, each as a place of its own; within a scope only its agencies.
 WITH RECURSIVE below AS (

@@ -94,8 +94,12 @@ async def report(
     """
     async with reading(connection):
         agencies = await visible(connection, scope)
-        figures = await figures_of(connection, by, period, agencies)
-        rows = await _rows(connection, by, figures)
+        if by in ("tier", "level"):
+            kinds = await connection.fetch(SQL["by_kind"], agencies, *period.months_and_days())
+            rows = _rows(by, [(kind, kind) for kind in kinds])
+        else:
+            figures = await figures_of(connection, by, period, agencies)
+            rows = _rows(by, await _told_of(connection, by, figures, agencies))
         complete = await completeness(connection)
     return Report(by=by, since=period.begin, until=period.end, rows=rows, complete=complete)
 
@@ -114,7 +118,7 @@ async def recount(
     """
     agencies = await visible(connection, scope)
     figures = await connection.fetch(SQL["recount"], since or BEGINNING, until or END, by, agencies)
-    rows = await _rows(connection, by, figures)
+    rows = _rows(by, await _told_of(connection, by, figures, agencies))
     return Report(by=by, since=since, until=until, rows=rows, complete=NOTHING_BEHIND)
 
 
@@ -130,17 +134,24 @@ async def figures_of(
     return await connection.fetch(SQL["by_agency"], agencies, *period.months_and_days())
 
 
-async def _rows(connection: Connection, by: Dimension, figures: Sequence[Record]) -> tuple[ReportRow, ...]:
-    known: dict[int, Record] = {}
-    if by in ("tier", "level", "agency"):
-        rows = await connection.fetch(SQL["agencies"], sorted({row["agency_id"] for row in figures}))
-        known = {row["agency_id"]: row for row in rows}
+async def _told_of(
+    connection: Connection, by: Dimension, figures: Sequence[Record], agencies: Sequence[int] | None
+) -> list[tuple[Record, Record | None]]:
+    """Figures of agencies, each with what is said of its agency; of days and months nothing is."""
+    if by in ("day", "month"):
+        return [(row, None) for row in figures]
+    known = {row["agency_id"]: row for row in await connection.fetch(SQL["agencies"], agencies)}
+    return [(row, known[row["agency_id"]]) for row in figures]
+
+
+def _rows(by: Dimension, figures: Sequence[tuple[Record, Record | None]]) -> tuple[ReportRow, ...]:
+    """Figures, each with the agency or the kind of agencies that it is about, as the lines of a report."""
     sums: dict[tuple[str, str, int], dict[str, int]] = {}
     if by == "tier":
         # The national table has its three lines whether or not anything was sent.
         sums = {(tier, _told(TIERS[tier]), 0): dict.fromkeys(COUNTS, 0) for tier in TIERS if tier != NO_TIER}
-    for row in figures:
-        line = _line(by, row["bucket"], known.get(row["agency_id"]))
+    for row, about in figures:
+        line = _line(by, row, about)
         total = sums.setdefault(line, dict.fromkeys(COUNTS, 0))
         for name, column in COUNTS.items():
             total[name] += row[column]
@@ -151,17 +162,17 @@ async def _rows(connection: Connection, by: Dimension, figures: Sequence[Record]
     )
 
 
-def _line(by: Dimension, bucket: date | None, agency: Record | None) -> tuple[str, str, int]:
+def _line(by: Dimension, figures: Record, about: Record | None) -> tuple[str, str, int]:
     """Key and title of the row that figures belong to; the agency's id too, because a code may mean two agencies."""
-    if agency is None:
-        assert bucket is not None
+    if about is None:
+        bucket: date = figures["bucket"]
         key = bucket.isoformat()[:7] if by == "month" else bucket.isoformat()
         return key, key, 0
     if by == "agency":
-        return agency["code"], agency["name"], agency["agency_id"]
+        return about["code"], about["name"], about["agency_id"]
     if by == "level":
-        return agency["level"], _told(LEVELS[agency["level"]]), 0
-    tier = NO_TIER if agency["tier"] is None else str(agency["tier"])
+        return about["level"], _told(LEVELS[about["level"]]), 0
+    tier = NO_TIER if about["tier"] is None else str(about["tier"])
     return tier, _told(TIERS[tier]), 0
 
 

@@ -14,6 +14,19 @@ FROM (SELECT * FROM rollup_month WHERE month >= $2 AND month < $3
 WHERE f.agency_id <> 0 AND ($1::bigint[] IS NULL OR f.agency_id = ANY ($1))
 GROUP BY f.agency_id;
 
+-- name: by_kind
+-- What reports tell of a period for each tier and level of agencies, spans as in by_agency.
+SELECT a.tier, a.level, sum(sent) AS sent, sum(deliveries) AS deliveries, sum(confirmed) AS confirmed,
+       sum(refused) AS refused, sum(completed) AS completed, sum(overdue) AS overdue
+FROM (SELECT * FROM rollup_month WHERE month >= $2 AND month < $3
+      UNION ALL
+      SELECT * FROM rollup_day WHERE day >= $4 AND day < $5
+      UNION ALL
+      SELECT * FROM rollup_day WHERE day >= $6 AND day < $7) f
+JOIN agency a ON a.agency_id = f.agency_id
+WHERE $1::bigint[] IS NULL OR f.agency_id = ANY ($1)
+GROUP BY a.tier, a.level;
+
 -- name: by_month
 -- Figures of a period for each month, of some agencies together.
 SELECT 0::bigint AS agency_id, date_trunc('month', f.month)::date AS bucket,
@@ -70,5 +83,6 @@ FROM standing s
 GROUP BY 1, 2;
 
 -- name: agencies
--- What reports say of agencies.
-SELECT a.agency_id, a.code, a.name, a.level, a.tier FROM agency a WHERE a.agency_id = ANY ($1);
+-- What reports say of agencies, of all or of some.
+SELECT a.agency_id, a.code, a.name, a.level, a.tier FROM agency a
+WHERE $1::bigint[] IS NULL OR a.agency_id = ANY ($1);
