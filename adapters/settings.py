@@ -218,6 +218,15 @@ class Reader:
             raise self.problem(field, repr(value), "a number of seconds above 0")
         return float(value)
 
+    def count(self, field: str, default: int, *, most: int = 1_000_000) -> int:
+        value = self._table.get(field, default)
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+            raise self.problem(field, repr(value), f"a whole number from 1 to {most}")
+        return value
+
+    def port(self, field: str, default: int) -> int:
+        return self.count(field, default, most=65535)
+
     def table(self, field: str) -> Reader:
         value = self._table.get(field, {})
         if not isinstance(value, dict):

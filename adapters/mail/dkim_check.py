@@ -16,6 +16,8 @@ from typing import Protocol
 
 import dkim
 import dns.exception
+import dns.name
+import dns.nameserver
 import dns.resolver
 from dkim.util import InvalidTagValueList, parse_tag_value
 
@@ -31,7 +33,11 @@ MIN_RSA_BITS = 1024
 ALGORITHMS = (b"rsa-sha256", b"ed25519-sha256")
 # If a mail has these fields they must be signed: they decide who it is from and how its body is read.
 MUST_BE_SIGNED = ("from", "mime-version", "content-type", "content-transfer-encoding")
+# For one name, whatever the servers do; and for one server, so that the next may answer in time.
 LOOKUP_SECONDS = 5.0
+SERVER_SECONDS = 2.0
+# A key record, RSA 4096 with everything around it, has some 800; what is much longer was made to cost us something.
+MAX_RECORD_BYTES = 8192
 CACHE_SECONDS = (60.0, 3600.0)
 CACHED_NAMES = 1000
 
@@ -68,7 +74,19 @@ class FileKeys:
 class DnsKeys:
     """Keys from DNS, remembered for as long as their records say, within bounds."""
 
-    def __init__(self) -> None:
+    def __init__(self, servers: Sequence[tuple[str, int]] = ()) -> None:
+        """`servers` are asked, address and port, instead of those of the machine. Raises Problem if it has none."""
+        try:
+            self._resolver = dns.resolver.Resolver(configure=not servers)
+        except dns.resolver.NoResolverConfiguration as why:
+            raise Problem(
+                f"no DNS servers: {why}",
+                "/etc/resolv.conf, dns_servers or dkim_keys",
+                "Set dns_servers or dkim_keys in [mail.incoming]",
+            ) from why
+        if servers:
+            self._resolver.nameservers = [dns.nameserver.Do53Nameserver(*server) for server in servers]
+        self._resolver.timeout = SERVER_SECONDS
         self._lock = threading.Lock()
         self._known: dict[str, tuple[float, bytes | None]] = {}
 
@@ -87,20 +105,26 @@ class DnsKeys:
 
     def _ask(self, name: str) -> tuple[bytes | None, float]:
         try:
-            answer = dns.resolver.resolve(name, "TXT", lifetime=LOOKUP_SECONDS)
+            # Absolute: the machine's search domains have no say in whose key it is.
+            whole = dns.name.from_text(name)
+        except dns.exception.DNSException:  # a selector that no DNS name can have
+            return None, CACHE_SECONDS[0]
+        try:
+            answer = self._resolver.resolve(whole, "TXT", lifetime=LOOKUP_SECONDS)
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
             return None, CACHE_SECONDS[0]
-        except (dns.exception.DNSException, OSError) as why:
+        except (dns.exception.DNSException, OSError, EOFError) as why:
             raise KeyUnavailable(f"{name}: {why}") from why
         records = [b"".join(record.strings) for record in answer]
         keys = [record for record in records if b"p=" in record]
         # Several keys under one name mean nothing (RFC 6376 §3.6.2.2).
-        return (keys[0] if len(keys) == 1 else None), float(answer.rrset.ttl if answer.rrset else 0)
+        good = len(keys) == 1 and len(keys[0]) <= MAX_RECORD_BYTES
+        return (keys[0] if good else None), float(answer.rrset.ttl if answer.rrset else 0)
 
 
-def keys_from(path: Path | None) -> Keys:
+def keys_from(path: Path | None, dns_servers: Sequence[tuple[str, int]] = ()) -> Keys:
     """The file's keys if there is a file, else DNS. Raises Problem."""
-    return DnsKeys() if path is None else FileKeys(path)
+    return DnsKeys(dns_servers) if path is None else FileKeys(path)
 
 
 def check(

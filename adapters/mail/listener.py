@@ -10,7 +10,8 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import cast
 
 from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -23,6 +24,7 @@ from adapters.mail.mime import check_bounds, parse, read_mail
 from adapters.mail.replies import Turned
 from adapters.mail.settings import Listener, MailSettings, Office
 from adapters.mail.taking import take
+from adapters.mail.visitors import Visitors
 from schemas.problem import Problem
 
 log = logging.getLogger("lienthong.mail")
@@ -32,6 +34,17 @@ GREETING = "Lienthong"
 NOBODY = "<>"
 # Mails that are parsed and judged at the same time: each may be as large as max_mib.
 AT_ONCE = 2
+# A client who has not named an address that may send is sent away after so many seconds, …
+STRANGER_SECONDS = 30.0
+# … every client after so many, between two mails; a mail server that has more to say comes again.
+SESSION_SECONDS = 1800.0
+# Seconds between two looks at a client who is handing a mail over, …
+LOOK_SECONDS = 60.0
+# … and bytes of it that must come from one to the next.
+LEAST_DATA = 16 * 1024
+BUSY = b"421 4.7.0 Qua nhieu ket noi, thu lai sau / Too many connections, try again later\r\n"
+# Commands of one kind in a session; mails in one, for servers that hand over many.
+COMMANDS = {"MAIL": 1000, "RCPT": 1000, "DATA": 1000, "RSET": 1000, "*": 20}
 
 
 class MailListener:
@@ -43,8 +56,8 @@ class MailListener:
         self._senders: Mapping[str, Office] = {
             sender: office for office in settings.offices.values() for sender in office.senders
         }
-        self._keys = dkim_check.keys_from(listener.dkim_keys)
-        self._open = 0
+        self._keys = dkim_check.keys_from(listener.dkim_keys, listener.dns_servers)
+        self._visitors = Visitors(together=listener.connections, each=listener.connections_each)
         self._judging = asyncio.Semaphore(AT_ONCE)
         self._server: asyncio.Server | None = None
 
@@ -69,14 +82,8 @@ class MailListener:
             self._server.close()
 
     def _protocol(self, context: ssl.SSLContext | None) -> asyncio.Protocol:
-        if self._open >= self._listener.connections:
-            return _Busy()
-        kind = _CountedLMTP if self._listener.protocol == "lmtp" else _CountedSMTP
-        self._open += 1
-        return kind(self._closed, self, self._listener, context)
-
-    def _closed(self) -> None:
-        self._open -= 1
+        kind = _PatientLMTP if self._listener.protocol == "lmtp" else _PatientSMTP
+        return kind(self, self._listener, self._visitors, context)
 
     # ── What aiosmtpd asks ──
 
@@ -90,6 +97,8 @@ class MailListener:
                 f"Địa chỉ {one_line(sender, 100)} không được phép gửi qua trục liên thông.",
                 f"{one_line(sender, 100)} may not send to the exchange.",
             ).reply
+        if isinstance(server, _PatientSMTP):
+            server.known |= sender != NOBODY
         envelope.mail_from = sender
         envelope.mail_options.extend(options)
         return "250 2.1.0 OK"
@@ -106,6 +115,8 @@ class MailListener:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         content = envelope.content if isinstance(envelope.content, bytes) else b""
+        if isinstance(server, _PatientSMTP):
+            server.ours = True
         try:
             async with self._judging:
                 if envelope.mail_from in (None, NOBODY):
@@ -173,17 +184,29 @@ class MailListener:
         return "250 2.0.0 OK"
 
 
-class _CountedSMTP(SMTP):
-    """Tells once that its connection has ended."""
+class _PatientSMTP(SMTP):
+    """SMTP whose patience ends: with strangers, with mails that trickle, with sessions that go on and on."""
+
+    # Somebody has named an address that may send.
+    known = False
+    # A mail is being judged: what takes long is our own doing.
+    ours = False
+    # What the count of visitors knows it as; None if it was one too many, or has left.
+    _who: str | None = None
+    # The connection itself; with STARTTLS, what lies below.
+    _raw: asyncio.Transport | None = None
+    _turned_away = False
+    _clock: asyncio.TimerHandle | None = None
+    _since = 0.0
+    # A mail is coming; the bytes of it since the last look, and whether there was one.
+    _handing = False
+    _heard = 0
+    _looked = False
 
     def __init__(
-        self,
-        closed: Callable[[], None],
-        handler: MailListener,
-        listener: Listener,
-        context: ssl.SSLContext | None,
+        self, handler: MailListener, listener: Listener, visitors: Visitors, context: ssl.SSLContext | None
     ) -> None:
-        self._when_closed: Callable[[], None] | None = closed
+        self._visitors = visitors
         super().__init__(
             handler,
             data_size_limit=listener.max_bytes,
@@ -192,27 +215,72 @@ class _CountedSMTP(SMTP):
             tls_context=context,
             require_starttls=context is not None,
             timeout=listener.timeout_seconds,
+            command_call_limit=COMMANDS,
             loop=asyncio.get_running_loop(),
         )
 
-    def connection_lost(self, error: Exception | None) -> None:
-        closed, self._when_closed = self._when_closed, None
-        if closed is not None:
-            closed()
-        super().connection_lost(error)
-
-
-class _CountedLMTP(_CountedSMTP, LMTP):
-    """The same for LMTP. One recipient for each mail, so that one answer after DATA is the right number of them."""
-
-
-class _Busy(asyncio.Protocol):
-    """One connection too many."""
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.WriteTransport):
-            transport.write(b"421 4.7.0 Qua nhieu ket noi, thu lai sau / Too many connections, try again later\r\n")
-        transport.close()
+        """A new connection, or the same one again with TLS under it."""
+        if self._raw is None:
+            self._raw = cast(asyncio.Transport, transport)
+            self._who = self._visitors.enter(transport)
+            if self._who is None:
+                self._turned_away = True
+                self._raw.write(BUSY)
+                self._raw.close()
+                return
+            self._since = self.loop.time()
+            self._clock = self.loop.call_later(STRANGER_SECONDS, self._look)
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Count what comes."""
+        if not self._turned_away:
+            self._heard += len(data)
+            super().data_received(data)
+
+    def eof_received(self) -> bool | None:
+        """The client has no more to say."""
+        return None if self._turned_away else super().eof_received()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Make room; heard twice where TLS was not agreed on."""
+        self._leave()
+        if not self._turned_away:
+            super().connection_lost(error)
+
+    async def smtp_DATA(self, arg: str) -> None:
+        """A mail is handed over, then judged."""
+        self._handing, self._heard, self._looked = True, 0, False
+        try:
+            await super().smtp_DATA(arg)
+        finally:
+            self._handing = self.ours = False
+
+    def _look(self) -> None:
+        idle = "a stranger" if not self.known else ""
+        if self.loop.time() - self._since > SESSION_SECONDS:
+            idle = "a session without end"
+        why = idle if not self._handing else "a mail that trickles" * (self._looked and self._heard < LEAST_DATA)
+        if why and not self.ours:
+            log.info("a mail client is sent away: %s", why)
+            assert self._raw is not None
+            self._raw.abort()
+            self._leave()  # a TLS that was never agreed on tells nobody of its end
+            return
+        self._heard, self._looked = 0, self._handing
+        self._clock = self.loop.call_later(LOOK_SECONDS, self._look)
+
+    def _leave(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+        who, self._who = self._who, None
+        if who is not None:
+            self._visitors.leave(who)
+
+
+class _PatientLMTP(_PatientSMTP, LMTP):
+    """The same for LMTP. One recipient for each mail, so that one answer after DATA is the right number of them."""
 
 
 def _context(listener: Listener) -> ssl.SSLContext | None:

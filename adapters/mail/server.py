@@ -5,6 +5,7 @@ It knows nothing of mail servers. It runs behind a reverse proxy on the same mac
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import logging
 import ssl
@@ -23,6 +24,7 @@ from adapters.mail.links import Link, Nonces
 from adapters.mail.pages import SECURITY_HEADERS, problem
 from adapters.mail.sending import divide
 from adapters.mail.settings import MailSettings, Page
+from adapters.mail.visitors import Visitors
 from schemas.problem import Problem
 
 log = logging.getLogger("lienthong.mail")
@@ -32,6 +34,14 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MAX_FORM = 32 * 1024
 # Addresses whose requests are counted at a time; the oldest is forgotten for a new one.
 COUNTED = 10_000
+# Connections at a time, altogether and from one address; a reverse proxy of ours may have all of them.
+CONNECTIONS, CONNECTIONS_EACH = 500, 20
+# Seconds for agreeing on TLS, for a request's line and headers or the next request, for a form, and for what else
+# comes of a request that was answered before its end.
+HANDSHAKE_SECONDS, IDLE_SECONDS, FORM_SECONDS, LINGER_SECONDS = 10.0, 30.0, 30.0, 10.0
+BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+# Seconds that answers in progress get to end when the program stops.
+STOP_SECONDS = 10.0
 
 
 class PageServer:
@@ -42,7 +52,11 @@ class PageServer:
         self._settings = settings
         self._nonces = Nonces()
         self._rate = Rate(settings.page.per_minute)
+        self._visitors = Visitors(
+            together=CONNECTIONS, each=CONNECTIONS_EACH, without_limit=settings.page.trusted_proxies
+        )
         self._runner: web.AppRunner | None = None
+        self._server: asyncio.Server | None = None
         self._base = urlsplit(settings.page.public_url).path.rstrip("/")
 
     async def start(self) -> None:
@@ -54,10 +68,19 @@ class PageServer:
         app.router.add_get(self._base + "/p/{token}", self._parts)
         app.router.add_get(self._base + "/p/{token}/{ordinal:[0-9]{1,3}}/{name}", self._part)
         # Addresses are secrets: not logged, neither of good requests nor of broken ones.
-        self._runner = web.AppRunner(app, access_log=None, logger=_silent(), handle_signals=False)
+        self._runner = web.AppRunner(
+            app, access_log=None, logger=_silent(), handle_signals=False, shutdown_timeout=STOP_SECONDS
+        )
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, page.host, page.port, ssl_context=_context(page)).start()
+            context = _context(page)
+            self._server = await asyncio.get_running_loop().create_server(
+                self._visit,
+                page.host,
+                page.port,
+                ssl=context,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS if context is not None else None,
+            )
         except (OSError, ssl.SSLError) as why:
             raise Problem(
                 f"{page.host}:{page.port}: {why}",
@@ -67,8 +90,14 @@ class PageServer:
 
     async def stop(self) -> None:
         """Finish what is being answered, then close."""
+        if self._server is not None:
+            self._server.close()
         if self._runner is not None:
             await self._runner.cleanup()
+
+    def _visit(self) -> asyncio.Protocol:
+        assert self._runner is not None and self._runner.server is not None
+        return _Visit(self._runner.server, self._visitors)
 
     # ── Around every request ──
 
@@ -121,7 +150,11 @@ class PageServer:
         closed = _closed(link, question)
         if closed is not None:
             return closed
-        form = await request.post()
+        try:
+            async with asyncio.timeout(FORM_SECONDS):
+                form = await request.post()
+        except TimeoutError:
+            raise web.HTTPRequestTimeout from None
         typed = {name: value if isinstance(value, str) else "" for name, value in form.items()}
         word, reason = typed.get("answer", ""), _reason(typed.get("reason", ""))
         choice = next((one for one in question.choices if one.word == word), None)
@@ -191,6 +224,44 @@ class PageServer:
         )
         response.headers["Repr-Digest"] = _repr_digest(part.sha256)
         return response
+
+
+class _Visit(web.RequestHandler):
+    """One connection: counted, and ended when it stays idle, before its first request as between two."""
+
+    _who: str | None = None
+
+    def __init__(self, server: web.Server, visitors: Visitors) -> None:
+        self._visitors = visitors
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=IDLE_SECONDS,
+            lingering_time=LINGER_SECONDS,
+            access_log=None,  # type: ignore[arg-type]
+            logger=_silent(),
+        )
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Somebody has come; one too many is told so."""
+        self._who = self._visitors.enter(transport)
+        if self._who is not None:
+            super().connection_made(transport)
+        elif isinstance(transport, asyncio.WriteTransport):
+            transport.write(BUSY)
+            transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """What somebody says who was let in."""
+        if self._who is not None:
+            super().data_received(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Make room."""
+        who, self._who = self._who, None
+        if who is not None:
+            self._visitors.leave(who)
+            super().connection_lost(exc)
 
 
 class Rate:

@@ -102,8 +102,13 @@ class Listener:
     key_file: Path | None
     # A TOML file of DKIM keys, used instead of DNS.
     dkim_keys: Path | None
+    # DNS servers to ask for DKIM keys; none: those of the machine.
+    dns_servers: tuple[tuple[str, int], ...]
+    # Between two commands, and for a whole mail.
     timeout_seconds: float
+    # At a time, altogether and from one address.
     connections: int
+    connections_each: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -174,7 +179,7 @@ def _outgoing(mail: Reader) -> Outgoing:
         raise mail.problem("security", f'"plain" to {host}', '"starttls" or "tls"; "plain" only to this machine itself')
     return Outgoing(
         host=host,
-        port=int(mail.number("port", {"tls": 465, "starttls": 587, "plain": 25}[security])),
+        port=mail.port("port", {"tls": 465, "starttls": 587, "plain": 25}[security]),
         security=security,
         user=mail.optional_text("user"),
         password_file=mail.optional_path("password_file"),
@@ -200,12 +205,12 @@ def _page(mail: Reader) -> Page:
     return Page(
         public_url=url,
         host=host,
-        port=int(mail.number("page_port", 8652)),
+        port=mail.port("page_port", 8652),
         certificate_file=certificate,
         key_file=key,
         trusted_proxies=frozenset(mail.texts("trusted_proxies", ("127.0.0.1", "::1"))),
         link_seconds=mail.number("link_days", 30.0) * DAY,
-        per_minute=int(mail.number("requests_per_minute", 60)),
+        per_minute=mail.count("requests_per_minute", 60),
     )
 
 
@@ -214,21 +219,39 @@ def _listener(table: Reader) -> Listener:
     certificate, key = _tls(table, "certificate_file", "key_file")
     if certificate is None and not is_loopback(host):
         raise table.problem("host", repr(host), "127.0.0.1 behind the mail server, or certificate_file for STARTTLS")
+    connections = table.count("connections", 10)
     addresses = table.texts("addresses")
     if not addresses:
         raise table.problem("addresses", "missing", "the addresses that mail is taken for")
     return Listener(
         protocol=table.one_of("protocol", ("lmtp", "smtp"), "lmtp"),
         host=host,
-        port=int(table.number("port", 8624)),
+        port=table.port("port", 8624),
         addresses=frozenset(_checked(table, "addresses", one).lower() for one in addresses),
         max_bytes=int(table.number("max_mib", 40.0) * MIB),
         certificate_file=certificate,
         key_file=key,
         dkim_keys=table.optional_path("dkim_keys"),
+        dns_servers=tuple(_dns_server(table, one) for one in table.texts("dns_servers")),
         timeout_seconds=table.number("timeout_seconds", 300.0),
-        connections=int(table.number("connections", 10)),
+        connections=connections,
+        # On this machine itself there is one client, its mail server; from elsewhere nobody may take all.
+        connections_each=table.count("connections_each", connections if is_loopback(host) else (connections + 1) // 2),
     )
+
+
+def _dns_server(table: Reader, text: str) -> tuple[str, int]:
+    """`10.0.0.53`, `10.0.0.53:5353` or `[2001:db8::53]:53`."""
+    host, _, port = text.rpartition(":") if text.count(":") == 1 or "]:" in text else (text, "", "53")
+    host = host.strip("[]")
+    try:
+        ipaddress.ip_address(host)
+        number = int(port)
+    except ValueError:
+        number = 0
+    if not 0 < number < 65536:
+        raise table.problem("dns_servers", repr(text), "addresses of DNS servers such as 10.0.0.53 or 10.0.0.53:5353")
+    return host, number
 
 
 def _tls(table: Reader, certificate: str, key: str) -> tuple[Path | None, Path | None]:

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import ssl
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from tests.docs.world import World
 from tests.integration.mail.conftest import submit
-from tests.integration.mail.post_office import PostOffice, free_port, link_of
+from tests.integration.mail.post_office import PostOffice, certified, free_port, link_of
 from tests.integration.mail.senders import Domain, deliver, mail_with
 from tests.integration.mail.test_mail_comes_in import bounce, edxml
 
@@ -28,24 +21,6 @@ PASSWORD = LoginPassword(b"lienthong", b"a password")
 
 
 MAILBOX = "vanthu@xa.gov.vn"
-
-
-def certified(folder: Path) -> ssl.SSLContext:
-    """A certificate of its own for localhost, and its file of roots."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, SHA256())
-    )
-    (folder / "mail-roots.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
-    (folder / "mail.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(folder / "mail-roots.pem", folder / "mail.key")
-    return context
 
 
 def authenticate(server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:

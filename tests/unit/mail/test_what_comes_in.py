@@ -5,17 +5,14 @@ from __future__ import annotations
 import tomllib
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any
 
-import dns.exception
-import dns.resolver
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.mail import dkim_check
 from adapters.mail.bounces import read_bounce
-from adapters.mail.dkim_check import DnsKeys, FileKeys, KeyUnavailable
+from adapters.mail.dkim_check import FileKeys, KeyUnavailable
 from adapters.mail.mime import MAX_PARTS, check_bounds, parse, read_mail
 from adapters.mail.replies import Turned
 from schemas.problem import Problem
@@ -199,27 +196,6 @@ def test_another_domain_counts_only_where_it_is_configured() -> None:
     assert checked(signed, OFFICE.record.encode(), "tinh.test", "xa.test") == "xa.test"
     with pytest.raises(Turned, match="not the sender's domain"):
         checked(signed, OFFICE.record.encode(), "tinh.test")
-
-
-def test_keys_from_dns_are_remembered_and_silence_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-    answers: dict[str, Any] = {
-        "gone.test": dns.resolver.NXDOMAIN,
-        "silent.test": dns.exception.Timeout,
-        "broken.test": dns.resolver.NoNameservers,
-    }
-
-    def resolve(name: str, kind: str, **_: Any) -> Any:
-        asked.append(name)
-        raise answers[name]()
-
-    monkeypatch.setattr("adapters.mail.dkim_check.dns.resolver.resolve", resolve)
-    keys = DnsKeys()
-    assert keys.txt("gone.test") is None and keys.txt("gone.test") is None
-    assert asked == ["gone.test"]
-    for name in ("silent.test", "broken.test"):
-        with pytest.raises(KeyUnavailable):
-            keys.txt(name)
 
 
 def test_a_file_of_keys_is_read_or_told_to_be_none(tmp_path: Path) -> None:
