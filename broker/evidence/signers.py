@@ -1,4 +1,5 @@
-"""Who might sign for whom at a time: what the directory's events tell, and the rows where an import told nothing. Pure.
+"""Who might sign for whom at a time: what the directory's events tell, and the rows where an import of before told no
+mandates. Pure.
 
 The rules are those by which a message is taken in and by which a bundle is checked (`bundle/facts.py`): the sender's
 own certificate, or one of a hub that had a mandate to sign for it then. What happened later, a revocation, a closing,
@@ -23,9 +24,11 @@ SLACK: Final = timedelta(minutes=1)
 """How far the clocks of those who change the directory and of those who take messages in may differ, and how long these
 may take to notice."""
 
-FOREVER: Final = datetime.max.replace(tzinfo=UTC)
+FOREVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
 IMPORT: Final = "agencies.imported"
+TOLD: Final = "mandates"
+"""The fact by which an import says that it has told its mandates (`mandates.imported`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +51,11 @@ class Signers:
         self._rows: dict[tuple[str, str], list[MandateRow]] = {}
         for row in rows:
             self._rows.setdefault((row.hub, row.agency), []).append(row)
-        self._imports = [parse_rfc3339(event.body["at"]) for event in events if event.body["change"] == IMPORT]
+        self._imports = [
+            parse_rfc3339(event.body["at"])
+            for event in events
+            if event.body["change"] == IMPORT and TOLD not in event.body.get("facts", {})
+        ]
 
     def enrolment(self, thumbprint: bytes) -> Enrolment | None:
         """For whom an event tells that this certificate was enrolled."""
@@ -62,7 +69,7 @@ class Signers:
         if any(self._facts.may_sign(signer, sender, time) is not None for time in times):
             return True
         told = self._facts.last_told(signer, sender, at)
-        if told is not None and not any(told <= imported <= at + SLACK for imported in self._imports):
+        if not any((told is None or told <= imported) and imported <= at + SLACK for imported in self._imports):
             return False
         # Later events may have changed what the row says of signing. An end is a day, and began during it.
         changed = self._facts.last_told(signer, sender, FOREVER) is not None

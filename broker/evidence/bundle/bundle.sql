@@ -101,11 +101,14 @@ WHERE c.thumbprint = ANY ($1::bytea[]);
 SELECT agency_id, code FROM agency WHERE code = ANY ($1::text[]);
 
 -- name: mandates
--- What the directory says of these hubs and agencies.
-SELECT DISTINCT ON (a.code, h.code) h.code AS hub, a.code AS agency, m.valid_from, m.valid_until
+-- What the directory says of these hubs and agencies, if there was an import that told none of its mandates.
+SELECT DISTINCT ON (a.code, h.code) h.code AS hub, a.code AS agency, m.may_sign, m.valid_from, m.valid_until
 FROM unnest($1::text[], $2::text[]) AS k (hub, agency)
 JOIN agency h ON h.code = k.hub JOIN agency a ON a.code = k.agency
-JOIN mandate m ON m.hub_id = h.agency_id AND m.agency_id = a.agency_id AND m.may_sign
+JOIN mandate m ON m.hub_id = h.agency_id AND m.agency_id = a.agency_id
+WHERE EXISTS (SELECT FROM admin_action x JOIN event e ON e.at = x.at AND e.kind = 'directory_changed'
+              CROSS JOIN LATERAL (SELECT convert_from(e.body, 'UTF8')::jsonb AS b) t
+              WHERE x.action = 'agencies.imported' AND b ->> 'change' = x.action AND NOT b -> 'facts' ? 'mandates')
 ORDER BY a.code, h.code, m.valid_from DESC;
 
 -- name: successions

@@ -7,9 +7,10 @@ kept by the exchange; what they say is, in events, so `broker.evidence.bundle.as
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 from uuid import UUID
 
 from broker.evidence.bundle.agreement import concerns
@@ -21,6 +22,8 @@ from broker.store.pool import Connection
 from schemas.jws import parse_stored
 from schemas.manifest import NoticeManifest, Reference, StatusManifest, parse_manifest
 from schemas.problem import Problem
+
+FOREVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,14 +321,18 @@ async def _directory(connection: Connection, material: Material, broker_thumbpri
     codes = sorted({code for pair in (*signing, *succeeding) for code in pair})
     ids = {signer.agency_id for signer in material.signers.values()}
     ids |= {row["agency_id"] for row in await connection.fetch(SQL["agency_ids"], codes)}
-    told: set[tuple[str, str, str]] = set()
+    told: dict[tuple[str, str, str], datetime] = {}
     for entry, _ in await _entries(connection, material, "directory_events", sorted(ids)):
-        reason = _needed(entry.value, material, signing, succeeding)
-        if reason is not None:
-            told.add(reason)
+        reasons = _needed(entry.value, material, signing, succeeding)
+        for reason in reasons:
+            told[reason] = min(at_of(entry.value), told.get(reason, FOREVER))
+        if reasons:
             material.entries[entry.origin_id, entry.position] = entry
-    untold = [pair for pair in sorted(signing) if ("mandate", *pair) not in told]
+    untold = [pair for pair, at in sorted(signing.items()) if told.get(("mandate", *pair), FOREVER) > at]
     for row in await connection.fetch(SQL["mandates"], [p[0] for p in untold], [p[1] for p in untold]):
+        # What the row says of signing, a later event may have said: before it the row said something else.
+        if not row["may_sign"] and ("mandate", row["hub"], row["agency"]) not in told:
+            continue
         statement = {"kind": "mandate", "who": row["hub"], "agency": row["agency"], "from": str(row["valid_from"])}
         if row["valid_until"] is not None:
             statement["until"] = str(row["valid_until"])
@@ -339,47 +346,50 @@ async def _directory(connection: Connection, material: Material, broker_thumbpri
 
 def _pairs(
     material: Material, bodies: Sequence[Mapping[str, Any]]
-) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
-    """Who signs for whom, and who succeeds whom, as (hub, agency) and (heir, agency)."""
-    signing: set[tuple[str, str]] = set()
+) -> tuple[dict[tuple[str, str], datetime], set[tuple[str, str]]]:
+    """Who signs for whom, as (hub, agency), with the first time; and who succeeds whom, as (heir, agency)."""
+    signing: dict[tuple[str, str], datetime] = {}
     succeeding: set[tuple[str, str]] = set()
     for body in bodies:
         speaker = body["document" if body["event"] == "accepted" else "message"]["from"]
         signer = material.signers.get(bytes.fromhex(body["thumbprint"]))
-        signing |= {(code, speaker) for code in (signer.code if signer else speaker, body["submitter"])}
+        spoken_for = {(code, speaker) for code in (signer.code if signer else speaker, body["submitter"])}
         for item in body.get("items", ()):
             if item["recipient"] != speaker and item["code"] != "13":
-                signing.add((speaker, item["recipient"]))
+                spoken_for.add((speaker, item["recipient"]))
                 succeeding.add((speaker, item["recipient"]))
+        for pair in spoken_for:
+            if pair[0] != pair[1]:
+                signing[pair] = min(at_of(body), signing.get(pair, FOREVER))
         jws = material.statuses.get(body.get("message", {}).get("digest"))
         manifest = parse_manifest(parse_stored(jws).payload) if jws is not None else None
         if isinstance(manifest, StatusManifest):
             spoken = {item.for_ for item in manifest.items if item.for_}
             succeeding |= {(heir, item["recipient"]) for heir in spoken for item in body["items"]}
-    return (
-        {pair for pair in signing if pair[0] != pair[1]},
-        {pair for pair in succeeding if pair[0] != pair[1]},
-    )
+    return signing, {pair for pair in succeeding if pair[0] != pair[1]}
 
 
 def _needed(
-    body: Mapping[str, Any], material: Material, signing: set[tuple[str, str]], succeeding: set[tuple[str, str]]
-) -> tuple[str, str, str] | None:
-    """What a directory event is needed for, or None."""
+    body: Mapping[str, Any],
+    material: Material,
+    signing: Collection[tuple[str, str]],
+    succeeding: Collection[tuple[str, str]],
+) -> set[tuple[str, str, str]]:
+    """What a directory event is needed for: (kind, who, for whom)."""
     change, codes, facts = body["change"], body["codes"], body.get("facts", {})
     if change in ("certificate.enrolled", "certificate.revoked"):
         name = str(facts.get("thumbprint"))
-        return ("certificate", name, "") if bytes.fromhex(name) in material.signers else None
-    if change in ("mandate.given", "mandate.ended") and len(codes) == 2 and (codes[1], codes[0]) in signing:
-        return "mandate", codes[1], codes[0]
+        return {("certificate", name, "")} if bytes.fromhex(name) in material.signers else set()
+    if change in ("mandate.given", "mandate.ended") and len(codes) == 2:
+        return {("mandate", codes[1], codes[0])} if (codes[1], codes[0]) in signing else set()
+    if change == "mandates.imported":
+        return {("mandate", codes[0], agency) for agency in codes[1:] if (codes[0], agency) in signing}
     if change == "agency.added" and codes:
-        if (facts.get("hub"), codes[0]) in signing:
-            return "mandate", str(facts["hub"]), codes[0]
-        return ("exchange", codes[0], "") if facts.get("level") == "exchange" else None
+        needed = {("mandate", str(facts["hub"]), codes[0])} if (facts.get("hub"), codes[0]) in signing else set()
+        return needed | ({("exchange", codes[0], "")} if facts.get("level") == "exchange" else set())
     if change == "agency.closed":
-        heir = next((heir for heir in codes[1:] if (heir, codes[0]) in succeeding), None)
-        return ("succession", heir, codes[0]) if heir is not None else None
-    return None
+        return {("succession", heir, codes[0]) for heir in codes[1:] if (heir, codes[0]) in succeeding}
+    return set()
 
 
 async def _addressed(connection: Connection, material: Material, rows: Mapping[int, Mapping[str, Any]]) -> None:

@@ -1,12 +1,13 @@
 """What the log says of the directory: who was enrolled, revoked, mandated, and who the exchange is. Pure.
 
-Everything rests on events of the log, but for mandates that an import gave: their event names no hub, so the
-exchange's own sealed word (`Statement`) stands in, and the verdict says so.
+Everything rests on events of the log, but for mandates that an import gave before imports told them, and for
+successions that one brought: their event names nobody, so the exchange's own sealed word (`Statement`) stands in, and
+the verdict says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
@@ -15,6 +16,9 @@ from broker.evidence.bundle.format import EventLine, Statement
 from schemas.times import parse_rfc3339
 
 VIETNAM: Final = timezone(timedelta(hours=7))
+
+NEVER: Final = "never"
+"""Later than every day, as texts compare."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,26 +31,36 @@ class Enrolment:
     entry: EventLine
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Mandate:
+    """What an event says that a hub may do for an agency from then on."""
+
+    at: datetime
+    sign: bool
+    since: str
+    """The first day; empty for at once. One that is to come changes nothing until then."""
+    event: EventLine
+
+
 class Facts:
     """The directory as far as the bundle's events tell it."""
 
     def __init__(self, events: Iterable[EventLine], statements: Sequence[Statement]) -> None:
         self._enrolled: dict[str, Enrolment] = {}
         self._revoked: dict[str, datetime] = {}
-        self._mandates: dict[tuple[str, str], list[tuple[datetime, bool, EventLine]]] = {}
+        self._mandates: dict[tuple[str, str], list[_Mandate]] = {}
         self._stated = {(line.kind, line.who, line.agency): line for line in statements}
         self._heirs: dict[str, dict[str, EventLine]] = {}
         self._exchange: set[str] = set()
         for event in events:
             if event.body["event"] == "directory_changed":
                 self._learn(event)
-        for told in self._mandates.values():
-            told.sort(key=lambda one: (one[0], one[2].log, one[2].index))
 
     def _learn(self, event: EventLine) -> None:
         body = event.body
         change, codes, facts = body["change"], body["codes"], body.get("facts", {})
         at = parse_rfc3339(body["at"])
+        since = _first_day(facts)
         match change:
             case "certificate.enrolled" if codes:
                 name = str(facts.get("thumbprint"))
@@ -58,19 +72,29 @@ class Facts:
                 name = str(facts.get("thumbprint"))
                 self._revoked[name] = min(at, self._revoked.get(name, at))
             case "mandate.given" if len(codes) == 2:
-                self._mandate(codes[1], codes[0], at, facts.get("sign") is True, event)
+                self._mandate(codes[1], codes[0], at, facts.get("sign") is True, since, event)
             case "mandate.ended" if len(codes) == 2:
-                self._mandate(codes[1], codes[0], at, False, event)
+                self._mandate(codes[1], codes[0], at, False, "", event)
+            case "mandates.imported":
+                for agency in codes[1:]:
+                    self._mandate(codes[0], agency, at, facts.get("sign") is True, since, event)
             case "agency.closed" if codes:
                 self._heirs.setdefault(codes[0], {}).update((heir, event) for heir in codes[1:])
             case "agency.added" if codes:
                 if facts.get("level") == "exchange":
                     self._exchange.add(codes[0])
                 if isinstance(hub := facts.get("hub"), str):
-                    self._mandate(hub, codes[0], at, True, event)
+                    self._mandate(hub, codes[0], at, True, since, event)
 
-    def _mandate(self, hub: str, agency: str, at: datetime, sign: bool, event: EventLine) -> None:
-        self._mandates.setdefault((hub, agency), []).append((at, sign, event))
+    def _mandate(self, hub: str, agency: str, at: datetime, sign: bool, since: str, event: EventLine) -> None:
+        told = _Mandate(at=at, sign=sign, since=since, event=event)
+        self._mandates.setdefault((hub, agency), []).append(told)
+
+    def _told(self, hub: str, agency: str, at: datetime) -> _Mandate | None:
+        """What the last event that counts at that time says of the hub and the agency."""
+        day = _day(at)
+        counting = (one for one in self._mandates.get((hub, agency), ()) if one.at <= at and one.since <= day)
+        return max(counting, key=lambda one: (one.at, one.event.log, one.event.index), default=None)
 
     def enrolment(self, thumbprint: bytes) -> Enrolment | None:
         """For whom the log says that this certificate was enrolled."""
@@ -86,15 +110,15 @@ class Facts:
 
     def may_sign(self, hub: str, agency: str, at: datetime) -> str | None:
         """On what it rests that the hub might sign for the agency at that time; None if nothing says so."""
-        told = [one for one in self._mandates.get((hub, agency), ()) if one[0] <= at]
-        if told:
-            _, sign, event = told[-1]
-            return f"mandate of {hub} for {agency}, log entry {event.index}" if sign else None
+        told = self._told(hub, agency, at)
+        if told is not None:
+            return f"mandate of {hub} for {agency}, log entry {told.event.index}" if told.sign else None
         return self._statement("mandate", hub, agency, at)
 
     def last_told(self, hub: str, agency: str, at: datetime) -> datetime | None:
         """When, before that time, an event last gave or ended what the hub may do for the agency; None if none did."""
-        return max((one[0] for one in self._mandates.get((hub, agency), ()) if one[0] <= at), default=None)
+        told = self._told(hub, agency, at)
+        return told.at if told is not None else None
 
     def succeeds(self, heir: str, agency: str, at: datetime) -> str | None:
         """On what it rests that one agency took over from the other by that time; None if nothing says so."""
@@ -105,10 +129,25 @@ class Facts:
 
     def _statement(self, kind: str, who: str, agency: str, at: datetime) -> str | None:
         line = self._stated.get((kind, who, agency))
-        day = at.astimezone(VIETNAM).date().isoformat()
-        if line is not None and line.since <= day and (line.until is None or day < line.until):
+        day = _day(at)
+        # An end is a day and began during it; when, an event says that counts before any statement.
+        if line is not None and line.since <= day and (line.until is None or day <= line.until):
             return f"{kind} of {who} for {agency}, on the exchange's sealed word alone"
         return None
+
+
+def _day(at: datetime) -> str:
+    """The day in Vietnamese time on which the directory judges validity."""
+    try:
+        return at.astimezone(VIETNAM).date().isoformat()
+    except OverflowError:  # the last hours of the year 9999
+        return at.date().isoformat()
+
+
+def _first_day(facts: Mapping[str, Any]) -> str:
+    """The day from which a mandate holds; empty for at once, and one that never comes for what is no day."""
+    since = facts.get("from", "")
+    return since if isinstance(since, str) else NEVER
 
 
 def at_of(body: Any) -> datetime:

@@ -193,6 +193,14 @@ def moment(text) -> datetime:
         raise ValueError(f"a time outside of the years 1 to 9999: {text!r}") from None
 
 
+def day_of(at: datetime) -> str:
+    """The day in Vietnamese time."""
+    try:
+        return at.astimezone(VIETNAM).date().isoformat()
+    except OverflowError:  # the last hours of the year 9999
+        return at.date().isoformat()
+
+
 def sha(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
@@ -693,31 +701,39 @@ class Checker:
             elif change == "certificate.revoked":
                 name = str(facts.get("thumbprint"))
                 self.revoked[name] = min(event.at, self.revoked.get(name, event.at))
-            elif change in ("mandate.given", "mandate.ended") and len(codes) == 2:
-                may = change == "mandate.given" and facts.get("sign") is True
-                self.mandates.setdefault((codes[1], codes[0]), []).append((event.at, event.log, event.index, may))
+            elif change == "mandate.given" and len(codes) == 2:
+                self.mandate(event, codes[1], codes[0], facts.get("sign") is True, facts.get("from", ""))
+            elif change == "mandate.ended" and len(codes) == 2:
+                self.mandate(event, codes[1], codes[0], False, "")
+            elif change == "mandates.imported":
+                for agency in codes[1:]:
+                    self.mandate(event, codes[0], agency, facts.get("sign") is True, facts.get("from", ""))
             elif change == "agency.added" and codes:
                 if facts.get("level") == "exchange":
                     self.exchange.add(codes[0])
                 if isinstance(facts.get("hub"), str):
-                    place = event.at, event.log, event.index, True
-                    self.mandates.setdefault((facts["hub"], codes[0]), []).append(place)
+                    self.mandate(event, facts["hub"], codes[0], True, facts.get("from", ""))
             elif change == "agency.closed" and codes:
                 for heir in codes[1:]:
                     self.heirs[heir, codes[0]] = event.at
 
+    def mandate(self, event: Event, hub: str, agency: str, may: bool, since) -> None:
+        """From an event, and from a day on, the hub may sign for the agency, or may not. What is no day never comes."""
+        since = since if isinstance(since, str) else "never"
+        self.mandates.setdefault((hub, agency), []).append((event.at, event.log, event.index, may, since))
+
     def stated(self, kind: str, who: str, agency: str, at: datetime) -> bool:
-        day = at.astimezone(VIETNAM).date().isoformat()
+        # An end is a day and began during it; when, an event says that counts before any statement.
         return any(
             (one["kind"], one["who"], one["agency"]) == (kind, who, agency)
-            and one["from"] <= day
-            and ("until" not in one or day < one["until"])
+            and one["from"] <= day_of(at)
+            and ("until" not in one or day_of(at) <= one["until"])
             for _, one in self.lines["statement"]
         )
 
     def may_sign(self, hub: str, agency: str, at: datetime) -> bool:
-        told = sorted(one for one in self.mandates.get((hub, agency), []) if one[0] <= at)
-        return told[-1][3] if told else self.stated("mandate", hub, agency, at)
+        told = [one for one in self.mandates.get((hub, agency), []) if one[0] <= at and one[4] <= day_of(at)]
+        return max(told)[3] if told else self.stated("mandate", hub, agency, at)
 
     def succeeds(self, heir: str, agency: str, at: datetime) -> bool:
         since = self.heirs.get((heir, agency))

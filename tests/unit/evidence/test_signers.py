@@ -28,6 +28,8 @@ def row(*, may_sign: bool = True, since: date = date(2019, 3, 12), until: date |
 
 GIVEN: dict[str, Any] = {"hub": HUB, "sign": True, "receive": True}
 IMPORTED = told("agencies.imported", -100, ["H53.2"])
+TOLD_IMPORT = told("agencies.imported", -99, [OFFICE, HUB], mandates=1)
+TOLD_MANDATES = told("mandates.imported", -99, [HUB, "H53.2", OFFICE], sign=True, receive=True)
 ENDED_TODAY = row(until=date(2026, 5, 5))
 
 ALLOWED = {
@@ -44,6 +46,15 @@ ALLOWED = {
         [told("mandate.ended", -3, hub=HUB), told("agencies.imported", -2, ["H53.2"])],
         [row()],
     ),
+    "a mandate that an import told": ([TOLD_IMPORT, TOLD_MANDATES], []),
+    "a mandate that an import told, ended later the same day": (
+        [TOLD_IMPORT, TOLD_MANDATES, told("mandate.ended", 1, hub=HUB)],
+        [ENDED_TODAY],
+    ),
+    "an import's mandate, handed over from a day to come": (
+        [IMPORTED, told("mandate.given", -1, **GIVEN, **{"from": "2026-05-06"})],
+        [row()],
+    ),
     "a hub or an office that closed later": (
         [told("mandate.given", -1, **GIVEN), told("agency.closed", 1, [HUB]), told("agency.closed", 1, [OFFICE])],
         [row()],
@@ -55,6 +66,13 @@ FORBIDDEN = {
     "a mandate given later": ([told("mandate.given", 1, **GIVEN)], []),
     "a mandate ended before": ([told("mandate.given", -2, **GIVEN), told("mandate.ended", -1, hub=HUB)], [row()]),
     "a mandate to receive alone": ([told("mandate.given", -2, hub=HUB, sign=False, receive=True)], [row()]),
+    "a row that no event tells": ([], [row()]),
+    "a row that an import did not tell that told its mandates": ([TOLD_IMPORT], [row()]),
+    "a mandate that an import told, ended before": (
+        [TOLD_IMPORT, TOLD_MANDATES, told("mandate.ended", -1, hub=HUB)],
+        [row()],
+    ),
+    "a mandate from a day to come": ([told("mandate.given", -1, **GIVEN, **{"from": "2026-05-06"})], [row()]),
     "an import's mandate that ended on a day before": ([IMPORTED], [row(until=date(2026, 5, 4))]),
     "an import's mandate to receive alone": ([IMPORTED], [row(may_sign=False)]),
 }
