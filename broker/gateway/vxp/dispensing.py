@@ -19,8 +19,8 @@ import asyncpg
 Key = tuple[int, str]
 """A system and a kind of packet."""
 
-FRESH_FOR: Final = 0.5
-"""Seconds for which an answer counts: what came later is given to the next poll."""
+FRESH_FOR: Final = 2.0
+"""Seconds for which an answer counts; what came later is given to the next poll. Only a slow database needs them."""
 ASK_EVERY: Final = 0.1
 """Seconds between two questions; a slow database is given ten times as long as it took."""
 ASK_AHEAD_FOR: Final = 5.0

@@ -1,7 +1,7 @@
 """The connected systems: who they are, their secrets, and the keys that the exchange keeps for them.
 
-Gateways read (`Systems`, kept current to a second); operators change (`add`, `rotate`, `disable`, `enable`), each in
-one transaction. A secret is shown once, when it is made.
+Gateways read (`Systems`, anew twice a second while anybody asks); operators change (`add`, `rotate`, `disable`,
+`enable`), each in one transaction. A secret is shown once, when it is made.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ from schemas.problem import Problem
 SQL = load_queries("broker.gateway.vxp", "systems.sql")
 SECRET_BYTES: Final = 33
 """Random bytes of a secret: 44 characters, as existing software's configuration files have them."""
-CURRENT_FOR: Final = 1.0
-"""Seconds for which what was read of the systems counts as current; halfway it is read anew, and nobody waits."""
+CURRENT_FOR: Final = 2.0
+"""Seconds for which what was read of the systems counts as current; from a quarter of it on it is read anew, and nobody
+waits for that."""
 
 CHOSEN_FOR: Final = 2.0
 """Seconds for which a hub's newest key counts as its newest; acceptance judges every signature by the certificate."""
@@ -126,7 +127,7 @@ class Systems:
 
     async def _refresh(self) -> None:
         age = time.monotonic() - self._read_at
-        if age < CURRENT_FOR / 2:
+        if age < CURRENT_FOR / 4:
             return
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read(), name="read the systems")
