@@ -1,41 +1,46 @@
 """The content store in a local folder that gateways, workers and keepers share, laid out by `schemas.content_layout`.
 
-Files and `fsync` here, and not `obstore`'s local store: that one renames without `fsync`, so that what was promised to
-be kept could be gone after a loss of power. Every call that may wait for the disk runs in a thread.
+`obstore` writes and reads; what it does not do is done here (docs/decisions/0010): bytes are written under a name that
+nobody reads, made durable, and only then named. Every call that may wait for the disk runs in a thread.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
-import stat
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
+import re
+from collections.abc import AsyncIterable, Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from secrets import token_hex
-from typing import BinaryIO, Final
+from typing import Final
 
-from broker.content.store import CHUNK, LARGEST, ContentMissing, Measure, pieces
-from schemas.content_layout import accepted_path, stored_path
-from schemas.errors import Refusal
+from obstore.store import LocalStore
+
+from broker.content.objects import ObjectContent, verified
+from broker.content.store import CHUNK, LARGEST, Measure
+from schemas.content_layout import accepted_path
 
 INCOMING: Final = "incoming"
-"""Folder of what is being written; nobody reads from it."""
+"""Folder of what is being written or removed; nobody reads from it."""
 
 READABLE: Final = 0o644
 """Mode of kept files: agencies that share the folder read them."""
 
-_NO_FILE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EACCES})
-"""What opening says of something that is no file, a link, or nothing that may be read."""
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
-class ContentFolder:
-    """Content as files below one folder. See `broker.content.store.ContentStore`."""
+class ContentFolder(ObjectContent):
+    """Content as files below one folder, which is made if it is not there. See `broker.content.store.ContentStore`.
+
+    Raises OSError if the folder cannot be made.
+    """
 
     def __init__(self, root: Path, *, largest: int = LARGEST) -> None:
-        self._root = root
-        self._largest = largest
+        _make(root)
+        self._root = root.resolve()
+        super().__init__(LocalStore(self._root), shared=root, largest=largest, part=CHUNK)
 
     async def put(
         self,
@@ -47,43 +52,22 @@ class ContentFolder:
     ) -> str:
         """See `ContentStore.put`."""
         target = accepted_path(self._root, sha256)
-        measure = Measure(sha256, size)
-        file, temporary = await asyncio.to_thread(self._begin)
+        temporary = self._root / INCOMING / token_hex(16)
         try:
-            with file:
-                async for piece in pieces(chunks):
-                    await asyncio.to_thread(_write, file, piece, measure)
-                measure.check()
-                await asyncio.to_thread(_sync, file)
+            await self._send(f"{INCOMING}/{temporary.name}", verified(chunks, Measure(sha256, size)), CHUNK)
+            await asyncio.to_thread(_make_durable, temporary)
             if wanted is None or await wanted():
-                await asyncio.to_thread(_show, temporary, target)
+                await asyncio.to_thread(self._show, temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
         return target.relative_to(self._root).as_posix()
 
-    async def adopt(self, codes: Sequence[str], sha256: str, size: int) -> str | None:
-        """See `ContentStore.adopt`."""
-        source = await asyncio.to_thread(shared_file, self._root, codes, sha256, size, self._largest)
-        return None if source is None else await self.put(sha256, read_opened(source, 0, size + 1), size=size)
-
-    async def size_of(self, sha256: str) -> int | None:
-        """See `ContentStore.size_of`."""
-        try:
-            return (await asyncio.to_thread(os.stat, accepted_path(self._root, sha256))).st_size
-        except FileNotFoundError:
-            return None
-
-    async def read(self, sha256: str, start: int, stop: int) -> AsyncIterator[bytes]:
-        """See `ContentStore.read`."""
-        try:
-            async for piece in read_file(accepted_path(self._root, sha256), start, stop):
-                yield piece
-        except FileNotFoundError:
-            raise ContentMissing(f"{sha256} is not in {self._root}") from None
-
     async def remove(self, sha256: str, *, unless: Callable[[], Awaitable[bool]]) -> None:
-        """See `ContentStore.remove`. The file is put aside before `unless` is asked, so that the answer is the last."""
-        path, aside = accepted_path(self._root, sha256), self._root / INCOMING / token_hex(16)
+        """See `ContentStore.remove`. The file is put aside before `unless` is asked, so that the answer is the last.
+
+        Who dies in between leaves it aside under its digest: `tidy` brings it back.
+        """
+        path, aside = accepted_path(self._root, sha256), self._root / INCOMING / sha256
         try:
             await asyncio.to_thread(_put_aside, path, aside)
         except FileNotFoundError:
@@ -92,99 +76,52 @@ class ContentFolder:
         try:
             back = await unless()
         finally:
-            if back and not path.exists():
-                aside.rename(path)
+            if back:
+                _put_back(aside, path)
             else:
-                aside.unlink()
-
-    async def older_than(self, moment: datetime, bucket: int) -> AsyncIterator[str]:
-        """See `ContentStore.older_than`."""
-        folder = accepted_path(self._root, f"{bucket:02x}".ljust(64, "0")).parent
-        for name in await asyncio.to_thread(_old_files, folder, moment):
-            yield name
+                aside.unlink(missing_ok=True)
 
     async def tidy(self, moment: datetime) -> int:
-        """See `ContentStore.tidy`."""
+        """See `ContentStore.tidy`. What was put aside comes back to its place, where strays are looked for."""
         folder = self._root / INCOMING
         left = await asyncio.to_thread(_old_files, folder, moment)
         for name in left:
-            await asyncio.to_thread((folder / name).unlink, missing_ok=True)
+            if _DIGEST.fullmatch(name):
+                await asyncio.to_thread(_put_back, folder / name, accepted_path(self._root, name))
+            else:
+                await asyncio.to_thread((folder / name).unlink, missing_ok=True)
         return len(left)
 
-    def _begin(self) -> tuple[BinaryIO, Path]:
-        folder = self._root / INCOMING
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / token_hex(16)
-        return temporary.open("xb"), temporary
+    def _show(self, temporary: Path, target: Path) -> None:
+        """Make a durable file visible under its name, and the name durable, with the folders that lead to it."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.rename(target)
+        for folder in target.parents:
+            _sync(folder)
+            if folder == self._root:
+                break
 
 
-def shared_file(root: Path, codes: Sequence[str], sha256: str, size: int, largest: int) -> BinaryIO | None:
-    """The file, opened, that one of `codes` has put under this digest into the folder shared with the exchange.
-
-    Links are not followed: who has a folder there must not lead the exchange to what only the exchange may read. What
-    has another size, or is too large, is refused before any of it is copied. Raises Refusal LT-PART-DIGEST, LT-SIZE.
-    """
-    for code in dict.fromkeys(codes):
-        file = _open_below(root, stored_path(root, code, sha256).relative_to(root).parts)
-        if file is None:
-            continue
-        found = os.fstat(file.fileno()).st_size
-        if found != size:
-            file.close()
-            raise Refusal(code="LT-PART-DIGEST", found=f"{found} bytes", expected=f"{size} bytes with SHA-256 {sha256}")
-        if found > largest:
-            file.close()
-            raise Refusal(code="LT-SIZE", found=f"{found} bytes", expected=f"at most {largest}")
-        return file
-    return None
+def _make(folder: Path) -> None:
+    """Make a folder and those above it, durably."""
+    if not folder.is_dir():
+        _make(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync(folder.parent)
 
 
-def _open_below(root: Path, names: Sequence[str]) -> BinaryIO | None:
-    """The regular file at these names below `root`, none of which is a link; None if there is no such file."""
+def _make_durable(file: Path) -> None:
+    file.chmod(READABLE)
+    _sync(file)
+
+
+def _sync(path: Path) -> None:
+    """fsync of a file or folder."""
+    handle = os.open(path, os.O_RDONLY)
     try:
-        folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None  # where content is in an object store there may be no such folder
-    try:
-        for name in names[:-1]:
-            above, folder = (
-                folder,
-                os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder),
-            )
-            os.close(above)
-        # Without waiting: a pipe has nobody who writes.
-        handle = os.open(names[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-    except OSError as error:
-        if error.errno in _NO_FILE:
-            return None
-        raise
+        os.fsync(handle)
     finally:
-        os.close(folder)
-    if stat.S_ISREG(os.fstat(handle).st_mode):
-        return os.fdopen(handle, "rb")
-    os.close(handle)
-    return None
-
-
-async def read_file(path: Path, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
-    """A file's bytes from `start` up to `stop` or its end, in pieces."""
-    async for piece in read_opened(await asyncio.to_thread(path.open, "rb"), start, stop):
-        yield piece
-
-
-async def read_opened(file: BinaryIO, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
-    """The bytes of an open file from `start` up to `stop` or its end, in pieces; the file is closed at the end."""
-    try:
-        position = start
-        while stop is None or position < stop:
-            length = CHUNK if stop is None else min(CHUNK, stop - position)
-            piece = await asyncio.to_thread(os.pread, file.fileno(), length, position)
-            if not piece:
-                return
-            position += len(piece)
-            yield piece
-    finally:
-        file.close()
+        os.close(handle)
 
 
 def _put_aside(path: Path, aside: Path) -> None:
@@ -192,26 +129,13 @@ def _put_aside(path: Path, aside: Path) -> None:
     path.rename(aside)
 
 
-def _write(file: BinaryIO, piece: bytes, measure: Measure) -> None:
-    measure.take(piece)
-    file.write(piece)
-
-
-def _sync(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _show(temporary: Path, target: Path) -> None:
-    """Make a durable file visible under its name, and the name durable."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary.chmod(READABLE)
-    temporary.rename(target)
-    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+def _put_back(aside: Path, path: Path) -> None:
+    """What was put aside takes its place again, unless the same bytes came meanwhile."""
+    with suppress(FileNotFoundError):
+        if path.exists():
+            aside.unlink()
+        else:
+            aside.rename(path)
 
 
 def _old_files(folder: Path, moment: datetime) -> list[str]:

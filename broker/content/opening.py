@@ -36,11 +36,9 @@ def open_content(settings: HasContent) -> ContentStore:
     AWS_ENDPOINT_URL, AWS_REGION, AWS_ALLOW_HTTP, AWS_TIMEOUT. Raises Problem for an address that cannot be used.
     """
     url, largest = settings.content_url, settings.content_largest_bytes
-    if not url:
-        return ContentFolder(settings.content_dir, largest=largest)
     scheme = urlsplit(url).scheme
-    if scheme == "file":
-        return ContentFolder(Path(urlsplit(url).path), largest=largest)
+    if not url or scheme == "file":
+        return _folder(Path(urlsplit(url).path) if url else settings.content_dir, largest)
     if scheme not in SCHEMES:
         raise _unusable(f"content_url begins with {scheme or 'nothing'}")
     try:
@@ -49,6 +47,17 @@ def open_content(settings: HasContent) -> ContentStore:
         return ObjectContent(S3Store.from_url(url), shared=settings.content_dir, largest=largest)
     except (BaseError, ValueError) as error:
         raise _unusable(f"content_url cannot be used: {error}") from error
+
+
+def _folder(root: Path, largest: int) -> ContentStore:
+    try:
+        return ContentFolder(root, largest=largest)
+    except (OSError, BaseError, ValueError) as error:
+        raise Problem(
+            f"the content folder {root} cannot be used: {error}",
+            "a folder that this program may make or use",
+            "Correct content_dir (or content_url), or the rights of the folder and of those above it.",
+        ) from error
 
 
 def _unusable(found: str) -> Problem:

@@ -110,6 +110,28 @@ async def test_nothing_is_visible_before_it_is_wanted_or_if_it_is_not(store: Con
     assert await store.size_of(sha(other)) is None
 
 
+async def test_an_upload_that_is_cancelled_is_over_when_that_is_heard(store: ContentStore, tmp_path: Path) -> None:
+    data = secrets.token_bytes(PART + 99)
+    waiting, closed = asyncio.Event(), asyncio.Event()
+
+    async def endless() -> AsyncIterator[bytes]:
+        try:
+            yield data
+            waiting.set()
+            await asyncio.Event().wait()
+        finally:
+            closed.set()
+
+    upload = asyncio.create_task(store.put(sha(data), endless()))
+    await waiting.wait()
+    upload.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await upload
+    assert closed.is_set() and asyncio.all_tasks() == {asyncio.current_task()}
+    assert await store.size_of(sha(data)) is None
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
 async def test_the_shared_folder_is_taken_over_only_if_it_holds_the_right_bytes(
     store: ContentStore, tmp_path: Path
 ) -> None:
