@@ -146,11 +146,20 @@ def claims_of(submission: Submission) -> Claims:
     if not isinstance(manifest, dict):
         return Claims(kind=submission.kind, digest=signed.digest)
 
-    def text(name: str) -> str | None:
-        value = manifest.get(name)
+    def text(name: str, *, of: dict[str, object] = manifest) -> str | None:
+        value = of.get(name)
         return value[:CLAIM_LIMIT] if isinstance(value, str) else None
 
-    return Claims(kind=text("kind"), sender=text("from"), id=text("id"), digest=signed.digest)
+    document = manifest.get("document")
+    numbered = document if isinstance(document, dict) else {}
+    return Claims(
+        kind=text("kind"),
+        sender=text("from"),
+        id=text("id"),
+        digest=signed.digest,
+        number=text("number", of=numbered),
+        notation=text("notation", of=numbered),
+    )
 
 
 # ── Steps 6 to 9 ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -105,12 +105,14 @@ RETURNING document_id, recipient_id;
 
 -- name: insert_rejections
 -- Messages that were not taken, and why.
-INSERT INTO rejection (at, amqp_user, kind, claimed_from, id, digest, message_id, code, detail, verdict, body, quarantined)
+INSERT INTO rejection (at, amqp_user, kind, claimed_from, id, digest, message_id, code, detail, verdict, body, quarantined,
+                       number, notation)
 SELECT k.at, k.amqp_user, k.kind, k.claimed_from, k.id, k.digest, k.message_id, k.code, k.detail::jsonb,
-       k.verdict::jsonb, k.body, k.quarantined
+       k.verdict::jsonb, k.body, k.quarantined, k.number, k.notation
 FROM unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::text[], $8::text[],
-            $9::text[], $10::text[], $11::bytea[], $12::boolean[])
-     AS k (at, amqp_user, kind, claimed_from, id, digest, message_id, code, detail, verdict, body, quarantined);
+            $9::text[], $10::text[], $11::bytea[], $12::boolean[], $13::text[], $14::text[])
+     AS k (at, amqp_user, kind, claimed_from, id, digest, message_id, code, detail, verdict, body, quarantined,
+           number, notation);
 
 -- name: insert_concerns
 -- Which documents a change concerns.

@@ -49,6 +49,8 @@ class Claims:
     sender: str | None = None
     id: str | None = None
     digest: str | None = None
+    number: str | None = None
+    notation: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

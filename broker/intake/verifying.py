@@ -13,9 +13,10 @@ from datetime import datetime
 from typing import Final, TypeVar
 
 from broker.directory.snapshot import Directory
-from broker.intake.checks import TimeLimits, check_signature, check_time, judge_signature
+from broker.intake.checks import CLAIM_LIMIT, TimeLimits, check_signature, check_time, judge_signature
 from broker.intake.submission import Authentic, Claims, Manifest, Opened, Refused
 from schemas.errors import Refusal
+from schemas.manifest import DocumentManifest
 
 M = TypeVar("M", bound=Manifest)
 SMALLEST_SHARE: Final = 8
@@ -84,4 +85,12 @@ def verify(opened: Opened[M], *, directory: Directory, now: datetime, limits: Ti
 def known_claims(opened: Opened[M]) -> Claims:
     """What an opened message says of itself, for its record."""
     manifest = opened.manifest
-    return Claims(kind=manifest.kind, sender=manifest.from_, id=str(manifest.id), digest=opened.digest)
+    document = manifest.document if isinstance(manifest, DocumentManifest) else None
+    return Claims(
+        kind=manifest.kind,
+        sender=manifest.from_,
+        id=str(manifest.id),
+        digest=opened.digest,
+        number=None if document is None else document.number[:CLAIM_LIMIT],
+        notation=None if document is None else document.notation[:CLAIM_LIMIT],
+    )

@@ -286,6 +286,8 @@ async def _record_refused(
         [None if r.verdict is None else orjson.dumps(r.verdict.as_dict()).decode() for r in refused],
         [r.submission.body if r.quarantined else None for r in refused],
         [r.quarantined for r in refused],
+        [_stored(r.claims.number) for r in refused],
+        [_stored(r.claims.notation) for r in refused],
     )
     for one in refused:
         # Whoever it claims to be from: only the connection that submitted it hears of it (contract §2.5).

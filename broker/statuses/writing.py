@@ -182,6 +182,8 @@ async def _refuse(
         verdicts,
         [None] * len(refused),
         [False] * len(refused),
+        [None] * len(refused),
+        [None] * len(refused),
     )
     for (status, item), detail in zip(refused, details, strict=True):
         submitter = status.opened.submitter
