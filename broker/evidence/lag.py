@@ -45,7 +45,8 @@ class Holder:
 async def log_status(connection: Connection, *, counted: int = COUNTED) -> LogStatus:
     """The open log's state: a few index probes, unless much is waiting, of which at most `counted` is looked at."""
     heads = await connection.fetch(SQL["heads"])
-    waiting = await connection.fetchrow(SQL["unsequenced"], counted)
+    cursor = await connection.fetchrow(SQL["cursor"])
+    waiting = await connection.fetchrow(SQL["unsequenced"], *cursor, counted) if cursor else None
     now = await connection.fetchval("SELECT clock_timestamp()")
     oldest: datetime | None = waiting["oldest"] if waiting else None
     if not heads:
@@ -62,7 +63,7 @@ async def log_status(connection: Connection, *, counted: int = COUNTED) -> LogSt
         )
     for head in heads:
         if (head["signed_size"] or 0) < head["size"]:
-            unsigned = await connection.fetchval(SQL["unsigned"], head["origin_id"], head["signed_size"] or 0)
+            unsigned = await connection.fetchval(SQL["unsigned"], head["origin_id"], head["signed_size"] or 0, counted)
             oldest = min((at for at in (oldest, unsigned) if at is not None), default=None)
     newest = heads[-1]
     return LogStatus(

@@ -82,17 +82,24 @@ ON CONFLICT DO NOTHING;
 -- Sizes between two sizes for which a checkpoint was signed.
 SELECT size FROM checkpoint WHERE origin_id = $1 AND size > $2 AND size < $3 ORDER BY size;
 
+-- name: cursor
+-- Where the sequencer stands; no row before the first event.
+SELECT epoch, xid::text AS xid, event_id FROM log_cursor;
+
 -- name: unsequenced
--- Events that are not in the log yet: how many (up to a limit) and the oldest of them.
+-- Events that are not in the log yet, after the cursor $1, $2, $3: how many (up to a limit) and the oldest of them.
+-- The cursor comes as values: joined, the planner would think a third of all events lie behind it and read them all.
 SELECT count(*) AS unsequenced, min(w.at) AS oldest
-FROM (SELECT e.at FROM event e, log_cursor c
-      WHERE (e.epoch, e.xid, e.event_id) > (c.epoch, c.xid, c.event_id)
+FROM (SELECT e.at FROM event e
+      WHERE (e.epoch, e.xid, e.event_id) > ($1::integer, $2::text::xid8, $3::bigint)
         AND NOT EXISTS (SELECT FROM log_entry l WHERE l.event_at = e.at AND l.event_id = e.event_id)
-      LIMIT $1) w;
+      LIMIT $4) w;
 
 -- name: unsigned
--- The oldest event that is in the log and under no checkpoint.
-SELECT min(event_at) FROM log_entry WHERE origin_id = $1 AND position >= $2;
+-- The oldest event that is in the log and under no checkpoint; of many, among the first of them, up to a limit.
+WITH unsigned AS MATERIALIZED (
+    SELECT event_at FROM log_entry WHERE origin_id = $1 AND position >= $2 ORDER BY position LIMIT $3)
+SELECT min(event_at) FROM unsigned;
 
 -- name: oldest_writer
 -- The transaction that has kept its changes to itself the longest: what it wrote, and all that came later, must wait.

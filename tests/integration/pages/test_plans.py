@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from broker.evidence.tree_rows import SQL as LOG
 from broker.gateway.pages.documents import SQL
 from tests.kit.scene import Scene
 
@@ -45,3 +46,14 @@ async def test_no_page_reads_a_large_table_from_end_to_end(scene: Scene, name: s
         plan = "\n".join(row[0] for row in await connection.fetch("EXPLAIN " + statement))
     for table in LARGE:
         assert f"Seq Scan on {table} " not in plan, plan
+
+
+async def test_how_far_the_log_is_behind_is_told_from_the_events_behind_its_cursor(scene: Scene) -> None:
+    statement = LOG["unsequenced"]
+    for number, value in ((4, "10000"), (3, "7"), (2, "'9'"), (1, "1")):
+        statement = statement.replace(f"${number}", value)
+    async with scene.gateway.exchange.pool.acquire() as connection, connection.transaction():
+        await connection.execute("SET LOCAL enable_seqscan = off")
+        plan = "\n".join(row[0] for row in await connection.fetch("EXPLAIN " + statement))
+    assert "Index Cond: (ROW(epoch, xid, event_id) > ROW(1, " in plan, plan
+    assert "Seq Scan" not in plan and "Hash" not in plan, plan
