@@ -23,9 +23,11 @@ ORDER BY r.accepted_at DESC, r.document_id DESC
 OFFSET $4 - 1 LIMIT 1;
 
 -- name: gather
--- All documents that fit, by their terms; the newest of them, and how many the period has.
+-- All documents that fit, by their terms; the newest of them, and how many the period has. What is to be checked on each
+-- of them is written as a function, because the operator would be looked up in the index.
 WITH hits AS MATERIALIZED (
-    SELECT r.document_id, r.accepted_at FROM rollup_document r WHERE r.terms @@ $1::text::tsquery
+    SELECT r.document_id, r.accepted_at FROM rollup_document r
+    WHERE r.terms @@ $1::text::tsquery AND ($7::text IS NULL OR ts_match_vq(r.terms, $7::text::tsquery))
 ), page AS (
     SELECT h.document_id, h.accepted_at FROM hits h
     WHERE h.accepted_at >= $2 AND (h.accepted_at, h.document_id) < ($4, $5::bigint)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 import asyncpg
 
+from broker.audit.finding import reading
 from broker.audit.record import (
     ChangeRecord,
     DeliveryRecord,
@@ -26,6 +27,14 @@ from broker.store.queries import load_queries
 from schemas.problem import Problem
 
 SQL = load_queries("broker.audit", "audit.sql")
+
+Agencies: TypeAlias = Mapping[int, asyncpg.Record]
+"""Code, name and level of agencies by their numbers. How many rows a document has is not known before they are read:
+joining the directory to each list made the planner read it whole, several times for one document."""
+
+_NAMES_AN_AGENCY: Final = {
+    "sender_id", "submitter_id", "signer_id", "recipient_id", "owner_id", "moved_to_id", "by_id",
+}  # fmt: skip
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _NUMBER = re.compile(r"(?P<number>[^/]*)/(?P<notation>.+)")
@@ -46,8 +55,13 @@ async def story_of(
     The auditor of a subtree gets only what concerns deliveries to it, unless the sender belongs to it.
     Raises `Problem` if nothing is known under it, or if it fits several documents (which are named).
     """
-    wanted = text.strip()
-    agencies = await visible(connection, scope)
+    async with reading(connection):
+        return await _story(connection, text.strip(), sender, recipient, await visible(connection, scope))
+
+
+async def _story(
+    connection: Connection, wanted: str, sender: str | None, recipient: str | None, agencies: list[int] | None
+) -> Story:
     meant = await _meant(connection, wanted, sender, agencies)
     if meant is None:
         rejections = await _rejections(connection, wanted.lower(), sender, agencies)
@@ -63,24 +77,29 @@ async def story_of(
     row = await connection.fetchrow(SQL["document_row"], document_id)
     assert row is not None
     own = agencies is None or row["sender_id"] in agencies
-    seen = None if own else agencies
-    deliveries = await connection.fetch(SQL["deliveries"], document_id, recipient, seen)
+    shown = None if own else agencies
+    if recipient is not None:
+        coded = {found["agency_id"] for found in await connection.fetch(SQL["agencies_coded"], recipient)}
+        shown = sorted(coded if shown is None else coded.intersection(shown))
+    to = as_array(shown)
+    deliveries = await connection.fetch(SQL["deliveries"], document_id, to)
     if recipient is not None and not deliveries:
         raise Problem(
             f"{recipient} is not a recipient of document {row['id']}.",
             "the code of one of its recipients.",
             f"See them all with `lienthong document trace {row['id']}`.",
         )
-    statuses = await connection.fetch(SQL["status_entries"], document_id, recipient, seen)
-    changes = await connection.fetch(SQL["change_requests"], document_id, recipient, seen)
+    statuses = await connection.fetch(SQL["status_entries"], document_id, to)
+    changes = await connection.fetch(SQL["change_requests"], document_id, to)
     unpublished = await connection.fetch(SQL["unpublished"], document_id) if own else ()
+    known = await _agencies_in(connection, [row], deliveries, statuses, changes)
     return Story(
-        document=_document(row),
-        deliveries=tuple(DeliveryRecord(**dict(r)) for r in deliveries),
-        statuses=tuple(StatusRecord(**dict(r)) for r in statuses),
-        changes=tuple(ChangeRecord(**dict(r)) for r in changes),
-        unpublished=tuple(UnpublishedRecord(**dict(r)) for r in unpublished),
-        rejections=await _rejections(connection, str(row["id"]), row["sender"], agencies),
+        document=_document(row, known),
+        deliveries=tuple(sorted((_delivery(one, known) for one in deliveries), key=lambda one: one.recipient)),
+        statuses=tuple(_status(one, known) for one in statuses),
+        changes=tuple(_change(one, known) for one in changes),
+        unpublished=tuple(UnpublishedRecord(**dict(one)) for one in unpublished),
+        rejections=await _rejections(connection, str(row["id"]), meant.sender, agencies),
     )
 
 
@@ -110,7 +129,8 @@ async def document_meant(
 async def _meant(connection: Connection, wanted: str, sender: str | None, agencies: list[int] | None) -> Meant | None:
     found = await _candidates(connection, wanted, sender)
     if agencies is not None and found:
-        rows = await connection.fetch(SQL["visible"], [row["document_id"] for row in found], agencies)
+        documents = as_array([row["document_id"] for row in found])
+        rows = await connection.fetch(SQL["visible"], documents, as_array(agencies))
         seen = {row["document_id"] for row in rows}
         found = [row for row in found if row["document_id"] in seen]
     if len(found) > 1:
@@ -142,7 +162,7 @@ async def _candidates(connection: Connection, wanted: str, sender: str | None) -
 async def _rejections(
     connection: Connection, wanted: str, sender: str | None, agencies: list[int] | None
 ) -> tuple[RejectionRecord, ...]:
-    rows = await connection.fetch(SQL["rejections_of"], wanted, sender, agencies)
+    rows = await connection.fetch(SQL["rejections_of"], wanted, sender, as_array(agencies))
     return tuple(rejection(row) for row in rows)
 
 
@@ -153,17 +173,65 @@ def rejection(row: asyncpg.Record) -> RejectionRecord:
     return RejectionRecord(**values)
 
 
+def as_array(numbers: Iterable[int] | None) -> str | None:
+    """An array of numbers as PostgreSQL writes it, for statements that take it as text."""
+    return None if numbers is None else f"{{{','.join(map(str, numbers))}}}"
+
+
 def as_json(value: Any) -> Any:
     """A jsonb column's value, whether or not the connection decodes it already."""
     return json.loads(value) if isinstance(value, str) else value
 
 
-def _document(row: asyncpg.Record) -> DocumentRecord:
+async def _agencies_in(connection: Connection, *lists: Sequence[asyncpg.Record]) -> Agencies:
+    """The agencies that these rows name by their numbers."""
+    named = set()
+    for rows in lists:
+        for column in _NAMES_AN_AGENCY.intersection(rows[0].keys() if rows else ()):
+            named.update([row[column] for row in rows])
+    return {row["agency_id"]: row for row in await connection.fetch(SQL["agencies"], as_array(named - {None}))}
+
+
+def _document(row: asyncpg.Record, known: Agencies) -> DocumentRecord:
     values = dict(row)
-    del values["sender_id"]
+    sender, submitter = known[values.pop("sender_id")], known[values.pop("submitter_id")]
+    signer = known[values.pop("signer_id")]
     for name in ("digest", "leaf", "thumbprint"):
         values[name] = values[name].hex()
     values["unresolved"] = tuple(as_json(values["unresolved"]))
     values["warnings"] = tuple(as_json(values["warnings"]))
     values["via"] = as_json(values["via"])
-    return DocumentRecord(**values)
+    return DocumentRecord(
+        **values,
+        sender=sender["code"],
+        sender_name=sender["name"],
+        submitter=submitter["code"],
+        submitter_name=submitter["name"],
+        signer=signer["code"],
+    )
+
+
+def _delivery(row: asyncpg.Record, known: Agencies) -> DeliveryRecord:
+    values = dict(row)
+    recipient, owner, heir = known[values.pop("recipient_id")], known[values.pop("owner_id")], values.pop("moved_to_id")
+    return DeliveryRecord(
+        **values,
+        recipient=recipient["code"],
+        recipient_name=recipient["name"],
+        level=recipient["level"],
+        owner=owner["code"],
+        owner_name=owner["name"],
+        moved_to=None if heir is None else known[heir]["code"],
+    )
+
+
+def _status(row: asyncpg.Record, known: Agencies) -> StatusRecord:
+    values = dict(row)
+    recipient, by = known[values.pop("recipient_id")], known[values.pop("by_id")]
+    return StatusRecord(**values, recipient=recipient["code"], by=by["code"])
+
+
+def _change(row: asyncpg.Record, known: Agencies) -> ChangeRecord:
+    values = dict(row)
+    recipient = known[values.pop("recipient_id")]
+    return ChangeRecord(**values, recipient=recipient["code"])

@@ -18,7 +18,7 @@ from broker.audit.conditions import View
 from broker.audit.finding import SQL, Spot, completeness, find, reading
 from broker.audit.lookup import agencies_called, agency_called, subtree
 from broker.audit.read import SQL as RECORDS
-from broker.audit.read import rejection
+from broker.audit.read import as_array, rejection
 from broker.audit.record import RejectionRecord
 from broker.audit.scope import EVERYTHING, Scope, view_of, visible
 from broker.audit.terms import notation_condition, number_condition, word_conditions
@@ -175,7 +175,7 @@ async def search_rejections(
         wanted.until,
         code,
         wanted.limit + 1,
-        await visible(connection, scope),
+        as_array(await visible(connection, scope)),
         before_at,
         before_id,
     )

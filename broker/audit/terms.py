@@ -48,6 +48,7 @@ WORDS_OF_A_SUBJECT: Final = 300
 WORDS_OF_A_QUESTION: Final = 12
 SHORTEST_PREFIX: Final = 2
 NEXT_TO: Final = " <-> "
+GOES_ON: Final = ":*"
 
 _WORD: Final = re.compile(r"[^\W_]+")
 _TASTE: Final = {
@@ -164,13 +165,18 @@ def word_conditions(subject: str, *, phrase: bool) -> list[str]:
         return []
     chosen = [_quoted(w.plain if w.exact is None else f"={w.exact}") for w in words]
     if not subject[-1].isspace() and len(words[-1].plain) >= SHORTEST_PREFIX:
-        chosen[-1] += ":*"
+        chosen[-1] += GOES_ON
     return [f"({NEXT_TO.join(chosen)})"] if phrase else chosen
 
 
 def in_words(condition: str) -> list[str]:
     """A phrase as its words; any other condition as it is."""
     return condition[1:-1].split(NEXT_TO) if NEXT_TO in condition else [condition]
+
+
+def may_go_on(condition: str) -> bool:
+    """Whether its last word may be the beginning of another one."""
+    return condition.rstrip(")").endswith(GOES_ON)
 
 
 def number_condition(number: str) -> str:

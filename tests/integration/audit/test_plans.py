@@ -39,7 +39,8 @@ STATEMENTS: tuple[tuple[Mapping[str, str], str, tuple[object, ...], str], ...] =
     (FINDING, "walk", (BEGINNING, *SPOT, 20_000, WORDS, 51), "rollup_document_newest"),
     (FINDING, "newest", (BEGINNING, *SPOT, 51), "rollup_document_newest"),
     (FINDING, "walked", (BEGINNING, *SPOT, 20_000), "rollup_document_newest"),
-    (FINDING, "gather", (WORDS, *EVER, *SPOT, 51), "rollup_document_terms"),
+    (FINDING, "gather", (WORDS, *EVER, *SPOT, 51, None), "rollup_document_terms"),
+    (FINDING, "gather", ("'@s5'", *EVER, *SPOT, 51, "'ba':*"), "Index Cond: (terms @@ '''@s5'''::tsquery)"),
     (FINDING, "likely", (WORDS, *EVER), "rollup_document_terms"),
     (FINDING, "likely_any", DAY, "rollup_document_newest"),
     (FINDING, "documents", ([1, 2, 3], [5, 6]), "document_pkey"),
@@ -66,11 +67,12 @@ STATEMENTS: tuple[tuple[Mapping[str, str], str, tuple[object, ...], str], ...] =
     (RECORDS, "document_by_id", ("00000000-0000-0000-0000-000000000001", None), "document_id_only"),
     (RECORDS, "document_by_digest", (b"\x01" * 32,), "document_digest"),
     (RECORDS, "document_by_number", ("12", "G01-VP", None), "document_number"),
-    (RECORDS, "visible", ([1, 2], [5]), "document_pkey"),
+    (RECORDS, "visible", ("{1,2}", "{5}"), "document_pkey"),
     (RECORDS, "document_row", (5,), "document_pkey"),
-    (RECORDS, "deliveries", (5, None, None), "delivery_pkey"),
-    (RECORDS, "status_entries", (5, None, None), "status_entry_"),
-    (RECORDS, "change_requests", (5, None, None), "change_request_pkey"),
+    (RECORDS, "deliveries", (5, None), "delivery_pkey"),
+    (RECORDS, "deliveries", (5, "{1,2}"), "delivery_pkey"),
+    (RECORDS, "status_entries", (5, None), "status_entry_"),
+    (RECORDS, "change_requests", (5, None), "change_request_pkey"),
     (RECORDS, "unpublished", (5,), "outgoing_"),
     (RECORDS, "rejections_of", ("x", None, None), "rejection_id_from"),
     (RECORDS, "search_rejections", (None, *DAY, None, 51, None, None, None), "rejection_at"),
@@ -105,7 +107,7 @@ async def test_every_question_finds_its_rows_by_an_index(filled: asyncpg.Connect
 
 def test_every_statement_that_auditors_wait_for_is_in_the_list() -> None:
     named = {(id(queries), name) for queries, name, _, _ in STATEMENTS}
-    small = {"agency", "agencies", "agencies_called", "provinces", "agencies_below", "of_level"}
+    small = {"agency", "agencies", "agencies_called", "provinces", "agencies_below", "of_level", "agencies_coded"}
     for queries in (FINDING, REPORT, OVERVIEW, QUESTIONS, RECORDS):
         for name in queries:
             assert (id(queries), name) in named or name in small or name == "recount", name
