@@ -93,6 +93,12 @@ WITH told AS MATERIALIZED (
     FROM delivery v JOIN document d USING (document_id) JOIN agency s ON s.agency_id = d.sender_id
     JOIN agency r ON r.agency_id = v.recipient_id JOIN agency o ON o.agency_id = v.owner_id
     WHERE d.accepted_at >= $1
+), added AS (
+    SELECT DISTINCT c.concerned_id AS document_id, r ->> 0 AS recipient
+    FROM told u CROSS JOIN LATERAL jsonb_array_elements(u.b -> 'recipients') r
+    JOIN document up ON up.id = (u.b #>> '{document,id}')::uuid
+    JOIN document_concerns c ON c.document_id = up.document_id
+    WHERE u.b ->> 'action' = 'update'
 )
 SELECT 'delivery' AS place,
        coalesce(w.sender, h.sender) || ' ' || coalesce(w.id, h.id) || ' to ' || coalesce(w.recipient, h.recipient) AS key,
@@ -101,12 +107,8 @@ SELECT 'delivery' AS place,
        CASE WHEN w.owner IS NULL THEN 'no row: no event names this recipient'
             WHEN h.owner IS NULL THEN 'the delivery that was accepted' ELSE w.owner END AS expected
 FROM wanted w FULL JOIN there h ON h.document_id = w.document_id AND h.recipient = w.recipient
-WHERE w.owner IS DISTINCT FROM h.owner
-  AND NOT (w.owner IS NULL AND EXISTS (
-        SELECT FROM told u CROSS JOIN LATERAL jsonb_array_elements(u.b -> 'recipients') r
-        JOIN document up ON up.id = (u.b #>> '{document,id}')::uuid
-        JOIN document_concerns c ON c.document_id = up.document_id AND c.concerned_id = h.document_id
-        WHERE u.b ->> 'action' = 'update' AND r ->> 0 = h.recipient));
+LEFT JOIN added u ON u.document_id = h.document_id AND u.recipient = h.recipient
+WHERE w.owner IS DISTINCT FROM h.owner AND NOT (w.owner IS NULL AND u.recipient IS NOT NULL);
 
 -- name: recipients_counted
 -- A document's number of recipients is that of its deliveries.
@@ -341,26 +343,70 @@ WHERE b ->> 'change' = 'agency.added' AND x.found IS DISTINCT FROM x.expected
   AND (a.agency_id IS NOT NULL OR x.what = 'row');
 
 -- name: mandates
--- A mandate is what the newest event about it says.
-WITH told AS (
-    SELECT DISTINCT ON (b #>> '{facts,hub}', agency) b ->> 'change' AS change, b #>> '{facts,hub}' AS hub, agency, b
-    FROM (SELECT agency_id, event_id, epoch, xid, convert_from(body, 'UTF8')::jsonb AS b,
-                 convert_from(body, 'UTF8')::jsonb #>> '{codes,0}' AS agency
-          FROM surviving_event WHERE kind = 'directory_changed') e
-    WHERE b ->> 'change' IN ('mandate.given', 'mandate.ended')
-    ORDER BY b #>> '{facts,hub}', agency, epoch DESC, xid DESC, event_id DESC
+-- A mandate is what the newest events about it say, and none is there that no event tells. Codes may mean another agency
+-- later: one row of those that fit is enough. Imports of before told no mandates: what came before the last of them may
+-- have been changed by it, and who has a mandate from one is not told.
+WITH said AS MATERIALIZED (
+    SELECT b ->> 'change' AS change, b -> 'codes' AS codes, coalesce(b -> 'facts', '{}') AS facts,
+           (((b ->> 'at')::timestamptz AT TIME ZONE 'UTC') + interval '7 hours')::date AS day, epoch, xid, event_id
+    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b, epoch, xid, event_id FROM surviving_event
+          WHERE kind = 'directory_changed') e
+    WHERE b ->> 'change' IN ('agency.added', 'mandate.given', 'mandate.ended', 'mandates.imported', 'agencies.imported')
+), pairs AS (
+    SELECT facts ->> 'hub' AS hub, codes ->> 0 AS agency, 'true' AS receive, 'true' AS sign, facts ->> 'from' AS since,
+           NULL::date AS until, epoch, xid, event_id
+    FROM said WHERE change = 'agency.added' AND facts ->> 'hub' IS NOT NULL
+    UNION ALL
+    SELECT facts ->> 'hub', codes ->> 0, facts ->> 'receive', facts ->> 'sign', facts ->> 'from',
+           CASE WHEN change = 'mandate.ended' THEN day END, epoch, xid, event_id
+    FROM said WHERE change IN ('mandate.given', 'mandate.ended')
+    UNION ALL
+    SELECT codes ->> 0, c.code, facts ->> 'receive', facts ->> 'sign', facts ->> 'from', NULL, epoch, xid, event_id
+    FROM said CROSS JOIN LATERAL jsonb_array_elements_text(codes - 0) AS c (code) WHERE change = 'mandates.imported'
+), newest AS (
+    SELECT DISTINCT ON (hub, agency) * FROM pairs ORDER BY hub, agency, epoch DESC, xid DESC, event_id DESC
+), given AS (
+    SELECT DISTINCT ON (hub, agency) * FROM pairs WHERE until IS NULL
+    ORDER BY hub, agency, epoch DESC, xid DESC, event_id DESC
+), silent AS (
+    SELECT epoch, xid, event_id FROM said WHERE change = 'agencies.imported' AND NOT facts ? 'mandates'
+    ORDER BY epoch DESC, xid DESC, event_id DESC LIMIT 1
+), told AS (
+    SELECT n.hub, n.agency, g.receive, g.sign, g.since, n.until,
+           coalesce((i.epoch, i.xid, i.event_id) > (n.epoch, n.xid, n.event_id), false) AS outdated
+    FROM newest n LEFT JOIN given g USING (hub, agency) LEFT JOIN silent i ON true
+), there AS (
+    SELECT h.code AS hub, a.code AS agency, m.may_receive::text AS receive, m.may_sign::text AS sign,
+           m.valid_from::text AS since, m.valid_until AS until
+    FROM mandate m JOIN agency h ON h.agency_id = m.hub_id JOIN agency a ON a.agency_id = m.agency_id
+), held AS (
+    SELECT hub, agency, x.*, bool_or(x.row_found = x.row_expected AND x.receive = x.receive_expected
+               AND x.sign = x.sign_expected AND x.since = x.since_expected AND x.until = x.until_expected)
+               OVER (PARTITION BY hub, agency) AS fits
+    FROM (SELECT *, 1 AS one FROM told) t FULL JOIN (SELECT *, 1 AS one FROM there) r USING (hub, agency)
+    CROSS JOIN LATERAL (SELECT
+        CASE WHEN r.one IS NULL THEN 'no row' ELSE 'a row' END AS row_found,
+        CASE WHEN t.one IS NULL THEN 'no row: no event tells it' ELSE 'a row' END AS row_expected,
+        r.receive, CASE WHEN t.outdated THEN r.receive ELSE coalesce(t.receive, r.receive) END AS receive_expected,
+        r.sign, CASE WHEN t.outdated THEN r.sign ELSE coalesce(t.sign, r.sign) END AS sign_expected,
+        r.since, CASE WHEN t.outdated THEN r.since ELSE coalesce(t.since, r.since) END AS since_expected,
+        coalesce(r.until::text, 'nothing') AS until,
+        coalesce(CASE WHEN t.outdated THEN r.until ELSE t.until END ::text, 'nothing') AS until_expected,
+        t.one IS NULL AS untold, r.one IS NULL AS missing
+    ) x (row_found, row_expected, receive, receive_expected, sign, sign_expected, since, since_expected, until,
+         until_expected, untold, missing)
 )
-SELECT 'mandate' AS place, t.hub || ' for ' || t.agency AS key, x.what, x.found, x.expected
-FROM told t
-LEFT JOIN (SELECT m.*, h.code AS hub, a.code AS agency FROM mandate m JOIN agency h ON h.agency_id = m.hub_id
-           JOIN agency a ON a.agency_id = m.agency_id) m ON m.hub = t.hub AND m.agency = t.agency
+SELECT 'mandate' AS place, hub || ' for ' || agency AS key, x.what, x.found, x.expected
+FROM held
 CROSS JOIN LATERAL (VALUES
-    ('row', CASE WHEN m.hub IS NULL THEN 'no row' END, CASE WHEN m.hub IS NULL THEN 'the mandate' END),
-    ('may_receive', m.may_receive::text, coalesce(t.b #>> '{facts,receive}', m.may_receive::text)),
-    ('may_sign', m.may_sign::text, coalesce(t.b #>> '{facts,sign}', m.may_sign::text)),
-    ('valid_until', (m.valid_until IS NOT NULL)::text, (t.change = 'mandate.ended')::text)
+    ('row', row_found, row_expected),
+    ('may_receive', receive, receive_expected),
+    ('may_sign', sign, sign_expected),
+    ('valid_from', since, since_expected),
+    ('valid_until', until, until_expected)
 ) AS x (what, found, expected)
-WHERE x.found IS DISTINCT FROM x.expected AND (m.hub IS NOT NULL OR x.what = 'row');
+WHERE fits IS NOT TRUE AND x.found IS DISTINCT FROM x.expected AND (x.what = 'row' OR NOT (untold OR missing))
+  AND NOT (untold AND EXISTS (SELECT FROM silent));
 
 -- name: operators
 -- What operators did is what they were recorded to do, with the reason that they gave.
@@ -485,10 +531,85 @@ WHERE t.one IS NULL OR h.one IS NULL;
 
 -- name: agencies_untold
 -- No agency is there that was neither added nor imported.
+WITH named AS MATERIALIZED (
+    SELECT DISTINCT c.code
+    FROM (SELECT convert_from(body, 'UTF8')::jsonb -> 'codes' AS codes FROM event WHERE kind = 'directory_changed') e
+    CROSS JOIN LATERAL jsonb_array_elements_text(codes) AS c (code)
+)
 SELECT 'agency' AS place, a.code AS key, 'row' AS what, 'a row' AS found, 'no row: no event names this code' AS expected
-FROM agency a
-WHERE NOT EXISTS (SELECT FROM (SELECT convert_from(body, 'UTF8')::jsonb -> 'codes' AS codes FROM event
-                               WHERE kind = 'directory_changed') e WHERE e.codes ? a.code);
+FROM agency a LEFT JOIN named n USING (code)
+WHERE n.code IS NULL;
+
+-- name: event_agencies
+-- The column that finds an agency's events names the agency that the bytes name.
+SELECT 'event' AS place, e.at || ' ' || e.event_id AS key, 'agency_id' AS what, coalesce(a.code, 'nobody') AS found,
+       b #>> '{codes,0}' AS expected
+FROM (SELECT at, event_id, agency_id, convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event
+      WHERE kind = 'directory_changed') e
+LEFT JOIN agency a USING (agency_id)
+WHERE (b ->> 'change' ~ '^(agency|mandate|certificate|alias)[.]' OR b ->> 'change' = 'mandates.imported')
+  AND a.code IS DISTINCT FROM b #>> '{codes,0}';
+
+-- name: closings
+-- An agency ends on the day that an event tells, and is marked as closed at once if that day has come. An import of before
+-- told no ends of whom it named.
+WITH said AS MATERIALIZED (
+    SELECT b ->> 'change' AS change, b -> 'codes' AS codes, coalesce(b -> 'facts', '{}') AS facts,
+           (((b ->> 'at')::timestamptz AT TIME ZONE 'UTC') + interval '7 hours')::date AS day, epoch, xid, event_id
+    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b, epoch, xid, event_id FROM surviving_event
+          WHERE kind = 'directory_changed') e
+    WHERE b ->> 'change' IN ('agency.added', 'agency.closed', 'agencies.imported', 'closings.imported')
+), told AS MATERIALIZED (
+    SELECT codes ->> 0 AS code, (facts ->> 'on')::date AS ends, day, epoch, xid, event_id
+    FROM said WHERE change = 'agency.closed'
+    UNION ALL
+    SELECT codes ->> 0, (facts ->> 'until')::date, NULL, epoch, xid, event_id
+    FROM said WHERE change = 'agency.added' AND facts ->> 'until' IS NOT NULL
+    UNION ALL
+    SELECT c.code, (facts ->> 'on')::date, day, epoch, xid, event_id
+    FROM said CROSS JOIN LATERAL jsonb_array_elements_text(codes) AS c (code) WHERE change = 'closings.imported'
+), newest AS (
+    SELECT DISTINCT ON (code) * FROM told ORDER BY code, epoch DESC, xid DESC, event_id DESC
+), silent AS (
+    SELECT DISTINCT c.code FROM said CROSS JOIN LATERAL jsonb_array_elements_text(codes) AS c (code)
+    WHERE change = 'agencies.imported' AND NOT facts ? 'mandates'
+)
+SELECT 'agency' AS place, a.code AS key, 'valid_until' AS what, a.valid_until::text AS found,
+       coalesce(n.ends::text, 'nothing: no event tells it') AS expected
+FROM agency a LEFT JOIN newest n USING (code)
+WHERE a.valid_until IS NOT NULL
+  AND NOT EXISTS (SELECT FROM told t WHERE t.code = a.code AND t.ends = a.valid_until)
+  AND NOT EXISTS (SELECT FROM silent s WHERE s.code = a.code)
+UNION ALL
+SELECT 'agency', n.code, 'valid_until', coalesce(string_agg(coalesce(a.valid_until::text, 'nothing'), ', '), 'no row'),
+       n.ends::text
+FROM newest n LEFT JOIN agency a USING (code)
+GROUP BY n.code, n.ends
+HAVING bool_or(a.valid_until = n.ends) IS NOT TRUE
+UNION ALL
+SELECT 'agency', a.code, 'state', a.state, CASE a.state WHEN 'closed' THEN 'open: no event tells its end' ELSE 'closed' END
+FROM agency a LEFT JOIN newest n ON n.code = a.code AND n.ends = a.valid_until
+WHERE (a.state = 'closed' AND (a.valid_until IS NULL
+                               OR a.valid_until > ((now() AT TIME ZONE 'UTC') + interval '7 hours')::date))
+   OR (a.state <> 'closed' AND n.ends <= n.day);
+
+-- name: mailbox_owners
+-- An agency has a mailbox of its own when, and only if, the newest event about that says so. An import of before told
+-- nothing of the mailboxes of whom it named.
+WITH said AS MATERIALIZED (
+    SELECT b ->> 'change' AS change, b -> 'codes' AS codes, coalesce(b -> 'facts', '{}') AS facts, epoch, xid, event_id
+    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b, epoch, xid, event_id FROM surviving_event
+          WHERE kind = 'directory_changed') e
+    WHERE b ->> 'change' IN ('agency.added', 'agency.mailbox', 'agencies.imported', 'mailboxes.imported')
+), newest AS (
+    SELECT DISTINCT ON (c.code) c.code, facts ->> 'mailbox' AS mailbox
+    FROM said CROSS JOIN LATERAL jsonb_array_elements_text(codes) AS c (code)
+    WHERE change <> 'agencies.imported' OR NOT facts ? 'mandates'
+    ORDER BY c.code, epoch DESC, xid DESC, event_id DESC
+)
+SELECT 'agency' AS place, a.code AS key, 'has_mailbox' AS what, a.has_mailbox::text AS found, n.mailbox AS expected
+FROM agency a JOIN newest n USING (code)
+WHERE a.state <> 'closed' AND a.has_mailbox::text <> n.mailbox;
 
 -- name: suspensions
 -- An agency is suspended when, and only if, the newest event about that says so.
@@ -503,37 +624,6 @@ SELECT 'agency' AS place, a.code AS key, 'state' AS what, a.state AS found,
        CASE a.state WHEN 'suspended' THEN 'active' ELSE 'suspended' END || ', as events tell' AS expected
 FROM agency a LEFT JOIN told t USING (agency_id)
 WHERE a.state <> 'closed' AND (a.state = 'suspended') <> (coalesce(t.change, '') = 'agency.suspended');
-
--- name: mandates_of_added
--- Whoever was added with a hub has it, until another event changes that.
-SELECT 'mandate' AS place, t.hub || ' for ' || a.code AS key, x.what, x.found, x.expected
-FROM (SELECT agency_id, at, convert_from(body, 'UTF8')::jsonb #>> '{facts,hub}' AS hub,
-             convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'directory_changed') t
-JOIN agency a ON a.agency_id = t.agency_id AND a.state <> 'closed'
-LEFT JOIN (SELECT m.*, h.code AS hub FROM mandate m JOIN agency h ON h.agency_id = m.hub_id) m
-       ON m.agency_id = a.agency_id AND m.hub = t.hub
-CROSS JOIN LATERAL (VALUES
-    ('row', CASE WHEN m.hub IS NULL THEN 'no row' END, CASE WHEN m.hub IS NULL THEN 'the mandate' END),
-    ('may_receive', m.may_receive::text, 'true'),
-    ('may_sign', m.may_sign::text, 'true'),
-    ('valid_until', (m.valid_until IS NOT NULL)::text, 'false')
-) AS x (what, found, expected)
-WHERE t.b ->> 'change' = 'agency.added' AND t.hub IS NOT NULL
-  AND x.found IS DISTINCT FROM x.expected AND (m.hub IS NOT NULL OR x.what = 'row')
-  AND NOT EXISTS (SELECT FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM event
-                               WHERE kind = 'directory_changed' AND at > t.at) e
-                  WHERE e.b ->> 'change' IN ('agencies.imported', 'agencies.merged', 'agency.closed')
-                     OR (e.b ->> 'change' LIKE 'mandate.%' AND e.b -> 'codes' ?& ARRAY[a.code, t.hub]));
-
--- name: mandates_untold
--- No hub has a mandate that nobody gave it. An import names agencies, not their hubs: after one this cannot be told.
-SELECT 'mandate' AS place, h.code || ' for ' || a.code AS key, 'row' AS what, 'a row' AS found,
-       'no row: no event tells it' AS expected
-FROM mandate m JOIN agency h ON h.agency_id = m.hub_id JOIN agency a ON a.agency_id = m.agency_id
-WHERE NOT EXISTS (SELECT FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM event WHERE kind = 'directory_changed') e
-                  WHERE b ->> 'change' = 'agencies.imported'
-                     OR (b ->> 'change' IN ('mandate.given', 'agency.added') AND b -> 'codes' ? a.code
-                         AND b #>> '{facts,hub}' = h.code));
 
 -- name: put_back
 -- Every event that counts as lost in a restore lies where an operator put entries back.

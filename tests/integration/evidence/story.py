@@ -1,8 +1,9 @@
 """A day of an exchange, for tests that tamper with what it left behind: played once, by real workers and a keeper.
 
-Ministry, province (a hub), its commune, another ministry. Documents accepted, refused, duplicated, recalled, answered,
-overdue; a certificate revoked, an operator's hold and release; enough events to fill a tile and begin another; several
-checkpoints on the way.
+Ministry, province (a hub), its communes (one added, the others imported), another ministry. Documents accepted,
+refused, duplicated, recalled, answered, overdue; mandates ended, narrowed and imported again, agencies closed; a
+certificate revoked, an operator's hold and release; enough events to fill a tile and begin another; several checkpoints
+on the way.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
-from broker.directory.changes import Author, revoke_certificate
+from broker.directory.changes import Author, add_mandate, close, end_mandate, import_csv, revoke_certificate
+from broker.directory.live import today_in_vietnam
 from broker.evidence.duties import KeepLog, PublishLog
 from broker.interventions.documents import resend
 from broker.upkeep.lease import Lease
@@ -21,7 +23,7 @@ from schemas.events import dispatched
 from schemas.manifest.common import Reference
 from tests.conftest import Vhost
 from tests.integration.evidence.conftest import INSERT
-from tests.kit.exchange import Exchange, running_exchange
+from tests.kit.exchange import End, Exchange, running_exchange
 from tests.kit.keeping import keeping
 from tests.kit.statuses import eventually, item, report, sent
 
@@ -49,6 +51,7 @@ async def _play(exchange: Exchange) -> None:
     ministry, other = await exchange.add("G01"), await exchange.add("G02")
     province = await exchange.add("H53", "province")
     commune = await exchange.add("H53.1", "commune", has_mailbox=False, hub=province)
+    await _import(exchange, province)
     await _log(exchange)
     first = await sent(exchange, ministry, province, other)
     hubbed = exchange.letter(other, [commune, province])
@@ -82,6 +85,24 @@ async def _play(exchange: Exchange) -> None:
     for count in (1, 2, FILLER - 3):
         await _fill(exchange, count)
         await _log(exchange)
+
+
+async def _import(exchange: Exchange, hub: End) -> None:
+    """Agencies out of a file, whose mandates and states then change."""
+    header = "code,name,level,has_mailbox,hub,valid_until"
+    served = [f"{hub.code}.{number},Xã {number},commune,,{hub.code}," for number in (2, 3, 4, 5)]
+    others = [f"{hub.code}.6,Phường,commune,true,,", f"{hub.code}.7,Xã cũ,commune,,,2025-07-01"]
+    data = "\n".join((header, *served, *others)).encode()
+    async with exchange.pool.acquire() as connection:
+        await import_csv(connection, data, what="communes.csv", author=AUTHOR)
+        await end_mandate(connection, hub.code, f"{hub.code}.3", author=AUTHOR)
+        await end_mandate(connection, hub.code, f"{hub.code}.4", author=AUTHOR)
+        again = f"code,name,hub\n{hub.code}.4,Xã 4,{hub.code}\n".encode()
+        await import_csv(connection, again, what="again.csv", author=AUTHOR)
+        await add_mandate(connection, hub.code, f"{hub.code}.5", may_receive=True, may_sign=False, author=AUTHOR)
+        today = today_in_vietnam()
+        await close(connection, f"{hub.code}.6", on=today, successors=[(f"{hub.code}.1", "whole")], author=AUTHOR)
+        await close(connection, f"{hub.code}.5", on=today + timedelta(days=30), author=AUTHOR)
 
 
 async def _fill(exchange: Exchange, count: int) -> None:

@@ -139,6 +139,11 @@ TWIN = (
 """A second acceptance of the first document, under another digest, written as a worker would."""
 
 
+def served(commune: str) -> str:
+    """The mandate for one of the province's communes."""
+    return f"agency_id = (SELECT agency_id FROM agency WHERE code LIKE '%.H53.{commune}')"
+
+
 def columns(table: str, which: str, changes: dict[str, str]) -> Tampering:
     """One row with all these columns changed."""
     values = ", ".join(f"{column} = {value}" for column, value in changes.items())
@@ -746,6 +751,131 @@ TAMPERINGS = [
         sql="UPDATE mandate SET may_sign = false, valid_until = '2099-01-01'",
         where="mandate",
         what=("may_sign", "valid_until"),
+        key=".H53.1",
+    ),
+    Tampering(
+        name="a mandate made up after an import",
+        sql="INSERT INTO mandate (hub_id, agency_id, may_receive, may_sign) SELECT h.agency_id, a.agency_id, true, true"
+        " FROM agency h, agency a WHERE h.code LIKE '%.G01' AND a.code LIKE '%.H53.2'",
+        where="mandate",
+        what="row",
+        key=".G01 for",
+    ),
+    Tampering(
+        name="a mandate of an import removed",
+        sql=f"DELETE FROM mandate WHERE {served('2')}",
+        where="mandate",
+        what="row",
+        key=".H53.2",
+    ),
+    columns(
+        "mandate",
+        served("2"),
+        {"may_receive": "false", "may_sign": "false", "valid_from": "'2020-01-01'", "valid_until": "'2026-01-01'"},
+    ),
+    Tampering(
+        name="a mandate of an import with another hub",
+        sql=f"UPDATE mandate SET hub_id = (SELECT agency_id FROM agency WHERE code LIKE '%.G01') WHERE {served('2')}",
+        where="mandate",
+        what="row",
+        key=".G01 for",
+    ),
+    Tampering(
+        name="the end of an import's mandate undone",
+        sql=f"UPDATE mandate SET valid_until = NULL WHERE {served('3')}",
+        where="mandate",
+        what="valid_until",
+        key=".H53.3",
+    ),
+    Tampering(
+        name="the end of an import's mandate put off",
+        sql=f"UPDATE mandate SET valid_until = valid_until + 7 WHERE {served('3')}",
+        where="mandate",
+        what="valid_until",
+        key=".H53.3",
+    ),
+    Tampering(
+        name="a mandate that was imported again ended",
+        sql=f"UPDATE mandate SET valid_until = current_date WHERE {served('4')}",
+        where="mandate",
+        what="valid_until",
+        key=".H53.4",
+    ),
+    Tampering(
+        name="a mandate to receive made one to sign",
+        sql=f"UPDATE mandate SET may_sign = true WHERE {served('5')}",
+        where="mandate",
+        what="may_sign",
+        key=".H53.5",
+    ),
+    Tampering(
+        name="an agency closed that no event closes",
+        sql="UPDATE agency SET state = 'closed', valid_until = current_date WHERE code LIKE '%.G02'",
+        where="agency",
+        what="valid_until",
+        key=".G02",
+    ),
+    Tampering(
+        name="an agency closed without a day",
+        sql="UPDATE agency SET state = 'closed' WHERE code LIKE '%.G02'",
+        where="agency",
+        what="state",
+        key=".G02",
+    ),
+    Tampering(
+        name="a closed agency opened",
+        sql="UPDATE agency SET state = 'active', valid_until = NULL WHERE code LIKE '%.H53.6'",
+        where="agency",
+        what="valid_until",
+        key=".H53.6",
+    ),
+    Tampering(
+        name="a closed agency opened with its day kept",
+        sql="UPDATE agency SET state = 'active' WHERE code LIKE '%.H53.6'",
+        where="agency",
+        what="state",
+        key=".H53.6",
+    ),
+    Tampering(
+        name="an agency that was imported as closed opened",
+        sql="UPDATE agency SET state = 'active', valid_until = NULL WHERE code LIKE '%.H53.7'",
+        where="agency",
+        what="valid_until",
+        key=".H53.7",
+    ),
+    Tampering(
+        name="an agency closed before its day",
+        sql="UPDATE agency SET state = 'closed' WHERE code LIKE '%.H53.5'",
+        where="agency",
+        what="state",
+        key=".H53.5",
+    ),
+    Tampering(
+        name="the day on which an agency closes",
+        sql="UPDATE agency SET valid_until = valid_until + 30 WHERE code LIKE '%.H53.5'",
+        where="agency",
+        what="valid_until",
+        key=".H53.5",
+    ),
+    Tampering(
+        name="an added agency's mailbox taken away",
+        sql="UPDATE agency SET has_mailbox = false WHERE code LIKE '%.G01'",
+        where="agency",
+        what="has_mailbox",
+        key=".G01",
+    ),
+    Tampering(
+        name="a mailbox for an imported agency",
+        sql="UPDATE agency SET has_mailbox = true WHERE code LIKE '%.H53.2'",
+        where="agency",
+        what="has_mailbox",
+        key=".H53.2",
+    ),
+    Tampering(
+        name="an event's agency",
+        sql="UPDATE event SET agency_id = NULL WHERE agency_id IS NOT NULL",
+        where="event",
+        what="agency_id",
     ),
     Tampering(
         name="an event put off for ever",

@@ -1,0 +1,114 @@
+"""Whatever the directory's own commands do, `audit verify` finds every row as its events tell it: no false alarm."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from broker.directory import changes, importing, national
+from broker.directory.changes import Author, NewAgency
+from broker.directory.changing import Telling
+from broker.directory.import_events import import_tellings
+from broker.directory.live import today_in_vietnam
+from broker.directory.merging import merge
+from broker.evidence.verify import Scope, findings
+from broker.store.pool import Connection, connect
+
+AUTHOR = Author(actor="an operator", reason="a reason")
+TODAY = today_in_vietnam()
+HEADER = "code,name,level,has_mailbox,hub,valid_until"
+
+
+@pytest.fixture
+async def connection(migrated_database: str) -> AsyncIterator[Connection]:
+    async with connect(migrated_database) as opened:
+        yield opened
+
+
+async def verified(connection: Connection) -> list[str]:
+    """What is found in a database whose events have no place in a log yet."""
+    async with connection.transaction():
+        return [one.sentence() async for one in findings(connection, (), None, Scope(full=True), {})]
+
+
+async def take(connection: Connection, *rows: str, header: str = HEADER, update: bool = False) -> None:
+    data = "\n".join((header, *rows)).encode()
+    report = await changes.import_csv(connection, data, what="a.csv", author=AUTHOR, update=update)
+    assert report.rejected == ()
+
+
+def told_as_before(*arguments: Any, **named: Any) -> list[Telling]:
+    """What imports told before they told mandates, mailboxes and ends."""
+    first = import_tellings(*arguments, **named)[0]
+    return [replace(first, facts={name: (first.facts or {})[name] for name in ("rows_sha256", "added", "updated")})]
+
+
+async def test_the_nation_is_told_whole(connection: Connection) -> None:
+    await national.load(connection, author=AUTHOR)
+    assert await verified(connection) == []
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["imports that tell mandates", "imports of before"])
+async def test_mandates_that_end_narrow_and_come_again(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    if before:
+        monkeypatch.setattr(importing, "import_tellings", told_as_before)
+    await take(connection, "H,Tỉnh,province,true,,", *(f"H.{n},Xã {n},commune,,H," for n in (1, 2, 3)))
+    await changes.end_mandate(connection, "H", "H.1", author=AUTHOR)
+    await changes.add_mandate(connection, "H", "H.2", may_receive=True, may_sign=False, author=AUTHOR)
+    await changes.end_mandate(connection, "H", "H.3", author=AUTHOR)
+    assert await verified(connection) == []
+    await take(connection, "H.1,Xã 1,H", "H.2,Xã 2,H", header="code,name,hub")
+    assert await verified(connection) == []
+    await take(connection, "H.3,Phường 3,commune,true,,", update=True)
+    await changes.set_mailbox(connection, "H.3", has_mailbox=False, author=AUTHOR)
+    await changes.close(connection, "H.1", on=TODAY, author=AUTHOR)
+    await changes.close(connection, "H.2", on=TODAY + timedelta(days=9), author=AUTHOR)
+    await changes.close(connection, "H.2", on=TODAY + timedelta(days=5), author=AUTHOR)
+    assert await verified(connection) == []
+
+
+async def test_a_code_that_means_another_agency_later(connection: Connection) -> None:
+    """Closings are often entered after their day; the code's new agency has another hub, or none."""
+    await take(
+        connection, "H,Tỉnh,province,true,,", "K,Tỉnh,province,true,,", "H.1,Xã,commune,,H,", "H.2,Xã,commune,true,,"
+    )
+    for code in ("H.1", "H.2"):
+        await changes.close(connection, code, on=TODAY - timedelta(days=60), author=AUTHOR)
+    await take(connection, "H.1,Phường,commune,,K,", "H.2,Phường,commune,,,", "H.1,Xã xưa,commune,,,2020-01-01")
+    assert await verified(connection) == []
+    await changes.end_mandate(connection, "K", "H.1", author=AUTHOR)
+    assert await verified(connection) == []
+
+
+async def test_a_merger_on_a_day_to_come_and_what_it_hands_over(connection: Connection) -> None:
+    await take(
+        connection, "H,Tỉnh,province,true,,", "K,Tỉnh,province,true,,", *(f"H.{n},X,commune,,H," for n in (1, 2, 3))
+    )
+    # The new one has a mandate already, had one, and never had one.
+    await changes.add_mandate(connection, "K", "H.1", may_receive=False, may_sign=True, author=AUTHOR)
+    await changes.add_mandate(connection, "K", "H.2", may_receive=True, may_sign=True, author=AUTHOR)
+    await changes.end_mandate(connection, "K", "H.2", author=AUTHOR)
+    day = TODAY + timedelta(days=30)
+    await merge(connection, ["H"], into="K", on=day, author=AUTHOR)
+    assert await verified(connection) == []
+    since = await connection.fetch(
+        "SELECT a.code, m.valid_from FROM mandate m JOIN agency a USING (agency_id)"
+        " JOIN agency h ON h.agency_id = m.hub_id WHERE h.code = 'K' ORDER BY 1"
+    )
+    assert [tuple(row) for row in since] == [("H.1", TODAY), ("H.2", day), ("H.3", day)], (
+        "what had ended begins that day"
+    )
+
+
+async def test_an_agency_added_with_an_end(connection: Connection) -> None:
+    until = TODAY + timedelta(days=3)
+    new = NewAgency(code="T", name="Tạm", level="department", has_mailbox=True, valid_until=until)
+    await changes.add_agency(connection, new, author=AUTHOR)
+    await changes.suspend(connection, "T", author=AUTHOR)
+    assert await verified(connection) == []
