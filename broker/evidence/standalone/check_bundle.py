@@ -6,7 +6,7 @@
 One file; needs Python 3.9 or newer and the package `cryptography` (42 or newer), and nothing of the exchange: it was
 written from docs/evidence-bundle.md, docs/reference/wire-contract.md, RFC 6962, RFC 8785, RFC 7515 and the C2SP notes,
 so that you can read all of it before you trust it. Exit code 0 if everything holds, 1 with the first reason and its
-place if not, 2 for a wrong call.
+place if not, 2 for a wrong call, 141 if nobody read what it said to the end.
 """
 
 # JSON from strangers has no types that could be declared; every field is looked at before it is used.
@@ -17,6 +17,7 @@ import argparse
 import base64
 import hashlib
 import json
+import os
 import re
 import sys
 import unicodedata
@@ -1280,5 +1281,16 @@ def main(arguments=None) -> int:
     return 0
 
 
+def told(arguments=None) -> int:
+    """As `main`; a verdict that could not be told is neither good nor bad."""
+    try:
+        code = main(arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(told())

@@ -44,3 +44,10 @@ def test_it_runs_by_itself_and_says_why_not(told: Told, bundle: bytes, tmp_path:
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 1
     assert "[inclusion]" in done.stdout
+
+    # Nobody reads the verdict to its end: that is no "good" and no "not good".
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path) as unread:
+        assert unread.stdout is not None and unread.stderr is not None
+        unread.stdout.close()
+        assert unread.stderr.read() == b""
+    assert unread.returncode == 141
