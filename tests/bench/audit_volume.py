@@ -1,9 +1,9 @@
 """How auditors' questions grow with the number of deliveries: `python -m tests.bench.audit_volume`.
 
-Makes databases with 100 thousand, a million and five million deliveries (a year of invented traffic over the national
-directory, with statuses, events and log entries), lets the keeper's duty take the log over, and asks each question many
-times with different arguments, one after the other, as a single auditor. Prints a table, and with `--plot` draws it.
-A database that is already complete is used again, so that measuring can be repeated.
+Makes databases with 100 thousand to five million deliveries (a year of invented traffic over the national directory,
+with statuses, events and log entries), lets the keeper's duty take the log over, and asks each question many times with
+different arguments, one after the other, as a single auditor (see `volume_timing`). Prints two tables; `--plot` draws
+the growth. A database that is already complete is used again, so that measuring can be repeated.
 """
 
 from __future__ import annotations
@@ -11,37 +11,25 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import random
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date
 from pathlib import Path
-from statistics import median
 from time import perf_counter
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from broker.audit.overview import by_commune, by_province, document_by_province
-from broker.audit.period import Period
-from broker.audit.questions import agency_day, missing, troubled
-from broker.audit.read import story_of
-from broker.audit.report import report
-from broker.audit.scope import Scope
-from broker.audit.search import Wanted, search_documents
-from broker.audit.timeline import timeline
 from broker.cli.output import progress, say
 from broker.services import up
 from broker.store.migrations import migrate
 from broker.upkeep.rollups import FollowLog
 from tests.bench.volume_plot import draw
-from tests.kit.traffic import Office, generate, load_directory, offices_of
+from tests.bench.volume_timing import CALLS, ROUNDS, Asked, Result, costs, growth
+from tests.kit.traffic import generate, load_directory
 
-SIZES = (100_000, 1_000_000, 5_000_000)
-YEAR = Period(first=date(2026, 1, 1), last=date(2026, 12, 31))
-CALLS = 25
-"""How often each question is asked, each time with other arguments."""
+SIZES = (100_000, 300_000, 1_000_000, 5_000_000)
 BULK = "SET synchronous_commit = off; SET maintenance_work_mem = '512MB'; SET work_mem = '128MB'"
 """For making the database only; questions are asked with the server's own settings."""
 COMPLETE = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = $1"
@@ -52,39 +40,15 @@ ENTRIES = 60_000
 """Log entries taken over in one transaction: nobody else waits for this database."""
 LOADED = ("document", "delivery", "status_message", "status_entry", "event", "log_entry")
 
-Question = Callable[[asyncpg.Connection, random.Random], Awaitable[object]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
-    """Milliseconds of one question."""
-
-    question: str
-    p50: float
-    p95: float
-    worst: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """One database."""
-
-    deliveries: int
-    documents: int
-    taken_over_per_second: float | None
-    """Log entries; None if it was taken over before."""
-    timings: tuple[Timing, ...]
-
 
 async def make(server: str, size: int) -> tuple[str, float | None]:
     """The database with `size` deliveries, made if it is not there; its address, and how fast the log was followed."""
     name = f"audit_{size}"
     address = urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
     connection = await asyncpg.connect(server)
-    if await connection.fetchval(
-        "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = $1", name
-    ):
+    if await connection.fetchval(COMPLETE, name):
         await connection.close()
+        await migrate(address)
         return address, None
     await connection.execute(f'DROP DATABASE IF EXISTS "{name}"')
     await connection.execute(f'CREATE DATABASE "{name}"')
@@ -129,178 +93,42 @@ async def make(server: str, size: int) -> tuple[str, float | None]:
     return address, rate
 
 
-def questions(offices: Sequence[Office], documents: int) -> Mapping[str, Question]:
-    """What is asked, each with arguments drawn anew."""
-    by_level: dict[str, list[Office]] = {}
-    for office in offices:
-        by_level.setdefault(office.level, []).append(office)
-    everybody = [office.code for office in offices]
-    provinces = [p for p in by_level["province"] if any(o.parent_id == p.agency_id for o in offices)]
-
-    def search(**fields: Callable[[random.Random], object]) -> Question:
-        async def ask(connection: asyncpg.Connection, draw: random.Random) -> object:
-            return await search_documents(connection, Wanted(**{k: make(draw) for k, make in fields.items()}))  # type: ignore[arg-type]
-
-        return ask
-
-    def day(draw: random.Random) -> date:
-        return date(2026, 1, 1) + timedelta(days=draw.randrange(360))
-
-    def old(draw: random.Random) -> object:
-        return Period(last=day(draw)).end
-
-    async def trace(connection: asyncpg.Connection, draw: random.Random) -> object:
-        row = await connection.fetchrow("SELECT id FROM document WHERE document_id = $1", draw.randint(1, documents))
-        return timeline(await story_of(connection, str(row["id"])))
-
-    async def trace_number(connection: asyncpg.Connection, draw: random.Random) -> object:
-        row = await connection.fetchrow(
-            "SELECT d.number, d.notation, a.code FROM document d JOIN agency a ON a.agency_id = d.sender_id"
-            " WHERE d.document_id = $1",
-            draw.randint(1, documents),
-        )
-        name, code = f"{row['number']}/{row['notation']}", row["code"]
-        return await search_documents(connection, Wanted(number=name, sender=code))
-
-    async def scoped(connection: asyncpg.Connection, draw: random.Random) -> object:
-        scope = Scope(draw.choice(provinces).agency_id)  # type: ignore[arg-type]
-        return await search_documents(
-            connection, Wanted(subject="ứng phó bão", overdue=draw.random() < 0.5), scope=scope
-        )
-
-    async def telegram(connection: asyncpg.Connection, draw: random.Random) -> object:
-        document = await connection.fetchval("SELECT document_id FROM document WHERE recipients > 3000 LIMIT 1")
-        return await missing(connection, document or 1, under=draw.choice(provinces).code, level="commune")
-
-    async def telegram_map(connection: asyncpg.Connection, draw: random.Random) -> object:
-        document = await connection.fetchval("SELECT document_id FROM document WHERE recipients > 3000 LIMIT 1")
-        return await document_by_province(connection, document or 1)
-
-    async def one_day(connection: asyncpg.Connection, draw: random.Random) -> object:
-        return await agency_day(connection, draw.choice(provinces).agency_id, day(draw))  # type: ignore[arg-type]
-
-    async def overdue(connection: asyncpg.Connection, draw: random.Random) -> object:
-        return await troubled(connection, "overdue", under=draw.choice([None, draw.choice(provinces).code]))
-
-    async def refused(connection: asyncpg.Connection, draw: random.Random) -> object:
-        return await troubled(connection, "refused", level=draw.choice(["commune", "district", "province"]))
-
-    async def edges(connection: asyncpg.Connection, draw: random.Random) -> object:
-        first = date(2026, 1, 2) + timedelta(days=draw.randrange(60))
-        return await report(connection, period=Period(first=first, last=first + timedelta(days=290)))
-
-    async def scoped_days(connection: asyncpg.Connection, draw: random.Random) -> object:
-        return await report(connection, by="day", period=YEAR, scope=Scope(draw.choice(provinces).agency_id))  # type: ignore[arg-type]
-
-    async def communes(connection: asyncpg.Connection, draw: random.Random) -> object:
-        return await by_commune(connection, draw.choice(provinces).agency_id, period=YEAR)  # type: ignore[arg-type]
-
-    common = ("ve viec", "trien khai", "cong tac", "bao cao", "ke hoach")
-    asked: dict[str, Question] = {
-        "trace by id": trace,
-        "search: newest": search(),
-        "search: frequent word": search(subject=lambda d: d.choice(common)),
-        "search: ứng phó bão": search(subject=lambda d: d.choice(("ung pho bao", "ứng phó bão số 3"))),
-        "search: phrase": search(subject=lambda d: d.choice(("cháy rừng", "hạn mặn")), phrase=lambda d: True),
-        "search: nothing has it": search(subject=lambda d: "bão cháy hạn mặn"),
-        "search: frequent word, rare recipient": search(
-            subject=lambda d: d.choice(common), recipient=lambda d: d.choice(by_level["commune"]).code
-        ),
-        "search: frequent word, any sender": search(
-            subject=lambda d: d.choice(common), sender=lambda d: d.choice(everybody)
-        ),
-        "search: frequent word, old period": search(subject=lambda d: d.choice(common), until=old),
-        "search: two frequent agencies": search(
-            sender=lambda d: d.choice(("G01", "G22", "H26")), recipient=lambda d: d.choice(("H26", "H01", "H05"))
-        ),
-        "search: recipient and state": search(
-            recipient=lambda d: d.choice(everybody), state=lambda d: d.choice(("assigned", "refused", "held"))
-        ),
-        "search: overdue below a province": search(under=lambda d: d.choice(provinces).code, overdue=lambda d: True),
-        "search: state, word, old period": search(
-            subject=lambda d: d.choice(common), state=lambda d: d.choice(("held", "recalled")), until=old
-        ),
-        "search: number and notation": trace_number,
-        "search: a subtree's auditor": scoped,
-        "missing: communes of a province": telegram,
-        "agency's day": one_day,
-        "overdue list": overdue,
-        "refused list by level": refused,
-        "report: the national table, all time": lambda c, d: report(c),
-        "report: year by tier": lambda c, d: report(c, period=YEAR),
-        "report: 290 days from any day by tier": edges,
-        "report: year by agency": lambda c, d: report(c, by="agency", period=YEAR),
-        "report: year by day": lambda c, d: report(c, by="day", period=YEAR),
-        "report: year by day, a subtree's auditor": scoped_days,
-        "overview: country, year": lambda c, d: by_province(c, period=YEAR),
-        "overview: a province's communes, year": communes,
-        "overview: one telegram": telegram_map,
-    }
-    return asked
+async def measure(made: Sequence[tuple[str, float | None]], rounds: int) -> list[Result]:
+    """Ask everything of every database, in turn, `rounds` times."""
+    asked = [await Asked.of(address, rate) for address, rate in made]
+    with progress("Rounds", total=rounds * len(asked)) as advance:
+        for number in range(rounds):
+            for one in asked:
+                await one.round(number)
+                advance(1)
+    for one in asked:
+        await one.close()
+    return [one.result for one in asked]
 
 
-async def measure(address: str, rate: float | None) -> Result:
-    """Ask everything of one database."""
-    connection = await asyncpg.connect(address)
-    offices = await offices_of(connection)
-    documents = await connection.fetchval("SELECT count(*) FROM document")
-    deliveries = await connection.fetchval("SELECT count(*) FROM delivery")
-    timings = []
-    asked = questions(offices, documents)
-    with progress(f"{deliveries:,} deliveries", total=len(asked)) as advance:
-        for name, question in asked.items():
-            draw = random.Random(7)
-            await question(connection, draw)
-            times = []
-            for _ in range(CALLS):
-                begun = perf_counter()
-                await question(connection, draw)
-                times.append((perf_counter() - begun) * 1_000)
-            times.sort()
-            p95 = times[int(len(times) * 0.95)]
-            timings.append(Timing(question=name, p50=median(times), p95=p95, worst=times[-1]))
-            advance(1)
-    await connection.close()
-    return Result(deliveries=deliveries, documents=documents, taken_over_per_second=rate, timings=tuple(timings))
-
-
-def table(results: Sequence[Result]) -> str:
-    """p50 / p95 in milliseconds, one column for each size, as Markdown."""
-    heads = [f"{result.deliveries:,}" for result in results]
-    lines = ["| p50 / p95, ms, at deliveries | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
-    for row in zip(*(result.timings for result in results), strict=True):
-        lines.append(f"| {row[0].question} | " + " | ".join(f"{t.p50:.0f} / {t.p95:.0f}" for t in row) + " |")
-    rates = [f"{r.taken_over_per_second:,.0f}" if r.taken_over_per_second else "–" for r in results]
-    lines.append("| log entries taken over a second | " + " | ".join(rates) + " |")
-    return "\n".join(lines)
-
-
-async def run(
-    server: str, sizes: Sequence[int], plot: Path | None, results_file: Path | None, *, make_only: bool
-) -> None:
-    made = [await make(server, size) for size in sizes]
-    if make_only:
+async def run(server: str, given: argparse.Namespace) -> None:
+    made = [await make(server, int(size)) for size in given.sizes.split(",")]
+    if given.make_only:
         return
-    results = [await measure(address, rate) for address, rate in made]
-    print(table(results))
-    if results_file is not None:
-        results_file.write_text(json.dumps([asdict(result) for result in results], indent=1), encoding="utf-8")
-    if plot is not None:
-        draw(plot, {t.question: [r.timings[n].p50 for r in results] for n, t in enumerate(results[0].timings)},
-             [r.deliveries for r in results])  # fmt: skip
+    results = await measure(made, given.rounds)
+    print(growth(results), costs(results[-1]), sep="\n\n")
+    if given.results is not None:
+        given.results.write_text(json.dumps([asdict(result) for result in results], indent=1), encoding="utf-8")
+    if given.plot is not None:
+        medians = {t.question: [r.timings[n].waited_at(0.5) for r in results] for n, t in enumerate(results[0].timings)}
+        draw(given.plot, medians, [result.deliveries for result in results])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="audit_volume", description=__doc__)
     parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="deliveries, separated by commas")
     parser.add_argument("--services", type=Path, default=Path(".local"), help="folder of the private servers")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"each asks every question {CALLS} times")
     parser.add_argument("--plot", type=Path, help="draw the growth into this file (SVG or PNG)")
     parser.add_argument("--results", type=Path, help="write the figures into this JSON file")
     parser.add_argument("--make-only", action="store_true", help="make the databases and stop")
     given = parser.parse_args(arguments)
-    server = up(given.services).database_url
-    sizes = [int(size) for size in given.sizes.split(",")]
-    asyncio.run(run(server, sizes, given.plot, given.results, make_only=given.make_only))
+    asyncio.run(run(up(given.services).database_url, given))
     say("The databases stay, for looking around; drop them with DROP DATABASE.")
 
 

@@ -38,6 +38,7 @@ from broker.store.migrations import migrate
 from broker.store.pool import connect
 from broker.topology.mailboxes import load_mailbox_owners
 from broker.topology.model import definitions, desired
+from tests.bench.processors import processor_times
 from tests.conftest import Vhost, fresh_database, fresh_vhost
 from tests.kit.installation import Installation, wait_until
 from tests.kit.vxp import OfficialClient, edoc
@@ -157,12 +158,6 @@ def processor_seconds(pid: int) -> float:
     """Processor time that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def processor_times() -> tuple[int, int]:
-    """What other guests of the same host took from all processors so far, and all time that passed, in ticks."""
-    times = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
-    return times[7], sum(times)
 
 
 @asynccontextmanager
