@@ -347,4 +347,4 @@ def _show_text(found: dict[str, Any]) -> str:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The console script. Exit codes: `schemas.problem`."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    sys.exit(exit_code_of(lambda: app(args=given, prog_name="lienthong-agency")))
+    sys.exit(exit_code_of(lambda: app(args=given, prog_name="lienthong-agency", standalone_mode=False)))

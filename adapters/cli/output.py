@@ -6,25 +6,29 @@ The one place where an exception becomes a sentence on standard error and an exi
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import os
 import sys
 import traceback
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
 import uvloop
 
-from adapters.letter import Rejected
-from schemas.errors import Refusal
-from schemas.problem import BAD_INPUT, GOOD, INTERRUPTED, NOT_GOOD, Problem
+from adapters.cli.failing import Failure, failure_of, first_of_group
+from schemas.problem import GOOD, INTERRUPTED, USAGE
 
 T = TypeVar("T")
 
-OUR_FAULT: Final = 70
-"""Exit code when the program itself is at fault (EX_SOFTWARE of sysexits.h)."""
+CLOSED: Final = 141
+"""Exit code when whoever was to read the output has closed it, as a shell reports it (128 + SIGPIPE)."""
+
+USAGE_ERROR: Final = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+"""What the command line's library raises about a command that was not written as it must be."""
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 
@@ -58,42 +62,53 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def exit_code_of(command: Callable[[], object]) -> int:
-    """Run `command`; whatever it raises becomes a sentence on standard error and an exit code."""
+    """Run `command`; return its exit code: what it returns, if that is a number.
+
+    Whatever it raises becomes a sentence on standard error, and with --json also a value on standard output.
+    """
     try:
-        command()
+        code = command()
+        sys.stdout.flush()
     except SystemExit as leaving:
+        if isinstance(leaving.__context__, OSError) and leaving.__context__.errno == errno.EPIPE:
+            return _closed()
         return leaving.code if isinstance(leaving.code, int) else GOOD
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        say("Interrupted. What was sent or received is kept.")
-        return INTERRUPTED
+    except (KeyboardInterrupt, asyncio.CancelledError, typer.Abort):
+        return _interrupted()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return GOOD
+        return _closed()
     except Exception as error:
         return _explain(error)
-    return GOOD
+    if code == INTERRUPTED:
+        return _interrupted()
+    return code if isinstance(code, int) else GOOD
 
 
-def _explain(error: BaseException) -> int:
-    while isinstance(error, BaseExceptionGroup):
-        error = next((one for one in error.exceptions if isinstance(one, Problem)), error.exceptions[0])
-    if os.environ.get("LIENTHONG_DEBUG"):
-        traceback.print_exception(error)
-    match error:
-        case Problem():
-            say(error.diagnostics())
-            return error.exit_code
-        case Refusal():
-            say(error.diagnostics())
-            return BAD_INPUT
-        case Rejected():
-            say(f"The exchange rejected the document: {error}")
-            return NOT_GOOD
-        case OSError(filename=str() as name):
-            say(Problem(f"{name}: {error.strerror}", "a file that can be used", "Check path and rights").diagnostics())
-            return BAD_INPUT
-    say(
-        f"This is a fault of the program: {type(error).__name__}: {error}. "
-        "Run the command again with LIENTHONG_DEBUG=1 in the environment and report what it prints."
-    )
-    return OUR_FAULT
+def _closed() -> int:
+    """Nobody reads the output: whatever was to be said has not been said."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return CLOSED
+
+
+def _interrupted() -> int:
+    say("Interrupted. What was sent or received is kept.")
+    return INTERRUPTED
+
+
+def _explain(error: Exception) -> int:
+    if isinstance(error, USAGE_ERROR):
+        from typer.rich_utils import rich_format_error  # with the help that it belongs to
+
+        rich_format_error(error)  # type: ignore[arg-type]
+        failure = Failure(text="", parts={"found": error.format_message()}, exit_code=USAGE)  # type: ignore[attr-defined]
+        failure.parts.update(expected="a command as its --help shows it", remedy="See its --help")
+    else:
+        if os.environ.get("LIENTHONG_DEBUG"):
+            traceback.print_exception(first_of_group(error))
+        failure = failure_of(error)
+        say(failure.text)
+    if "--json" in sys.argv[1:]:
+        told = {"error": failure.parts | {"exit_code": failure.exit_code}}
+        with suppress(BrokenPipeError):
+            emit_line(told, as_json=True, text=str)
+    return failure.exit_code

@@ -84,4 +84,5 @@ def _not_loaded() -> None:
 def main() -> NoReturn:
     """Entry point of the `lienthong` command. Ends the process with an exit code of `schemas.problem`."""
     arguments = sys.argv[1:]
-    sys.exit(exit_code_of(lambda: build(group_asked_for(arguments))(args=arguments, prog_name="lienthong")))
+    wanted = group_asked_for(arguments)
+    sys.exit(exit_code_of(lambda: build(wanted)(args=arguments, prog_name="lienthong", standalone_mode=False)))

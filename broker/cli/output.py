@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import errno
 import json
 import os
 import sys
 import traceback
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from enum import Enum
 from pathlib import Path
@@ -27,14 +28,11 @@ from pydantic import BaseModel
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from schemas.errors import Refusal
-from schemas.problem import BAD_INPUT, GOOD, INTERRUPTED, UNREACHABLE, Problem
+from broker.cli.failing import Failure, failure_of, first_of_group
+from schemas.problem import GOOD, INTERRUPTED, USAGE
 from schemas.times import rfc3339
 
 Value = TypeVar("Value")
-
-OUR_FAULT: Final = 70
-"""Exit code when the program itself is at fault (EX_SOFTWARE of sysexits.h)."""
 
 UNBROKEN: Final = 500
 """Columns to write for a file or a pipe, so that no line of a table is broken."""
@@ -42,26 +40,20 @@ UNBROKEN: Final = 500
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 """The `--json` of every command that reads."""
 
-SERVER_ERRORS: Final = (
-    ("aiormq.exceptions", "AMQPConnectionError", "RabbitMQ"),
-    ("aiormq.exceptions", "ConnectionClosed", "RabbitMQ"),
-    ("aiohttp", "ClientConnectionError", "RabbitMQ's management API"),
-    ("asyncpg", "PostgresConnectionError", "PostgreSQL"),
-    ("asyncpg", "CannotConnectNowError", "PostgreSQL"),
-    ("asyncpg", "InvalidAuthorizationSpecificationError", "PostgreSQL"),
-    ("asyncpg", "InvalidCatalogNameError", "PostgreSQL"),
-    ("asyncpg", "TooManyConnectionsError", "PostgreSQL"),
-)
-"""Errors that mean a server cannot be used: module, class, which server. Looked up only if the module is loaded."""
+CLOSED: Final = 141
+"""Exit code when whoever was to read the output has closed it, as a shell reports it (128 + SIGPIPE)."""
+
+USAGE_ERROR: Final = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+"""What the command line's library raises about a command that was not written as it must be."""
 
 
 def emit(value: Value, *, as_json: bool, render: Callable[[Value], RenderableType]) -> None:
     """Show one result on standard output: as one JSON value, or as `render` makes it readable for a person."""
     if as_json:
         sys.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False, indent=2) + "\n")
-        return
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else UNBROKEN)
-    console.print(render(value))
+    else:
+        Console(highlight=False, width=None if sys.stdout.isatty() else UNBROKEN).print(render(value))
+    sys.stdout.flush()  # a pipe that nobody reads is met here, not after the exit code was decided
 
 
 def say(text: str) -> None:
@@ -108,77 +100,58 @@ def progress(what: str, *, total: int | None = None) -> Iterator[Callable[[int],
 
 
 def exit_code_of(command: Callable[[], object]) -> int:
-    """Run `command`; return its exit code. Whatever it raises becomes a sentence on standard error."""
+    """Run `command`; return its exit code: what it returns, if that is a number.
+
+    Whatever it raises becomes a sentence on standard error, and with --json also a value on standard output.
+    """
     try:
-        command()
+        code = command()
+        sys.stdout.flush()
     except SystemExit as leaving:
+        if isinstance(leaving.__context__, OSError) and leaving.__context__.errno == errno.EPIPE:
+            return _closed()
         return leaving.code if isinstance(leaving.code, int) else GOOD
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        say("Interrupted.")
-        return INTERRUPTED
+    except (KeyboardInterrupt, asyncio.CancelledError, typer.Abort):
+        return _interrupted()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return GOOD
+        return _closed()
     except Exception as error:
         return _explain(error)
-    return GOOD
+    if code == INTERRUPTED:
+        return _interrupted()
+    return code if isinstance(code, int) else GOOD
 
 
-def _explain(error: BaseException) -> int:
+def _closed() -> int:
+    """Nobody reads the output: whatever was to be said has not been said."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return CLOSED
+
+
+def _interrupted() -> int:
+    say("Interrupted.")
+    return INTERRUPTED
+
+
+def _explain(error: Exception) -> int:
     """Print what a person needs to know about `error`; return the exit code."""
-    error = first_of_group(error)
-    if os.environ.get("LIENTHONG_DEBUG"):
-        traceback.print_exception(error)
-    if isinstance(error, Problem):
-        say(error.diagnostics())
-        return error.exit_code
-    if isinstance(error, Refusal):
-        say(error.diagnostics())
-        return BAD_INPUT
-    server = _server_behind(error)
-    if server is not None:
-        problem = Problem(
-            f"{server} cannot be used: {_one_line(error)}",
-            "a server that answers and lets this program in",
-            "Check it with `lienthong doctor`; start private servers with `lienthong services up`.",
-            exit_code=UNREACHABLE,
-        )
-        say(problem.diagnostics())
-        return UNREACHABLE
-    if isinstance(error, OSError) and error.filename is not None:
-        say(
-            Problem(
-                _one_line(error), "a file or folder that can be used", "Check its path and permissions"
-            ).diagnostics()
-        )
-        return BAD_INPUT
-    say(
-        f"This is a fault of the program: {type(error).__name__}: {_one_line(error)}. "
-        "Run the command again with LIENTHONG_DEBUG=1 in the environment and report what it prints."
-    )
-    return OUR_FAULT
+    if isinstance(error, USAGE_ERROR):
+        from typer.rich_utils import rich_format_error  # with the help that it belongs to
 
-
-def first_of_group(error: BaseException) -> BaseException:
-    """The error that a person should be told of when a task group collected several: a `Problem` before others."""
-    while isinstance(error, BaseExceptionGroup):
-        error = next((inner for inner in error.exceptions if isinstance(inner, Problem)), error.exceptions[0])
-    return error
-
-
-def _server_behind(error: BaseException) -> str | None:
-    """Which server could not be used, or None if that is not what `error` says."""
-    for module, name, server in SERVER_ERRORS:
-        kind = getattr(sys.modules.get(module), name, None)
-        if kind is not None and isinstance(error, kind):
-            return server
-    if isinstance(error, ConnectionError | TimeoutError) or (isinstance(error, OSError) and error.filename is None):
-        return "A server"
-    return None
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+        rich_format_error(error)  # type: ignore[arg-type]
+        failure = Failure(text="", parts={"found": error.format_message()}, exit_code=USAGE)  # type: ignore[attr-defined]
+        failure.parts.update(expected="a command as its --help shows it", remedy="See its --help")
+    else:
+        if os.environ.get("LIENTHONG_DEBUG"):
+            traceback.print_exception(first_of_group(error))
+        failure = failure_of(error)
+        say(failure.text)
+    if "--json" in sys.argv[1:]:
+        told = {"error": failure.parts | {"exit_code": failure.exit_code}}
+        with suppress(BrokenPipeError):
+            sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
+            sys.stdout.flush()
+    return failure.exit_code
 
 
 def _plain(value: object) -> object:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from uuid import UUID
 
 import aiohttp
 import aiormq.exceptions
 import asyncpg
 import pytest
+import typer
 
+from adapters.cli import output as adapters_output
 from broker.cli.output import emit, exit_code_of, progress, run
+from schemas.agency_codes import canonical_code
 from schemas.errors import Refusal
 from schemas.problem import Problem
 
@@ -32,7 +39,7 @@ def raising(error: BaseException) -> Callable[[], None]:
     [
         (Problem("a cat", "a dog", "Call one"), 3, "Found: a cat. Expected: a dog. Call one."),
         (Problem("x", "y", "z", exit_code=4), 4, "Found: x."),
-        (Refusal(code="LT-SHAPE", field="payload", found="nothing"), 3, "LT-SHAPE"),
+        (Refusal(code="LT-ALGORITHM", found="RSA-1024"), 3, "LT-ALGORITHM"),
         (KeyboardInterrupt(), 130, "Interrupted"),
         (asyncio.CancelledError(), 130, "Interrupted"),
         (ConnectionRefusedError(111, "Connection refused"), 4, "lienthong doctor"),
@@ -41,7 +48,11 @@ def raising(error: BaseException) -> Callable[[], None]:
         (aiohttp.ClientConnectionError("no"), 4, "management API cannot be used"),
         (asyncpg.CannotConnectNowError("starting up"), 4, "PostgreSQL cannot be used: starting up"),
         (asyncpg.InvalidPasswordError("wrong"), 4, "PostgreSQL cannot be used"),
-        (PermissionError(13, "Permission denied", "/x"), 3, "/x"),
+        (PermissionError(13, "Permission denied", "/x"), 3, "Found: /x: Permission denied. Expected: a file"),
+        (OSError(errno.ENOSPC, "No space left on device"), 3, "Found: No space left on device. Expected: a file"),
+        (asyncpg.InsufficientPrivilegeError("permission denied for table log_entry"), 3, "docs/operators.md"),
+        (asyncpg.UndefinedTableError('relation "x" does not exist'), 3, "lienthong db migrate"),
+        (asyncpg.AdminShutdownError("terminating connection"), 4, "PostgreSQL cannot be used: terminating"),
         (ZeroDivisionError("division by zero"), 70, "fault of the program: ZeroDivisionError"),
         (ExceptionGroup("several", [ValueError("v"), Problem("p", "q", "r")]), 3, "Found: p."),
         (ExceptionGroup("one", [ExceptionGroup("inner", [ConnectionResetError("gone")])]), 4, "gone"),
@@ -62,6 +73,54 @@ def test_who_wants_the_traceback_gets_it(capsys: pytest.CaptureFixture[str], mon
     monkeypatch.setenv("LIENTHONG_DEBUG", "1")
     assert exit_code_of(raising(ZeroDivisionError())) == 70
     assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("explain", [exit_code_of, adapters_output.exit_code_of])
+def test_a_mistyped_value_is_no_message_to_be_sent_again(
+    explain: Callable[[Callable[[], object]], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert explain(lambda: canonical_code("a/b", field="CODE")) == 3
+    told = capsys.readouterr().err
+    assert "Found: “a/b” as CODE. Expected: groups of A-Z" in told and "such as H53" in told
+    assert "message" not in told and "LT-" not in told
+
+
+@pytest.mark.parametrize("explain", [exit_code_of, adapters_output.exit_code_of])
+@pytest.mark.parametrize(
+    ("error", "code", "found"),
+    [
+        (Problem("a cat", "a dog", "Call one"), 3, "a cat"),
+        (Refusal(code="LT-ALGORITHM", found="RSA-1024"), 3, "RSA-1024"),
+        (ZeroDivisionError("division"), 70, "This is a fault of the program: ZeroDivisionError: division."),
+        (typer.BadParameter("no such day"), 2, "no such day"),
+    ],
+    ids=["problem", "refusal", "fault", "usage"],
+)
+def test_with_json_an_error_is_json_as_well(
+    explain: Callable[[Callable[[], object]], int],
+    error: Exception,
+    code: int,
+    found: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.argv", ["lienthong", "anything", "--json"])
+    assert explain(raising(error)) == code
+    printed = capsys.readouterr()
+    (line,) = printed.out.splitlines()
+    told = json.loads(line)["error"]
+    assert found in told["found"] and told["exit_code"] == code and "remedy" in told
+    assert found in printed.err  # a person reads it as before
+
+
+@pytest.mark.parametrize("program", ["lienthong", "lienthong-agency"])
+def test_what_nobody_reads_was_not_said(program: str, tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).parent / program), "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path) as unread:
+        assert unread.stdout is not None and unread.stderr is not None
+        unread.stdout.close()
+        assert unread.stderr.read() == b""
+    assert unread.returncode == 141
 
 
 def test_a_command_that_exits_by_itself_keeps_its_code() -> None:
