@@ -21,6 +21,7 @@ from broker.audit.record import (
     Story,
     UnpublishedRecord,
 )
+from broker.audit.refused import refused_under
 from broker.audit.scope import EVERYTHING, Scope, visible
 from broker.store.pool import Connection
 from broker.store.queries import load_queries
@@ -65,6 +66,9 @@ async def _story(
     meant = await _meant(connection, wanted, sender, agencies)
     if meant is None:
         rejections = await _rejections(connection, wanted.lower(), sender, agencies)
+        if not rejections and (match := _NUMBER.fullmatch(wanted)) is not None:
+            rows = await refused_under(connection, *match.group("number", "notation"), sender=sender, agencies=agencies)
+            rejections = tuple(rejection(row) for row in rows)
         if not rejections:
             raise Problem(
                 f"No document and no refused message is known under “{wanted}”{f' of {sender}' if sender else ''}.",
