@@ -625,6 +625,58 @@ SELECT 'agency' AS place, a.code AS key, 'state' AS what, a.state AS found,
 FROM agency a LEFT JOIN told t USING (agency_id)
 WHERE a.state <> 'closed' AND (a.state = 'suspended') <> (coalesce(t.change, '') = 'agency.suspended');
 
+-- name: promises_noticed
+-- What the exchange has promised of a document's acceptance is what its signed notice says.
+WITH noticed AS (
+    SELECT i #>> '{concerns,from}' AS sender, i #>> '{concerns,digest}' AS digest, i ->> 'leaf' AS leaf,
+           (i ->> 'log_by')::timestamptz AS log_by
+    FROM (SELECT convert_from(notice, 'UTF8')::jsonb ->> 'payload' AS p FROM outgoing
+          WHERE kind = 'notice' AND created_at >= $1) o
+    CROSS JOIN LATERAL (SELECT convert_from(decode(rpad(translate(p, '-_', '+/'), (length(p) + 3) / 4 * 4, '='), 'base64'),
+                                            'UTF8')::jsonb AS m) n
+    CROSS JOIN LATERAL jsonb_array_elements(m -> 'items') AS i
+    WHERE i ->> 'event' = 'accepted' AND i ->> 'log_by' IS NOT NULL
+)
+SELECT DISTINCT 'document' AS place, s.code || ' ' || d.id AS key, x.what, x.found, x.expected
+FROM noticed n JOIN document d ON encode(d.digest, 'hex') = n.digest
+JOIN agency s ON s.agency_id = d.sender_id AND s.code = n.sender
+CROSS JOIN LATERAL (VALUES
+    ('log_by', d.log_by::text, n.log_by::text),
+    ('leaf', encode(d.leaf, 'hex'), n.leaf)
+) AS x (what, found, expected)
+WHERE x.found IS DISTINCT FROM x.expected;
+
+-- name: promises_kept
+-- What slips and notices promised was under a signature by then (contract §9): the first checkpoint over each event was
+-- recorded in time. What a restore put at its place again had been signed before, by a checkpoint that is lost here.
+WITH promised AS (
+    SELECT leaf, log_by FROM document WHERE accepted_at >= $1
+    UNION ALL
+    SELECT leaf, log_by FROM status_message WHERE accepted_at >= $1
+), restored AS (
+    SELECT origin, least(first, coalesce((SELECT max(c.size) FROM checkpoint c JOIN log_origin o USING (origin_id)
+                                          WHERE o.origin = r.origin AND c.size <= first), 0)) AS first, after
+    FROM (SELECT split_part(target, ':', 1) AS origin, split_part(split_part(target, ':', 2), '-', 1)::bigint AS first,
+                 split_part(split_part(target, ':', 2), '-', 2)::bigint AS after
+          FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM event WHERE kind = 'operator_action') e
+          CROSS JOIN LATERAL (SELECT b ->> 'target' AS target) t
+          WHERE b ->> 'action' = 'database.restored' AND target LIKE '%:%-%') r
+), placed AS (
+    SELECT p.log_by, o.origin, l.position, c.size, c.at
+    FROM promised p JOIN event e ON e.leaf = p.leaf
+    LEFT JOIN log_entry l ON l.event_at = e.at AND l.event_id = e.event_id
+    LEFT JOIN log_origin o USING (origin_id)
+    LEFT JOIN LATERAL (SELECT c.size, c.at FROM checkpoint c WHERE c.origin_id = l.origin_id AND c.size > l.position
+                       ORDER BY c.size LIMIT 1) c ON true
+)
+SELECT 'checkpoint' AS place, coalesce(origin || ' size ' || size, 'none yet') AS key, 'at' AS what,
+       coalesce(at::text, 'no signature') || ' over ' || count(*) || ' messages that were promised one before' AS found,
+       'at the latest ' || min(log_by) || ', as slips and notices promised' AS expected
+FROM placed p
+WHERE coalesce(at, now()) > log_by
+  AND NOT EXISTS (SELECT FROM restored r WHERE r.origin = p.origin AND p.position >= r.first AND p.position < r.after)
+GROUP BY origin, size, at;
+
 -- name: put_back
 -- Every event that counts as lost in a restore lies where an operator put entries back.
 SELECT 'log_put_back' AS place, o.origin || ' position ' || b.position AS key, 'row' AS what, 'a row' AS found,

@@ -7,7 +7,7 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -107,6 +107,9 @@ async def findings(
         if scope.since_position and head["closed_at"] is not None:
             continue
         files = None if log_dir is None else TileFiles(log_dir, head["origin"])
+        if files is not None and files.folder.parent.is_dir() and not files.folder.exists():
+            for finding in _no_folder(head, files):
+                yield finding
         check = LogCheck(
             connection,
             head,
@@ -135,6 +138,19 @@ async def findings(
 async def _time_of(connection: Connection, origin_id: int, position: int) -> datetime | None:
     found: datetime | None = await connection.fetchval(LOG["time_of_position"], origin_id, position)
     return found
+
+
+def _no_folder(head: Any, files: TileFiles) -> Iterator[Finding]:
+    """The files of a closed log are there for good; those of the open one may be about to be written."""
+    if head["closed_at"] is not None and head["signed_size"]:
+        yield Finding(
+            where="checkpoint file",
+            key=files.folder.name,
+            what="folder",
+            found="no folder",
+            expected=f"the files of {head['origin']}, which was closed with {head['signed_size']} entries;"
+            " `lienthong fsck --repair` writes them anew",
+        )
 
 
 async def _around_the_log(connection: Connection, heads: Sequence[Any]) -> AsyncIterator[Finding]:

@@ -30,7 +30,7 @@ from schemas.certificates import thumbprint
 from schemas.events import Event, RecordedStatus
 from schemas.jws import Signed, sign
 from schemas.manifest import StatusCode, parse_manifest
-from schemas.times import new_id, rfc3339
+from schemas.times import new_id, parse_rfc3339, rfc3339
 
 NOON = datetime(2026, 3, 12, 5, tzinfo=UTC)
 EXCHANGE = "LT.EXCHANGE"
@@ -280,8 +280,10 @@ class Paper:
                 agency_id=0,
                 code=office.code,
             )
-        for digest in self.documents:
-            material.log_by[digest] = NOON + timedelta(hours=1)
+        for entry in material.entries.values():
+            if entry.value["event"] == "accepted" and entry.value.get("part", 1) == 1:
+                promised = parse_rfc3339(entry.value["at"]) + timedelta(minutes=1)
+                material.log_by[entry.value["document"]["digest"]] = promised
         return material
 
     def identity(self) -> BrokerIdentity:

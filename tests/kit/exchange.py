@@ -526,6 +526,8 @@ async def running_exchange(
             "database_url": dsn,
             "home": folder / "exchange",
             "outgoing_grace_seconds": 1,
+            # Most of these exchanges have no keeper that would keep the promise of a minute.
+            "log_promise_seconds": 600,
         }
         | settings
     )

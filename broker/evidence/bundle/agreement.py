@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -41,6 +42,8 @@ class Agreement:
         self.statuses: dict[str, StatusManifest] = {}
         self.notices: dict[str, NoticeManifest] = {}
         self._slips: list[tuple[Message, Slip]] = []
+        self._promised: dict[str, datetime] = {}
+        """Digest of a document → until when its acceptance was to be in the log, as the first message here says."""
         self._unread: list[Fault] = []
         self._read()
         self.events: dict[str, list[EventLine]] = {}
@@ -273,8 +276,18 @@ class Agreement:
             if (item.leaf, item.first_accepted_at) != told:
                 found = f"item {position}: leaf {item.leaf}, accepted at {item.first_accepted_at}"
                 yield _fault("mismatch", message, found, f"leaf {told[0]}, accepted at {told[1]}")
+            if item.log_by is not None:
+                yield from self._promise_faults(message, digest, item.log_by, events[0])
         if not concerned:
             yield _fault("unused", message, "nothing about a document or status here", "a notice that belongs here")
+
+    def _promise_faults(self, message: Message, digest: str, log_by: datetime, first: EventLine) -> Iterator[Fault]:
+        """Until when the log was to hold an acceptance is promised once, in the same words, and not before it."""
+        promised = self._promised.setdefault(digest, log_by)
+        if log_by != promised or log_by < at_of(first.body):
+            found = f"log_by {log_by.isoformat()}"
+            expected = f"one promise for {digest}, as {promised.isoformat()}, not before {first.body['at']}"
+            yield _fault("mismatch", message, found, expected)
 
     def _slip_faults(self, message: Message, slip: Slip) -> Iterator[Fault]:
         events = self.accepted.get(slip.document.digest)
@@ -297,6 +310,7 @@ class Agreement:
         for name, value in said.items():
             if told[name] != value:
                 yield _fault("mismatch", message, f"{name} {value}", f"{told[name]}, as the log says")
+        yield from self._promise_faults(message, slip.document.digest, slip.log_by, first)
         line = self.bundle.by_thumbprint.get(bytes.fromhex(first.body["thumbprint"]))
         if line is None or b64decode(slip.certificate) != line.der:
             yield _fault("mismatch", message, "another certificate", "that of the document's signer")

@@ -778,6 +778,7 @@ class Checker:
                 owners = self.owners.get(event.body["document"]["digest"], {})
                 owners.update({o["successors"][0]: o["owner"] for o in event.body["deliveries"] if "owner" in o})
         self.withheld = {value["digest"]: (number, value["kind"]) for number, value in self.lines["withheld"]}
+        self.promised = {}
         self.check_scope()
         for kind in ("document", "status", "notice", "slip"):
             for message in self.of(kind):
@@ -919,8 +920,16 @@ class Checker:
                 continue
             if item.get("leaf") != events[0].leaf.hex() or moment(item["first_accepted_at"]) != events[0].at:
                 raise Bad("mismatch", message.line, "the notice promises another leaf or time than the log has")
+            if item.get("log_by") is not None:
+                self.check_promise(message, digest, item["log_by"], events[0])
         if not concerned:
             raise Bad("unused", message.line, "a notice about something else")
+
+    def check_promise(self, message: Jws, digest, log_by, first: Event) -> None:
+        """Until when the log was to hold an acceptance is promised once, and not before it."""
+        promised = self.promised.setdefault(digest, moment(log_by))
+        if moment(log_by) != promised or promised < first.at:
+            raise Bad("mismatch", message.line, "another promise (log_by) than elsewhere, or one before the acceptance")
 
     def check_slip(self, message: Jws, slip) -> None:
         events = self.accepted.get(slip["document"]["digest"])
@@ -930,6 +939,7 @@ class Checker:
         said = slip["document"]["from"], slip["document"]["id"], moment(slip["accepted_at"]), slip["leaf"]
         if said != (first.body["document"]["from"], first.body["document"]["id"], first.at, first.leaf.hex()):
             raise Bad("mismatch", message.line, "the slip says something else than the log")
+        self.check_promise(message, slip["document"]["digest"], slip["log_by"], first)
         signer = self.certificates.get(bytes.fromhex(first.body["thumbprint"]))
         if signer is None or base64.b64decode(slip["certificate"]) != signer[1]:
             raise Bad("mismatch", message.line, "the slip has another certificate")

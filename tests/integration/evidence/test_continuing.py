@@ -120,6 +120,11 @@ async def test_a_new_year_closes_the_old_log_and_names_its_tree(log: Log) -> Non
     log.restart()
     await log.round(1)
     assert (await log.leaves(2))[-1] == again[0].leaf
+    shutil.rmtree(log.files("lt.exchange/2026").folder)
+    async with log.pool.acquire() as connection:
+        vkeys = read_vkeys(vkey_file(log.settings.log_key_file))
+        found = [f async for f in verify(connection, vkeys, log.settings.log_dir, Scope(records=False))]
+    assert [(finding.where, finding.key, finding.what) for finding in found] == [("checkpoint file", "2026", "folder")]
 
 
 async def test_a_clock_that_runs_back_into_last_year_adds_nothing(log: Log) -> None:

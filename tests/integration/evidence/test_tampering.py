@@ -400,6 +400,27 @@ TAMPERINGS = [
         },
     ),
     Tampering(
+        name="what was promised of a document's acceptance",
+        sql=f"UPDATE document SET log_by = log_by + interval '1 hour' WHERE document_id = {FIRST}",
+        where="document",
+        what="log_by",
+    ),
+    Tampering(
+        name="a promise that was not kept",
+        sql="UPDATE checkpoint SET at = at + interval '1 day' WHERE number > 0",
+        where="checkpoint",
+        what="at",
+    ),
+    Tampering(
+        name="a promise that the log's place of an event breaks",
+        sql="DELETE FROM log_entry l USING event e WHERE (e.at, e.event_id) = (l.event_at, l.event_id)"
+        f" AND e.document_id = {FIRST};"
+        "UPDATE document SET log_by = accepted_at; UPDATE status_message SET log_by = accepted_at",
+        where="checkpoint",
+        what="at",
+        key="none yet",
+    ),
+    Tampering(
         name="a document's sender",
         sql=f"UPDATE document SET sender_id = 1 WHERE document_id = {FIRST}",
         where="document",
@@ -957,7 +978,7 @@ async def test_tampering_is_found_and_named(story: Story, tampering: Tampering, 
         try:
             async with connection.transaction():
                 await connection.execute(tampering.sql or "SELECT")
-                scope = Scope(full=tampering.full, records=tampering.where not in THE_LOG)
+                scope = Scope(full=tampering.full, records=tampering.where not in THE_LOG or tampering.what == "at")
                 found = await verified(connection, story, log_dir, scope)
                 raise Undo
         except Undo:

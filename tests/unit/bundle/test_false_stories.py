@@ -82,6 +82,22 @@ def test_a_story_of_somebody_who_is_no_recipient_is_no_story() -> None:
     assert agreed(data, told) == ("missing", 1)
 
 
+@pytest.mark.parametrize("minutes", [-2, 59], ids=["before the acceptance", "later than the notice said"])
+def test_a_slip_promises_what_the_notice_promised(minutes: int) -> None:
+    told = short_story()
+    material = told.paper.material()
+    material.log_by = {digest: at + timedelta(minutes=minutes) for digest, at in material.log_by.items()}
+    for notices in (material.notices, {}):
+        material.notices = dict(notices)
+        scope = scope_of(_reference(told.letter), None)
+        data = assemble(material, scope=scope, identity=told.paper.identity(), made_at=told.paper.now())
+        answer = agreed(data, told)
+        if notices or minutes < 0:
+            assert answer is not None and answer[0] == "mismatch"
+        else:
+            assert answer is None, "without the notice the slip's word stands alone"
+
+
 def test_the_logs_key_vouches_for_no_log_of_another_name() -> None:
     told = short_story()
     paper = told.paper
