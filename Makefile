@@ -8,9 +8,11 @@ PYTEST_ARGS ?=
 # Each test has a database and a virtual host of its own, so that several run side by side.
 SIDE_BY_SIDE ?= -n auto --maxprocesses 4 --dist worksteal
 BENCH_ARGS ?=
+# The object store of `make test-s3`.
+S3 ?= swift
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test test-faults bench bench-audit lint types format services-up services-down constraints clean
+.PHONY: help install demo run test test-faults test-s3 bench bench-audit lint types format services-up services-down constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +38,11 @@ test: lint types ## Everything that must hold: lint, types, import rules, genera
 
 test-faults: install ## The long tests: everything is killed at random, under load
 	@VENV=$(VENV) deploy/with-services $(BIN)/python -m pytest -q -m long --timeout=3600 $(PYTEST_ARGS)
+
+test-s3: install ## The content store against a real object store: OpenStack Swift, or S3=http://… with AWS_* set
+	@test "$(S3)" != swift || deploy/prepare-swift $(PYTHON)
+	@VENV=$(VENV) LIENTHONG_TEST_S3=$(S3) deploy/with-services $(BIN)/python -m pytest -q -k s3 \
+		tests/integration/content tests/integration/gateway/test_content.py $(PYTEST_ARGS)
 
 bench: install ## The worker beside RabbitMQ's ceiling and a FastStream application, on this machine
 	@VENV=$(VENV) deploy/with-services $(BIN)/python -m tests.bench.pipeline $(BENCH_ARGS)

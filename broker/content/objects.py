@@ -185,9 +185,9 @@ def _place(sha256: str) -> str:
 
 @contextmanager
 def _available() -> Iterator[None]:
-    """Every failure of the store is one that may pass."""
+    """Every failure of the store is one that may pass, a bucket that is not there too."""
     try:
         yield
-    except BaseError as error:
+    except (BaseError, FileNotFoundError) as error:
         why = str(error).partition("\n")[0][:LONGEST_REASON]
         raise ContentUnavailable(f"the object store failed: {why or type(error).__name__}") from error

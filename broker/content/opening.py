@@ -44,7 +44,9 @@ def open_content(settings: HasContent) -> ContentStore:
     try:
         if scheme == "memory":
             return ObjectContent(MemoryStore(), shared=settings.content_dir, largest=largest)
-        return ObjectContent(S3Store.from_url(url), shared=settings.content_dir, largest=largest)
+        # Objects go one by one: not every S3 can remove many with one request, and what fails of many is not retried.
+        store = S3Store.from_url(url, disable_bulk_delete=True)
+        return ObjectContent(store, shared=settings.content_dir, largest=largest)
     except (BaseError, ValueError) as error:
         raise _unusable(f"content_url cannot be used: {error}") from error
 

@@ -1,9 +1,9 @@
 """A part of 1 GiB from agency to agency through the real gateway: seconds, and what each process's memory grew by.
 
-`python -m tests.bench.content_gigabyte [--mebibytes 1024] [--json FILE]`. Gateway, worker, sender and receiver are
-programs of their own, on a virtual host and a database of their own; all four have carried one small part before memory
-is looked at. Growth is the peak of resident memory (VmHWM) during the transfer over the resident memory before it. Ends
-with code 1 if one of them grew by 64 MiB or more, or if other bytes came out.
+`python -m tests.bench.content_gigabyte [--mebibytes 1024] [--content-url s3://bucket/prefix] [--json FILE]`. Gateway,
+worker, sender and receiver are programs of their own, on a virtual host and a database of their own; all four have
+carried one small part before memory is looked at. Growth is the peak of resident memory (VmHWM) during the transfer
+over the resident memory before it. Ends with code 1 if one of them grew by 64 MiB or more, or if other bytes came out.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -147,8 +148,10 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-async def measure(vhost: Vhost, dsn: str, folder: Path, size: int) -> dict[str, Any]:
-    """One run; what was measured."""
+async def measure(
+    vhost: Vhost, dsn: str, folder: Path, size: int, settings: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """One run; what was measured. `settings` are environment variables for gateway and worker."""
     programs: list[Program] = []
     async with running_exchange(vhost, dsn, folder, workers=0) as x:
         sender, receiver = await x.add("G22"), await x.add("H53", "province")
@@ -160,6 +163,7 @@ async def measure(vhost: Vhost, dsn: str, folder: Path, size: int) -> dict[str, 
             "LIENTHONG_HOME": str(x.settings.home),
             "LIENTHONG_GATEWAY_PORT": "0",
             "PYTHONPATH": str(REPOSITORY),
+            **(settings or {}),
         }
 
         def start(name: str, *command: str) -> Program:
@@ -215,6 +219,7 @@ async def measure(vhost: Vhost, dsn: str, folder: Path, size: int) -> dict[str, 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mebibytes", type=int, default=1024)
+    parser.add_argument("--content-url", help="s3://bucket/prefix, with AWS_* in the environment; default: a folder")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     servers = up(REPOSITORY / ".local")
@@ -224,7 +229,8 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="content-") as folder,
     ):
         asyncio.run(migrate(dsn))
-        found = asyncio.run(measure(vhost, dsn, Path(folder), options.mebibytes * MIB))
+        settings = {"LIENTHONG_CONTENT_URL": options.content_url} if options.content_url else None
+        found = asyncio.run(measure(vhost, dsn, Path(folder), options.mebibytes * MIB, settings))
     print(
         f"{found['bytes'] // MIB} MiB: accepted after {found['seconds_up']} s, received {found['seconds_down']} s later"
     )

@@ -52,11 +52,13 @@ def watch(step: Callable[[str, str], None]) -> None:
         if event in CHANGES:
             step(event, str(arguments[1] if event == "os.rename" else arguments[0]))
 
+    really = os.fsync
+
     def fsync(handle: int) -> None:
         step("fsync", os.readlink(f"/proc/self/fd/{handle}"))
         really(handle)
 
-    really, os.fsync = os.fsync, fsync
+    setattr(os, "fsync", fsync)  # noqa: B010 - to the type checker it is another function
     sys.addaudithook(audited)
 
 

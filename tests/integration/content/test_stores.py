@@ -22,6 +22,7 @@ from broker.settings import Settings
 from schemas.content_layout import stored_path
 from schemas.errors import Refusal
 from schemas.problem import Problem
+from tests.kit.s3 import S3
 
 
 @pytest.fixture(params=["folder", "memory", "s3"])
@@ -32,19 +33,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> ContentStore:
         case "memory":
             return ObjectContent(MemoryStore(), shared=tmp_path)
         case _:
-            return ObjectContent(
-                S3Store(
-                    "content",
-                    prefix=secrets.token_hex(8),
-                    endpoint=request.getfixturevalue("s3"),
-                    region="us-east-1",
-                    access_key_id="test",
-                    secret_access_key="test",
-                    client_options={"allow_http": True},
-                    retry_config={"max_retries": 0},
-                ),
-                shared=tmp_path,
-            )
+            s3: S3 = request.getfixturevalue("s3")
+            return ObjectContent(s3.store(secrets.token_hex(8)), shared=tmp_path)
 
 
 def sha(data: bytes) -> str:
@@ -241,7 +231,11 @@ async def test_an_object_store_that_cannot_be_reached_is_unavailable_and_nothing
         await read(store, b"x")
 
 
-def test_the_settings_choose_the_store(tmp_path: Path) -> None:
+def test_the_settings_choose_the_store_and_no_credentials_are_needed_for_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
+
     def chosen(url: str) -> ContentStore:
         settings = Settings(amqp_url="amqp://h/v", database_url="postgresql://h/d", home=tmp_path, content_url=url)
         return open_content(settings)
@@ -252,4 +246,3 @@ def test_the_settings_choose_the_store(tmp_path: Path) -> None:
     for wrong in ("/srv/content", "ftp://host/content"):
         with pytest.raises(Problem, match="content_url"):
             chosen(wrong)
-    assert os.environ.get("AWS_SECRET_ACCESS_KEY") is None, "no credentials were needed to choose"

@@ -18,6 +18,7 @@ from schemas.errors import Refusal
 from tests.integration.gateway.client import Client, naming, refused, sent, sha
 from tests.kit.exchange import End
 from tests.kit.gateway import Running, running_gateway
+from tests.kit.s3 import S3
 from tests.kit.tokens import bearer, token
 
 
@@ -334,19 +335,13 @@ async def test_a_gateway_that_is_asked_to_stop_lets_an_upload_end(gateway: Runni
         assert (await Client(gateway, http).get(sender, data)).body == data
 
 
-async def test_the_store_may_be_an_s3(gateway: Running, s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Worker and gateway both, on one bucket; the server is a stand-in, see tests/kit/s3.py."""
+async def test_the_store_may_be_an_s3(gateway: Running, s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Worker and gateway both, on one bucket."""
     x = gateway.exchange
-    for name, value in {
-        "AWS_ENDPOINT_URL": s3,
-        "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_ALLOW_HTTP": "true",
-    }.items():
+    for name, value in s3.environment().items():
         monkeypatch.setenv(name, value)
     await x.stop_workers()
-    x.settings = x.settings.model_copy(update={"content_url": "s3://content/exchange"})
+    x.settings = x.settings.model_copy(update={"content_url": f"s3://{s3.bucket}/exchange"})
     await x.start_worker()
     sender, recipient = await agencies(gateway, "G01", "G02")
     data = secrets.token_bytes(12_000_000)
