@@ -5,7 +5,9 @@
     FOLDER/parts/000001.bundle  the stories of up to some hundred documents
 
 Everything is proved to the checkpoints that were newest when the export began, however long it takes. What is done is
-written down beside the parts; an export that was killed goes on after its last whole part. Memory is bounded by a part.
+written down beside the parts; an export that was killed goes on after its last whole part. Memory is bounded by a part,
+and a part by its documents, deliveries and bytes: a document that is larger alone is told in several parts, each with
+its share of the recipients.
 """
 
 from __future__ import annotations
@@ -13,8 +15,8 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -25,6 +27,7 @@ from broker.directory.changing import agency_named
 from broker.evidence.bundle.archive_index import COLUMNS, CONTENTS, INDEX, index_rows
 from broker.evidence.bundle.assemble import assemble
 from broker.evidence.bundle.collect import Head, Selection, collect, heads_of
+from broker.evidence.bundle.format import MAX_BYTES
 from broker.evidence.bundle.trees import SQL
 from broker.identity import BrokerIdentity
 from broker.store.pool import Connection
@@ -38,6 +41,10 @@ DOCUMENTS_A_PART: Final = 200
 
 DELIVERIES_A_PART: Final = 4_000
 """Deliveries in one part, at most, unless one document alone has more: with their statuses some 10 MB."""
+
+BYTES_A_PART: Final = 16 * 1024**2
+"""Bytes of signed documents and statuses in one part, at most: two or three times that in all, with their proofs. Only
+what one recipient alone has said of one document may be more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +71,23 @@ class Exported:
     parts: int
     resumed_after: int
     """Parts that an earlier run had finished."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Share:
+    """What one part tells."""
+
+    documents: Mapping[int, frozenset[str] | None]
+    """As in a `Selection`."""
+    after: datetime
+    after_id: int
+    """The last document that it tells of."""
+    codes: Sequence[str] | None = None
+    """The recipients whose story alone it tells, if its one document is told in several parts."""
+    rest: Sequence[str] = ()
+    """Those whose story the next parts tell."""
+    first: bool = True
+    """Whether no part before told of the same document."""
 
 
 class Archiving:
@@ -128,10 +152,16 @@ class Archiving:
         return max(0, total - done)
 
     async def run(self, connection: Connection, advance: Callable[[int], None]) -> Exported:
-        """Export what remains; `advance` is told how many documents were done."""
+        """Export what remains; `advance` is told how many documents were done.
+
+        Raises Problem for a document of which one part alone would be too large for any checker.
+        """
         resumed = len(self._done)
-        while (page := await self._page(connection)) is not None:
-            part = await self._write_part(connection, page)
+        while True:
+            share = self._begun() or await self._next_share(connection)
+            if share is None:
+                break
+            part = await self._write_part(connection, share)
             _append(self._folder / PROGRESS, part)
             self._done.append(part)
             advance(part["looked_at"])
@@ -140,43 +170,88 @@ class Archiving:
             documents=sum(part["documents"] for part in self._done), parts=len(self._done), resumed_after=resumed
         )
 
-    async def _page(self, connection: Connection) -> list[Any] | None:
+    def _begun(self) -> _Share | None:
+        """What remains of a document that the last part told for some of its recipients."""
+        last = self._done[-1] if self._done else {}
+        if not last.get("rest"):
+            return None
+        codes, size = last["rest"], last["share"]
+        return _Share(
+            documents={last["after_id"]: frozenset(codes[:size])},
+            after=parse_rfc3339(last["after"]),
+            after_id=last["after_id"],
+            codes=codes[:size],
+            rest=codes[size:],
+            first=False,
+        )
+
+    async def _next_share(self, connection: Connection) -> _Share | None:
+        """The next documents, or the first recipients of one that is too large alone; None at the period's end."""
         last = self._done[-1] if self._done else None
         after = (parse_rfc3339(last["after"]), last["after_id"]) if last else (self._wanted.since, 0)
         rows = await connection.fetch(
             SQL["period_page"], self._wanted.since, self._wanted.until, self._agencies, *after, DOCUMENTS_A_PART
         )
         page: list[Any] = []
-        deliveries = 0
+        deliveries = size = 0
         for row in rows:
             deliveries += row["recipients"]
-            if page and deliveries > DELIVERIES_A_PART:
+            size += row["bytes"]
+            if page and (deliveries > DELIVERIES_A_PART or size > BYTES_A_PART):
                 break
             page.append(row)
-        return page or None
+        if not page:
+            return None
+        subtree_codes = frozenset(self._codes)
+        share = _Share(
+            documents={row["document_id"]: None if row["whole"] else subtree_codes for row in page},
+            after=page[-1]["accepted_at"],
+            after_id=page[-1]["document_id"],
+        )
+        parts = -(-page[0]["bytes"] // BYTES_A_PART)
+        if len(page) > 1 or parts == 1:
+            return share
+        (row,) = page
+        among = None if row["whole"] else self._agencies
+        codes = [one["code"] for one in await connection.fetch(SQL["recipients_of"], row["document_id"], among)]
+        some = -(-len(codes) // parts)
+        if some >= len(codes):
+            return share
+        documents = {row["document_id"]: frozenset(codes[:some])}
+        return replace(share, documents=documents, codes=codes[:some], rest=codes[some:])
 
-    async def _write_part(self, connection: Connection, page: list[Any]) -> dict[str, Any]:
+    async def _write_part(self, connection: Connection, share: _Share) -> dict[str, Any]:
         number = len(self._done) + 1
-        codes = frozenset(self._codes)
         selection = Selection(
-            documents={row["document_id"]: None if row["whole"] else codes for row in page},
+            documents=share.documents,
             subtree=frozenset(self._agencies) if self._agencies is not None else None,
+            share=share.codes is not None,
         )
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             material = await collect(connection, selection, self._heads, self._identity.thumbprint)
         scope: dict[str, Any] = {"archive": self._wanted.value() | {"part": number}}
-        if self._agencies is not None:
+        if share.codes is not None:
+            scope["archive"]["agencies"] = share.codes
+        elif self._agencies is not None:
             scope["archive"]["agencies"] = self._codes
         data = assemble(material, scope=scope, identity=self._identity, made_at=datetime.now(UTC))
+        if len(data) > MAX_BYTES:
+            raise Problem(
+                f"Part {number} would have {len(data)} bytes.",
+                f"at most {MAX_BYTES}, which checkers read.",
+                f"Look at document {share.after_id}: `lienthong audit search` finds who has reported so much about it.",
+            )
         name = f"parts/{number:06d}.bundle"
         write_whole(self._folder / name, data)
         return {
             "name": name,
             "sha256": sha256(data).hexdigest(),
-            "documents": len(material.documents),
-            "looked_at": len(page),
-            "after": rfc3339(page[-1]["accepted_at"]),
-            "after_id": page[-1]["document_id"],
+            "documents": len(material.documents) if share.first else 0,
+            "looked_at": len(share.documents) if share.first else 0,
+            "after": rfc3339(share.after),
+            "after_id": share.after_id,
+            "rest": share.rest,
+            "share": len(share.codes or ()),
         }
 
     async def _finish(self, connection: Connection) -> None:

@@ -155,14 +155,27 @@ WHERE d.accepted_at >= $1 AND d.accepted_at < $2
        OR EXISTS (SELECT FROM delivery v WHERE v.document_id = d.document_id AND v.recipient_id = ANY ($3)));
 
 -- name: period_page
--- The next documents of a period, oldest first; of a subtree if one is given, and whether all of a document is told.
-SELECT d.document_id, d.accepted_at, d.recipients, $3::bigint[] IS NULL OR d.sender_id = ANY ($3) AS whole
+-- The next documents of a period, oldest first; of a subtree if one is given, whether all of a document is told, and how
+-- many bytes its signed messages have.
+SELECT d.document_id, d.accepted_at, d.recipients, $3::bigint[] IS NULL OR d.sender_id = ANY ($3) AS whole,
+       octet_length(d.jws) + coalesce(m.bytes, 0) AS bytes
 FROM document d
+LEFT JOIN LATERAL (
+    SELECT sum(octet_length(m.jws)) AS bytes
+    FROM (SELECT DISTINCT e.status_message_id FROM status_entry e WHERE e.document_id = d.document_id) e
+    JOIN status_message m USING (status_message_id)
+) m ON true
 WHERE d.accepted_at >= $1 AND d.accepted_at < $2 AND (d.accepted_at, d.document_id) > ($4, $5)
   AND ($3::bigint[] IS NULL OR d.sender_id = ANY ($3)
        OR EXISTS (SELECT FROM delivery v WHERE v.document_id = d.document_id AND v.recipient_id = ANY ($3)))
 ORDER BY d.accepted_at, d.document_id
 LIMIT $6;
+
+-- name: recipients_of
+-- Everybody to whom a document was to go, of a subtree if one is given.
+SELECT DISTINCT r.code FROM delivery v JOIN agency r ON r.agency_id = v.recipient_id
+WHERE v.document_id = $1 AND ($2::bigint[] IS NULL OR v.recipient_id = ANY ($2))
+ORDER BY r.code;
 
 -- name: subtree_codes
 -- The codes of these agencies.

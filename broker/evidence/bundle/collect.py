@@ -34,6 +34,8 @@ class Selection:
     subtree: frozenset[int] | None = None
     """Ids of the agencies beyond whose documents nothing may be told: signed messages that also speak of a document
     which touches none of them are left out, and named as left out."""
+    share: bool = False
+    """The recipients named are only one part's share of those that the archive tells of: nothing is kept from it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,7 +278,11 @@ async def _notices(
     times = []
     known = {*material.documents, *material.statuses, *material.withheld}
     spoken = {parse_stored(row["notice"]).digest: _documents_in(row["notice"]) for row in found}
-    one_delivery = selection.subtree is None and any(codes is not None for codes in selection.documents.values())
+    one_delivery = (
+        selection.subtree is None
+        and not selection.share
+        and any(codes is not None for codes in selection.documents.values())
+    )
     beyond = await _beyond(connection, spoken, selection, material)
     for row in found:
         digest = parse_stored(row["notice"]).digest

@@ -120,6 +120,61 @@ async def test_a_subtrees_archive_tells_nothing_of_documents_that_do_not_touch_i
     assert both.digest.encode() not in decoded, "it speaks of deliveries outside of the subtree alone"
 
 
+class Killed(Exception):
+    """Ends an export after a part."""
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["a period", "a subtree"])
+async def test_a_document_that_is_too_large_is_told_in_parts_of_its_recipients(
+    exchange: Exchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: bool
+) -> None:
+    ministry, hub = await exchange.add("BO"), await exchange.add("HUB", "hub")
+    top = await exchange.add("TINH", "province")
+    offices = [await exchange.add(name, "commune", parent=top) for name in ("MOT", "HAI", "BA")]
+    served = await exchange.add("XA", "commune", has_mailbox=False, hub=hub, parent=top)
+    large = exchange.letter(ministry, [*offices, served])
+    await exchange.send(large, ministry)
+    await exchange.document_at(hub, large)
+    (small,) = await letters(exchange, ministry, offices[0], count=1)
+    said = [await report(exchange, office, item(large, "01"), item(large, "03", 2)) for office in offices]
+    said.append(await report(exchange, hub, item(large, "01", for_=served.code)))
+    said.append(await report(exchange, offices[0], item(large, "04", 3), item(small, "01")))
+    for message in said:
+        await forwarded(exchange, ministry, message)
+    await settled(exchange)
+    monkeypatch.setattr(archive, "BYTES_A_PART", 1_500)
+    folder, wanted = tmp_path / "archive", Wanted(since=PERIOD.since, until=PERIOD.until)
+    if inside:
+        wanted = Wanted(since=PERIOD.since, until=PERIOD.until, subtree=top.code)
+
+    def killed(_: int) -> None:
+        raise Killed
+
+    for _ in range(2):
+        with pytest.raises(Killed):
+            async with exchange.pool.acquire() as connection:
+                archiving = await Archiving.opened(connection, folder, wanted, exchange.identity)
+                await archiving.run(connection, killed)
+    done = await exported(exchange, folder, wanted)
+
+    assert (done.documents, done.resumed_after) == (2, 2)
+    assert done.parts > 3
+    found = checked(exchange, folder)
+    assert found.faults == ()
+    assert (found.documents, found.withheld) == (2, 0)
+    assert by_the_other(exchange, folder) == 0
+    rows = list(csv.DictReader((folder / "index.csv").read_text().splitlines()))
+    of_the_large = [row["part"] for row in rows if row["id"] == str(large.id)]
+    assert len(of_the_large) == len(set(of_the_large)) == done.parts - 1
+    everything = b"".join(file.read_bytes() for file in (folder / "parts").iterdir())
+    payloads = b"".join(_payloads(everything))
+    for message in said:
+        assert payloads.count(str(message.id).encode()) >= 1
+    told = [json.loads(line)["scope"]["archive"] for line in everything.splitlines() if b'"scope":{"archive"' in line]
+    shares = [one["agencies"] for one in told if len(one.get("agencies", [])) < 4 and "agencies" in one]
+    assert sorted(code for share in shares for code in share) == sorted(one.code for one in (*offices, served))
+
+
 def _payloads(bundles: bytes) -> list[bytes]:
     found = []
     for line in bundles.splitlines():

@@ -34,6 +34,7 @@ ARGUMENTS = {
     "touching": ["'{019ce06a-f198-79dc-b361-d94eb215e4fa}'::uuid[]", "'{1}'::bigint[]"],
     "period_count": [NOW, NOW, "NULL::bigint[]"],
     "period_page": [NOW, NOW, "NULL::bigint[]", NOW, "1::bigint", "100"],
+    "recipients_of": ["1::bigint", "NULL::bigint[]"],
     "subtree_codes": ["'{1}'::bigint[]"],
 }
 
