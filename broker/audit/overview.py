@@ -5,6 +5,7 @@ For a period, or for one document. Reads only. An agency belongs to the province
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -85,8 +86,14 @@ async def document_by_province(connection: Connection, document_id: int, *, scop
 
     The auditor of a subtree sees those to the subtree, or all of them where the sender belongs to it.
     """
-    places = await connection.fetch(SQL["provinces"], None)
-    return await _of_document(connection, places, document_id, scope)
+    rows = await connection.fetch(SQL["document_by_province"], document_id, await visible(connection, scope))
+    sums: dict[int, dict[str, int]] = defaultdict(lambda: dict.fromkeys(COLUMNS, 0))
+    for row in rows:
+        province = sums[row["place_id"]]
+        for name, value in zip(COLUMNS, of_standing(row["standing"]), strict=True):
+            province[name] += value * row["deliveries"]
+    provinces = {row["place_id"]: row for row in rows}
+    return Overview(places=tuple(_place(row, sums[key]) for key, row in provinces.items()), complete=NOTHING_BEHIND)
 
 
 async def document_by_commune(

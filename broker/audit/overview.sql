@@ -1,16 +1,3 @@
--- name: provinces
--- Provinces with everything below them, as pairs; within a scope only its agencies.
-WITH RECURSIVE within AS (
-    SELECT a.agency_id AS place_id, a.agency_id FROM agency a WHERE a.level = 'province'
-    UNION
-    SELECT w.place_id, a.agency_id FROM within w JOIN agency a ON a.parent_id = w.agency_id
-)
-SELECT w.place_id, array_agg(w.agency_id ORDER BY w.agency_id) AS agencies, p.code, p.name, p.level, p.nso_code, p.state
-FROM within w JOIN agency p ON p.agency_id = w.place_id
-WHERE $1::bigint[] IS NULL OR w.agency_id = ANY ($1)
-GROUP BY w.place_id, p.code, p.name, p.level, p.nso_code, p.state
-ORDER BY p.code, w.place_id;
-
 -- name: provinces_traffic
 -- Provinces with the figures of a period: of everything below them, within a scope of its agencies only.
 WITH RECURSIVE within AS (
@@ -64,3 +51,20 @@ SELECT v.recipient_id AS agency_id,
 FROM delivery v JOIN document d ON d.document_id = v.document_id
 WHERE v.document_id = $1
   AND ($2::bigint[] IS NULL OR d.sender_id = ANY ($2) OR v.recipient_id = ANY ($2));
+
+-- name: document_by_province
+-- One document's deliveries counted by province and standing, as a scope may see them: all where the sender belongs to it.
+WITH RECURSIVE within AS (
+    SELECT a.agency_id AS place_id, a.agency_id FROM agency a WHERE a.level = 'province'
+    UNION
+    SELECT w.place_id, a.agency_id FROM within w JOIN agency a ON a.parent_id = w.agency_id
+)
+SELECT p.agency_id AS place_id, p.code, p.name, p.level, p.nso_code, c.standing, c.deliveries
+FROM (SELECT w.place_id, delivery_standing(v.processing, v.recalled, v.arrived_at, v.overdue_at, v.closed_at) AS standing,
+             count(*) AS deliveries
+      FROM delivery v JOIN document d ON d.document_id = v.document_id JOIN within w ON w.agency_id = v.recipient_id
+      WHERE v.document_id = $1
+        AND ($2::bigint[] IS NULL OR d.sender_id = ANY ($2) OR v.recipient_id = ANY ($2))
+      GROUP BY w.place_id, standing) c
+JOIN agency p ON p.agency_id = c.place_id
+ORDER BY p.code, p.agency_id;
