@@ -257,6 +257,20 @@ TEXTS: Mapping[str, Words] = {
     "custody.agency": _("do cơ quan tự giữ khóa", "key kept by the agency"),
     "custody.broker": _("do trục giữ hộ khóa", "key kept by the exchange for it"),
     "proof.button": _("Tải hồ sơ chứng minh", "Download the proof"),
+    "withheld.title": _("Không trích riêng được hồ sơ chứng minh", "The proof cannot be taken for your part alone"),
+    "withheld.why": _(
+        "Sổ nhật ký ghi mỗi sự kiện thành một mục, và không thể cắt bớt một mục mà chữ ký còn giá trị. Trong những mục về phần của bạn có những mục nói cả về các nơi nhận khác, ngoài phạm vi bạn được xem; vì vậy hồ sơ này không được giao cho bạn.",
+        "The log holds each event as one entry, and no entry can be cut and still be proved. Some entries about your part also tell of other recipients, outside of what you may see; therefore this proof is not handed to you.",
+    ),
+    "withheld.ask": _(
+        "Hãy đề nghị người kiểm tra của toàn trục hoặc người vận hành lấy hồ sơ và cho bạn biết kết quả kiểm tra. Họ lấy ở trang này của văn bản, hoặc bằng lệnh:",
+        "Ask an auditor of the whole exchange, or an operator, to take the proof and to tell you what its check says. They take it from this page of the document, or with the command:",
+    ),
+    "withheld.command": _("Lệnh lấy hồ sơ chứng minh", "The command that makes the proof"),
+    "withheld.deliveries": _(
+        "Hồ sơ của từng lượt chuyển trong phạm vi của bạn, nếu trích riêng được:",
+        "The proof of each delivery within your view, where it can be taken alone:",
+    ),
     "proof.delivery": _("Tải hồ sơ chứng minh của lượt này", "Download the proof of this delivery"),
     "delivery.title": _("Chuyển đến", "Delivery to"),
     "delivery.copies": _("({count} lần gửi)", "({count} copies)"),
@@ -474,6 +488,7 @@ TEXTS: Mapping[str, Words] = {
     "dead.lead": _(
         "Những thông điệp không xử lý được, với nguyên nhân.", "Messages that could not be processed, with the reason."
     ),
+    "dead.unknown": _("không xử lý được", "could not be processed"),
     "dead.caption": _("Cũ nhất trước, nhiều nhất {shown}", "Oldest first, {shown} at most"),
     "quarantine.lead": _(
         "Những thông điệp mâu thuẫn với bản đã tiếp nhận hoặc không xử lý được, được giữ để quyết định.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from broker.gateway.pages.geography import Spot
@@ -49,8 +50,9 @@ class ProvinceSheet:
     """Far from the others; not on the sheet."""
 
 
+@lru_cache(maxsize=40)
 def province_sheet(
-    spots: Sequence[Spot], *, width: float = 600, tallest: float = 720, margin: float = 8
+    spots: tuple[Spot, ...], *, width: float = 600, tallest: float = 720, margin: float = 8
 ) -> ProvinceSheet:
     """The communes `spots` on a sheet at most `width` wide and `tallest` high."""
     main, apart = _together(spots)

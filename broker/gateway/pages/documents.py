@@ -25,6 +25,7 @@ from broker.directory.snapshot import Directory
 from broker.gateway.pages.country import document_sheet
 from broker.gateway.pages.guard import Denied, Page, Visit, page
 from broker.gateway.pages.tables import Form, download
+from broker.gateway.pages.told import refused
 from broker.intake.checks import judge_signature
 from broker.store.pool import Connection
 from broker.store.queries import load_queries
@@ -34,7 +35,7 @@ from schemas.verdict import Finding, SignatureVerdict
 
 SQL: Final = load_queries("broker.gateway.pages", "pages.sql")
 DELIVERIES_SHOWN: Final = 50
-MOMENTS_SHOWN: Final = 60
+MOMENTS_SHOWN: Final = 30
 STATES: Final = ("overdue", *PROCESSING)
 
 
@@ -48,6 +49,8 @@ class Seen:
     moments: tuple[Moment, ...]
     whole: bool
     """Everything of it; otherwise only its deliveries in the visitor's subtree are in `story`."""
+    alone: bool
+    """All its deliveries are in `story`: nobody else received it."""
 
 
 async def seen_id(visit: Visit, connection: Connection) -> tuple[int, bool]:
@@ -66,9 +69,11 @@ async def seen_document(visit: Visit, connection: Connection) -> Seen:
     story, moments = told.story, told.moments
     document = story.document
     assert document is not None
+    alone = True
     if not whole:
         agencies = await visible(connection, visit.scope)
         codes = set(await connection.fetchval(SQL["codes_seen"], document_id, agencies))
+        alone = all(d.recipient in codes for d in story.deliveries)
         document = replace(document, unresolved=(), warnings=(), recipients=len(codes))
         story = replace(
             story,
@@ -80,7 +85,9 @@ async def seen_document(visit: Visit, connection: Connection) -> Seen:
             document=document,
         )
         moments = tuple(timeline(story))
-    return Seen(document_id=document_id, document=document, story=story, moments=moments, whole=whole)
+    return Seen(
+        document_id=document_id, document=document, story=story, moments=moments, whole=whole, alone=whole or alone
+    )
 
 
 async def show(visit: Visit) -> Response:
@@ -106,12 +113,15 @@ async def show(visit: Visit) -> Response:
         row["accepted_at"],
         directory,
     )
-    story = seen.story
-    moments = seen.moments
+    story, moments = seen.story, seen.moments
+    if story.rejections and visit.language != "en":
+        story = replace(story, rejections=tuple(refused(one, visit.language) for one in story.rejections))
+        moments = tuple(timeline(story))
     return visit.show(
         "document.html",
         d=seen.document,
         whole=seen.whole,
+        alone=seen.alone,
         verdict=verdict,
         parts=parts,
         related=related,

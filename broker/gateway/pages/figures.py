@@ -14,10 +14,12 @@ import asyncpg
 from broker.audit.overview import Overview, by_province
 from broker.audit.period import Period, day_of
 from broker.audit.report import COUNTS, Report, report
-from broker.audit.scope import Scope
+from broker.audit.scope import Scope, visible
 from broker.evidence.lag import LogStatus, log_status
 from broker.store.pool import Connection
+from broker.store.queries import load_queries
 
+SQL: Final = load_queries("broker.gateway.pages", "pages.sql")
 TODAY_SECONDS: Final = 3.0
 LOG_SECONDS: Final = 3.0
 FORTNIGHT_SECONDS: Final = 30.0
@@ -62,6 +64,15 @@ class Remembered:
         """What was delivered in each province in a period."""
         key = ("provinces", period, scope)
         return await self._recent(key, FORTNIGHT_SECONDS, lambda: by_province(connection, period=period, scope=scope))
+
+    async def codes(self, connection: Connection, scope: Scope) -> frozenset[str]:
+        """The codes of a subtree. For links only: what may be seen is decided by every statement itself."""
+
+        async def look() -> frozenset[str]:
+            rows = await connection.fetch(SQL["codes_of"], await visible(connection, scope))
+            return frozenset(row["code"] for row in rows)
+
+        return await self._recent(("codes", scope), FORTNIGHT_SECONDS, look)
 
     async def log(self, connection: Connection) -> LogStatus | None:
         """The state of the log; None if so much is waiting that it cannot be told in time for a page."""

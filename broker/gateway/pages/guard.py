@@ -123,6 +123,8 @@ class Visit:
     form: FormData
     form_token: str
     """What a form shown to somebody who is not signed in is bound to."""
+    codes: frozenset[str] | None = None
+    """Codes of the visitor's subtree; None for who sees everything."""
 
     @property
     def account(self) -> Account:
@@ -134,6 +136,10 @@ class Visit:
     def scope(self) -> Scope:
         """What this person may see."""
         return EVERYTHING if self.account.root_id is None else Scope(root=self.account.root_id)
+
+    def may_open(self, code: str) -> bool:
+        """Whether the agency of this code has a page for this visitor; elsewhere its name stands without a link."""
+        return self.codes is None or code in self.codes
 
     @cached_property
     def language(self) -> Language:
@@ -231,10 +237,12 @@ def guarded(site: Site, what: Page) -> Callable[[Request], Awaitable[Response]]:
 
 async def _visit(site: Site, what: Page, request: Request, form_token: str) -> Visit:
     token = request.cookies.get(site.cookie(SESSION))
-    session = None
+    session, codes = None, None
     if token:
         async with site.gateway.pool.acquire() as connection:
             session = await sessions.resume(connection, token, in_use=what.path not in BACKGROUND_PATHS)
+            if session is not None and session.account.root_id is not None:
+                codes = await site.figures.codes(connection, Scope(root=session.account.root_id))
     form = FormData()
     if what.method == "POST":
         _own_origin(request)
@@ -244,7 +252,7 @@ async def _visit(site: Site, what: Page, request: Request, form_token: str) -> V
             if session is None and what.access is not Access.anyone:
                 return Visit(request=request, site=site, session=None, form=form, form_token=form_token)
             raise Denied(status=403, why="csrf")
-    return Visit(request=request, site=site, session=session, form=form, form_token=form_token)
+    return Visit(request=request, site=site, session=session, form=form, form_token=form_token, codes=codes)
 
 
 BACKGROUND_PATHS: Final = frozenset({"/live/home", "/live/documents/{sender}/{id}"})

@@ -141,3 +141,17 @@ FROM document d,
      LATERAL (SELECT count(*) AS unpublished FROM outgoing WHERE document_id = d.document_id AND published_at IS NULL) o,
      LATERAL (SELECT count(*) AS rejections FROM rejection WHERE id = d.id::text) r
 WHERE d.document_id = $1;
+
+-- name: with_changes
+-- A document and those that change it, at any remove, as far as this view sees them.
+WITH RECURSIVE related (document_id) AS (
+    SELECT $1::bigint
+    UNION
+    SELECT c.document_id FROM document_concerns c JOIN related r ON c.concerned_id = r.document_id)
+SELECT r.document_id FROM related r JOIN document d USING (document_id)
+WHERE d.sender_id = ANY ($2::bigint[])
+   OR EXISTS (SELECT FROM delivery v WHERE v.document_id = d.document_id AND v.recipient_id = ANY ($2));
+
+-- name: codes_of
+-- The codes of agencies.
+SELECT code FROM agency WHERE agency_id = ANY ($1::bigint[]);

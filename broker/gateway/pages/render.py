@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
@@ -17,7 +18,9 @@ from starlette.responses import HTMLResponse, Response
 
 from broker.audit.period import VIETNAM
 from broker.audit.words import CHANGE, CHANGE_STATE, PRIORITY, PROCESSING, STATUS, TIERS, Words
+from broker.gateway.pages import told
 from broker.gateway.pages.texts import Language, text
+from schemas.errors import CATALOGUE
 
 if TYPE_CHECKING:
     from broker.gateway.pages.guard import Visit
@@ -43,8 +46,17 @@ TONES: Final[Mapping[str, str]] = {
 """How a state is coloured; each tone has a sign of its own as well, so that nothing rests on colour."""
 
 
+@lru_cache(maxsize=1)
+def renderer() -> Renderer:
+    """The one of this process, its templates compiled."""
+    made = Renderer()
+    for name in made.environment.list_templates():
+        made.environment.get_template(name)
+    return made
+
+
 class Renderer:
-    """Makes pages. One for the whole gateway; templates are compiled once."""
+    """Makes pages; keeps nothing of a visit."""
 
     def __init__(self) -> None:
         self.static: dict[str, bytes] = {
@@ -57,6 +69,7 @@ class Renderer:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            auto_reload=False,
         )
         self.environment.globals |= {
             "t": _t,
@@ -81,6 +94,10 @@ class Renderer:
             "local_days": lambda text: _ISO_DAY.sub(r"\3/\2/\1", text),
             "party": _party,
             "told": _told,
+            "why": pass_context(lambda context, finding: told.why(finding, _language(context))),
+            "clause": pass_context(lambda context, clause: told.clause(clause, _language(context))),
+            "dead": pass_context(lambda context, reason: told.dead(reason, _language(context))),
+            "error_words": _error_words,
             "short": lambda value, keep=12: f"{str(value)[:keep]}…" if len(str(value)) > keep else str(value),
         }
 
@@ -177,7 +194,18 @@ DETAILS: Final = (
 @pass_context
 def _party(context: Context, who: str) -> str:
     """Who a moment is about; a number of agencies in the visitor's language."""
-    return _MANY.sub(r"\1 cơ quan", who) if _language(context) == "vi" else who
+    if _language(context) == "en":
+        return who
+    return "người vận hành" if who == "operator" else _MANY.sub(r"\1 cơ quan", who)
+
+
+@pass_context
+def _error_words(context: Context, code: str) -> str:
+    """What the error catalogue says of a code; nothing for one that it does not have."""
+    entry = CATALOGUE.get(code)
+    if entry is None:
+        return ""
+    return entry.en if _language(context) == "en" else entry.vi
 
 
 @pass_context

@@ -31,7 +31,8 @@ from broker.gateway.pages import (
 )
 from broker.gateway.pages.figures import Remembered
 from broker.gateway.pages.guard import Page, Site, guarded, with_headers
-from broker.gateway.pages.render import MEDIA_TYPES, Renderer
+from broker.gateway.pages.hexes import country as country_outlines
+from broker.gateway.pages.render import MEDIA_TYPES, renderer
 from broker.gateway.pages.stories import Stories
 
 PAGES: Final[tuple[Page, ...]] = (
@@ -60,7 +61,7 @@ def router(gateway: Gateway) -> APIRouter:
     routes = APIRouter()
     site = Site(
         gateway=gateway,
-        renderer=Renderer(),
+        renderer=renderer(),
         figures=Remembered(),
         stories=Stories(),
         streams=_streams_of(gateway),
@@ -77,10 +78,18 @@ def router(gateway: Gateway) -> APIRouter:
 
 
 async def background(gateway: Gateway, stop: asyncio.Event) -> None:
-    """When the gateway is to stop, open streams end, so that nobody waits for them."""
+    """What is the same for everybody is made before the first visitor waits for it. When the gateway is to stop, open
+    streams end, so that nobody waits for them."""
     streams = _streams_of(gateway)
+    await asyncio.to_thread(_warm)
     await stop.wait()
     streams.stop.set()
+
+
+def _warm() -> None:
+    """The country's outlines and the templates take a second of work, once for each process."""
+    country_outlines()
+    renderer()
 
 
 def _streams_of(gateway: Gateway) -> live.Streams:

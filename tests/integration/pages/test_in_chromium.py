@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, async_playwright, expect
 
 from broker.gateway.pages import sessions
 from broker.gateway.pages.accounts import account_named
+from tests.kit.chromium import ACCESSIBLE, CONTRAST, FLAGS, FOCUS_SHOWN, PROGRAM, TOO_WIDE, Watched
 from tests.kit.scene import HANOI, OTHER_WARD, PASSWORD, WARD, Scene
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-PROGRAM = next(
-    (found for name in (os.environ.get("LIENTHONG_CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
-     if name and (found := shutil.which(name))), None
-)  # fmt: skip
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 WIDTHS = (360, 768, 1280)
 SCREENSHOTS = os.environ.get("LIENTHONG_SCREENSHOTS")
 """A folder to leave pictures in, for people to look at."""
@@ -48,30 +34,6 @@ async def chromium() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-class Watched:
-    """A page, and everything that went wrong on it."""
-
-    def __init__(self, page: Page, url: str) -> None:
-        self.page, self.url = page, url
-        self.wrong: list[str] = []
-        page.on("console", self._console)
-        page.on("pageerror", lambda error: self.wrong.append(f"{page.url}: {error}"))
-        page.on("request", lambda asked: None if asked.url.startswith(url) else self.wrong.append(asked.url))
-
-    def _console(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            self.wrong.append(f"{self.page.url}: {message.text}")
-
-    async def go(self, path: str) -> None:
-        """Open a page and wait until it has been laid out."""
-        await self.page.goto(self.url + path)
-
-    async def look(self, name: str) -> None:
-        """Leave a picture, if somebody wants one."""
-        if SCREENSHOTS:
-            await self.page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png", full_page=True)
-
-
 @asynccontextmanager
 async def visiting(chromium: Browser, scene: Scene, login: str | None = None, **options: Any) -> AsyncIterator[Watched]:
     """A browser window of its own; nothing may have gone wrong on its pages when it is closed."""
@@ -80,7 +42,7 @@ async def visiting(chromium: Browser, scene: Scene, login: str | None = None, **
         async with scene.gateway.exchange.pool.acquire() as connection:
             session = await sessions.begin(connection, await account_named(connection, login))
         await context.add_cookies([{"name": "lt-session", "value": session.token, "url": scene.url}])
-    watched = Watched(await context.new_page(), scene.url)
+    watched = Watched(await context.new_page(), scene.url, SCREENSHOTS)
     try:
         yield watched
         assert watched.wrong == []
@@ -140,68 +102,6 @@ async def test_from_the_sign_in_to_an_operators_action(
         await page.wait_for_url("**/sign-in")
         if "on their way" in text:
             seen.wrong = [one for one in seen.wrong if "400" not in one]
-
-
-ACCESSIBLE = """() => {
-  const wrong = [];
-  const named = (e) => (e.getAttribute('aria-label') || e.textContent || e.title || '').trim()
-      || (e.labels && [...e.labels].map((l) => l.textContent).join(' ').trim());
-  if (!document.documentElement.lang) wrong.push('no language');
-  if (document.querySelectorAll('main').length !== 1) wrong.push('not one main');
-  if (document.querySelectorAll('h1').length !== 1) wrong.push('not one h1');
-  let level = 1;
-  for (const h of document.querySelectorAll('main h1, main h2, main h3')) {
-    const now = Number(h.tagName[1]);
-    if (now > level + 1) wrong.push('heading jumps: ' + h.innerText);
-    level = now;
-  }
-  for (const e of document.querySelectorAll('a[href], button, input:not([type=hidden]), select, textarea'))
-    if (!named(e)) wrong.push('no name: ' + e.outerHTML.slice(0, 120));
-  for (const e of document.querySelectorAll('input:not([type=hidden]), select, textarea'))
-    if (!e.labels || !e.labels.length) wrong.push('no label: ' + e.outerHTML.slice(0, 120));
-  for (const t of document.querySelectorAll('table')) {
-    if (!t.caption) wrong.push('no caption');
-    for (const th of t.querySelectorAll('th')) if (!th.scope) wrong.push('no scope: ' + th.innerText);
-  }
-  for (const s of document.querySelectorAll('svg'))
-    if (!s.querySelector(':scope > title') && s.getAttribute('aria-hidden') !== 'true') wrong.push('svg without title');
-  for (const i of document.images) if (!i.hasAttribute('alt')) wrong.push('no alt: ' + i.src);
-  for (const n of document.querySelectorAll('nav')) if (!n.getAttribute('aria-label')) wrong.push('nav without name');
-  const ids = [...document.querySelectorAll('[id]')].map((e) => e.id);
-  for (const id of new Set(ids)) if (ids.filter((x) => x === id).length > 1) wrong.push('id twice: ' + id);
-  for (const e of document.querySelectorAll('[aria-labelledby], [aria-describedby]'))
-    for (const id of (e.getAttribute('aria-labelledby') || e.getAttribute('aria-describedby')).split(' '))
-      if (!document.getElementById(id)) wrong.push('names nothing: ' + id);
-  return wrong;
-}"""
-
-FOCUS_SHOWN = """() => { const e = document.activeElement;
-  return e === document.body || !!e.closest('svg') || getComputedStyle(e).outlineStyle !== 'none'; }"""
-
-TOO_WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
-  [...document.querySelectorAll('main *')].filter((e) => e.getBoundingClientRect().right > innerWidth + 1
-    && !e.closest('.wide')).map((e) => e.outerHTML.slice(0, 90))"""
-
-CONTRAST = """() => {
-  const numbers = (c) => (c.match(/[\\d.]+/g) || []).map(Number);
-  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
-      .map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
-      .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-  const ground = (e) => { for (; e; e = e.parentElement) { const c = numbers(getComputedStyle(e).backgroundColor);
-      if (c.length === 3 || c[3] > 0.9) return c; } return [255, 255, 255]; };
-  const wrong = [];
-  for (const e of document.querySelectorAll('body *')) {
-    if (e.closest('svg') || ![...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim())) continue;
-    const style = getComputedStyle(e);
-    if (!e.getClientRects().length || style.visibility === 'hidden') continue;
-    const a = light(numbers(style.color)), b = light(ground(e));
-    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    const large = parseFloat(style.fontSize) >= 24 || (parseFloat(style.fontSize) >= 18.6 && style.fontWeight >= 700);
-    if (contrast < (large ? 3 : 4.5))
-      wrong.push(contrast.toFixed(2) + ' ' + e.className + ' ' + e.innerText.slice(0, 40));
-  }
-  return [...new Set(wrong)];
-}"""
 
 
 async def test_every_page_fits_every_screen_and_can_be_read_by_screen_readers_and_tired_eyes(

@@ -140,7 +140,10 @@ async def test_what_cannot_be_done_is_said_in_a_sentence(scene: Scene) -> None:
         path = scene.path(scene.inside, "/act/hold")
         answer = await client.post(path, data={"csrf": csrf_of(await client.get(path)), "reason": "tried"})
         assert answer.status_code == 400
-        assert "handed over" in answer.text
+        assert "đều đã được chuyển" in answer.text and "handed over" not in answer.text
+        client.cookies.set("lt-language", "en", domain="127.0.0.1")
+        english = await client.post(path, data={"csrf": csrf_of(await client.get(path)), "reason": "tried"})
+        assert "have all been handed over" in english.text
 
 
 async def test_quarantine_and_dead_letters_are_looked_at_and_settled(scene: Scene) -> None:
@@ -178,9 +181,27 @@ async def test_a_proof_is_downloaded_once_the_log_covers_the_document(scene: Sce
         assert note.splitlines()[2] in html.unescape(log.text), "the root"
         assert (await client.get("/log/keys")).text.split()[0] in html.unescape(log.text)
     async with scene.signed_in("hanoi") as client:
-        for rest in ("/proof", f"/deliveries/{WARD}/proof"):
-            assert (await client.get(scene.path(scene.telegram, rest))).status_code == 404, "it names other recipients"
         assert (await client.get(scene.path(scene.inside, "/proof"))).status_code == 200
+
+
+async def test_a_subtree_takes_the_proof_of_its_part_only_where_it_is_silent_about_everybody_else(scene: Scene) -> None:
+    keys = read_vkeys(vkey_file(scene.gateway.exchange.settings.log_key_file))
+    async with scene.signed_in("hanoi") as client:
+        for rest in ("/proof", f"/deliveries/{WARD}/proof"):
+            answer = await client.get(scene.path(scene.telegram, rest))
+            assert answer.status_code == 403, "one publish went to the hub of all, and its event names them all"
+            assert "không thể cắt bớt" in answer.text and FAR_WARD not in answer.text
+            assert f"lienthong audit prove {scene.telegram.id}" in answer.text
+    async with scene.signed_in("ward") as client:
+        for rest in ("/proof", f"/deliveries/{WARD}/proof"):
+            answer = await client.get(scene.path(scene.inside, rest))
+            assert answer.status_code == 200, answer.text
+            checked = check(answer.content, keys=keys)
+            assert checked.good, checked.faults
+            assert FAR_WARD not in answer.text and OTHER_WARD not in answer.text
+        page = await client.get(scene.path(scene.inside))
+        assert f'<span class="code">{HANOI}</span>' in page.text, "the sender is named"
+        assert f'href="/agencies/{HANOI}"' not in page.text, "and leads nowhere"
 
 
 async def test_a_document_tells_who_looks_on_that_something_has_happened_and_the_stream_ends_with_the_session(

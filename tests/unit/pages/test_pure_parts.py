@@ -138,8 +138,8 @@ def test_each_commune_lies_in_its_own_cell_and_islands_stand_apart() -> None:
 
 def test_communes_at_one_place_or_none_at_all_still_make_a_sheet() -> None:
     twin = {"name": "Xã", "province": "H", "x": 100.0, "y": 100.0, "radius": 2.0}
-    assert len(province_sheet([Spot(code="a", **twin), Spot(code="b", **twin)]).cells) == 2  # type: ignore[arg-type]
-    assert province_sheet([]).cells == ()
+    assert len(province_sheet((Spot(code="a", **twin), Spot(code="b", **twin))).cells) == 2  # type: ignore[arg-type]
+    assert province_sheet(()).cells == ()
 
 
 def test_a_place_without_deliveries_is_hatched_and_one_is_never_called_complete_too_early() -> None:
