@@ -33,8 +33,11 @@ class ContentStore(Protocol):
         """Store bytes of one's own under their digest. Raises ContentMissing if the source has another digest."""
         ...
 
-    def copy_to(self, sha256: str, target: Path) -> None:
-        """Copy the bytes of an accepted document into the file `target`. Raises ContentMissing."""
+    def copy_to(self, sha256: str, target: Path, *, size: int) -> None:
+        """Copy the bytes of an accepted document into the file `target`: `size` of them, as its manifest says.
+
+        MUST NOT write more than that, whatever comes. Raises ContentMissing.
+        """
         ...
 
 
@@ -51,11 +54,13 @@ class LocalFolder:
         if not target.exists():
             write_verified(source, sha256, target)
 
-    def copy_to(self, sha256: str, target: Path) -> None:
+    def copy_to(self, sha256: str, target: Path, *, size: int) -> None:
         """See `ContentStore.copy_to`."""
         source = accepted_path(self._root, sha256)
         if not source.is_file():
             raise ContentMissing(f"the content store has no accepted bytes {sha256}")
+        if (found := source.stat().st_size) != size:
+            raise ContentMissing(f"the content store has {found} bytes as {sha256}, the manifest says {size}")
         write_verified(source, sha256, target)
 
 

@@ -111,10 +111,10 @@ class HttpContent:
                 exit_code=UNREACHABLE,
             ) from why
 
-    def copy_to(self, sha256: str, target: Path) -> None:
+    def copy_to(self, sha256: str, target: Path, *, size: int) -> None:
         """See `ContentStore.copy_to`."""
         try:
-            self._call(self._copy_to(sha256, target))
+            self._call(self._copy_to(sha256, target, size))
         except (_Refused, _Passing) as why:
             raise ContentMissing(f"{sha256}: {why}") from why
 
@@ -219,13 +219,14 @@ class HttpContent:
 
     # ── Down ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _copy_to(self, sha256: str, target: Path) -> None:
+    async def _copy_to(self, sha256: str, target: Path, size: int) -> None:
         lock = self._downloads.setdefault(sha256, asyncio.Lock())
         async with lock:  # two documents may name the same part
             await asyncio.to_thread(target.parent.mkdir, parents=True, exist_ok=True)
-            download = await asyncio.to_thread(Download.open, target, sha256)
+            download = await asyncio.to_thread(Download.open, target, sha256, size)
             try:
-                await self._again(lambda repeated: self._go_on(download, sha256))
+                if download.size < size:
+                    await self._again(lambda repeated: self._go_on(download, sha256))
                 await asyncio.to_thread(download.finish)
             finally:
                 await asyncio.to_thread(download.close)
@@ -239,11 +240,12 @@ class HttpContent:
             headers |= {"Range": f"bytes={before}-", "If-Range": f'"{sha256}"'}
         try:
             async with self._session().get(url, headers=headers, allow_redirects=False) as answer:
-                if answer.status == 416:
-                    return True  # all bytes are here already: the digest says whether they are the right ones
                 await _check(answer)
                 if before and answer.status != 206:
                     await asyncio.to_thread(download.begin_anew)
+                announced = answer.content_length
+                if announced is not None and download.size + announced != download.whole:
+                    raise download.wrong(f"{download.size + announced} bytes")
                 await _take_all(answer, download)
         except BROKEN:
             if download.size > before:
@@ -255,24 +257,32 @@ class HttpContent:
 class Download:
     """A part that is coming: what has come so far stands in a file beside its target, and outlives the program."""
 
-    def __init__(self, file: BinaryIO, path: Path, target: Path, sha256: str) -> None:
+    def __init__(self, file: BinaryIO, path: Path, target: Path, sha256: str, whole: int) -> None:
         self._file = file
         self._path = path
         self._target = target
         self._sha256 = sha256
+        self.whole = whole
         self._digest = hashlib.sha256()
         self.size = 0
 
     @classmethod
-    def open(cls, target: Path, sha256: str) -> Download:
-        """Go on with what an earlier run has left, or begin."""
+    def open(cls, target: Path, sha256: str, whole: int) -> Download:
+        """Go on with what an earlier run has left, or begin; `whole` is how many bytes there must be in the end."""
         path = target.parent / f".part-{sha256}"
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        download = cls(os.fdopen(handle, "r+b"), path, target, sha256)
+        download = cls(os.fdopen(handle, "r+b"), path, target, sha256, whole)
+        if os.fstat(handle).st_size > whole:
+            download.begin_anew()
         while piece := download._file.read(CHUNK):
             download._digest.update(piece)
             download.size += len(piece)
         return download
+
+    def wrong(self, found: str) -> ContentMissing:
+        """Forget what came, because it cannot become what the manifest names; the error that says so."""
+        self.begin_anew()
+        return ContentMissing(f"the gateway sends {found} as {self._sha256}, and the manifest says {self.whole} bytes")
 
     def take(self, piece: bytes) -> None:
         """Bytes that follow those before."""
@@ -326,6 +336,9 @@ async def _take_all(answer: aiohttp.ClientResponse, download: Download) -> None:
     gathered = bytearray()
     try:
         async for piece in answer.content.iter_any():
+            if download.size + len(gathered) + len(piece) > download.whole:
+                gathered.clear()
+                raise download.wrong("more bytes")
             gathered += piece
             if len(gathered) >= GATHERED:
                 await asyncio.to_thread(download.take, bytes(gathered))

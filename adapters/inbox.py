@@ -91,12 +91,12 @@ class _Arrivals:
             self.items.setdefault(key, []).append((item, inbox_no))
 
 
-def missing_parts(believed: Believed) -> tuple[str, ...]:
-    """Digests of the parts that are not in the message itself and have to come from the content store."""
+def missing_parts(believed: Believed) -> dict[str, int]:
+    """The parts that are not in the message itself and have to come from the content store: sizes by digest."""
     if not isinstance(believed.manifest, DocumentManifest):
-        return ()
+        return {}
     content = believed.message.content
-    return tuple(dict.fromkeys(part.sha256 for part in believed.manifest.parts if part.sha256 not in content))
+    return {part.sha256: part.size for part in believed.manifest.parts if part.sha256 not in content}
 
 
 def false_content(believed: Believed) -> str | None:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -185,10 +185,10 @@ class Mailbox:
         judged = incoming.judged
         if not isinstance(judged, Believed):
             raise AssertionError("only believed documents have parts to be fetched")
-        digests = inbox.missing_parts(judged)
+        parts = inbox.missing_parts(judged)
         try:
             async with self._fetching:
-                await asyncio.to_thread(self._fetch, digests)  # may take long: not a thread of the database's
+                await asyncio.to_thread(self._fetch, parts)  # may take long: not a thread of the database's
         except (ContentMissing, OSError) as why:
             trouble = str(why)
             log.warning("%s: parts are not there yet: %s", self._settings.code, trouble)
@@ -200,14 +200,14 @@ class Mailbox:
             await self._store.run(parking)
             self._signals.parked.set()
             return
-        whole = replace(incoming, in_files=frozenset(digests))
+        whole = replace(incoming, in_files=frozenset(parts))
         await self._take_in([whole], parked=parked)
 
-    def _fetch(self, digests: Sequence[str]) -> None:
+    def _fetch(self, parts: Mapping[str, int]) -> None:
         if self._content is None:
             raise ContentMissing("no content store is configured: set content_url in agency.toml")
-        for sha256 in digests:
-            self._files.keep(sha256, self._content.copy_to)
+        for sha256, size in parts.items():
+            self._files.keep(sha256, partial(self._content.copy_to, size=size))
 
     async def retry_parked(self) -> None:
         while True:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ async def test_what_breaks_off_is_tried_again_and_downloads_go_on_where_they_end
 
         proxy.cuts, proxy.back = [2 * MIB, 300, 2 * MIB], 0
         target = tmp_path / "parts" / sha256
-        await asyncio.to_thread(store.copy_to, sha256, target)
+        await asyncio.to_thread(store.copy_to, sha256, target, size=len(data))
         assert target.read_bytes() == data
         assert not proxy.cuts and proxy.back < len(data) + MIB, "nothing came twice"
         assert [path.name for path in target.parent.iterdir()] == [sha256]
@@ -112,21 +113,23 @@ async def test_what_breaks_off_is_tried_again_and_downloads_go_on_where_they_end
         rest = target.parent / f".part-{sha256}"
         proxy.back = 0
         rest.write_bytes(data[: 5 * MIB])
-        await asyncio.to_thread(store.copy_to, sha256, target)
+        await asyncio.to_thread(store.copy_to, sha256, target, size=len(data))
         assert target.read_bytes() == data and proxy.back < 2 * MIB
-        for wrong in (secrets.token_bytes(1000), data + b"more"):
+        target.unlink()
+        rest.write_bytes(secrets.token_bytes(1000))
+        with pytest.raises(ContentMissing, match="digest"):
+            await asyncio.to_thread(store.copy_to, sha256, target, size=len(data))
+        assert not target.exists() and not rest.exists()
+        for left in (b"", data, data + b"more"):
             target.unlink(missing_ok=True)
-            rest.write_bytes(wrong)
-            with pytest.raises(ContentMissing, match="digest"):
-                await asyncio.to_thread(store.copy_to, sha256, target)
-            assert not target.exists() and not rest.exists()
-            await asyncio.to_thread(store.copy_to, sha256, target)
+            rest.write_bytes(left)
+            await asyncio.to_thread(store.copy_to, sha256, target, size=len(data))
             assert target.read_bytes() == data
 
         with pytest.raises(ContentMissing, match=r"digest|SHA-256"):
             await asyncio.to_thread(store.put, data[:-1], sha256)
         with pytest.raises(ContentMissing, match="404"):
-            await asyncio.to_thread(store.copy_to, hashlib.sha256(b"nothing").hexdigest(), target)
+            await asyncio.to_thread(store.copy_to, hashlib.sha256(b"nothing").hexdigest(), target, size=7)
         afresh = HttpContent(gateway.url, signer, tempo=QUICK)
         try:
             proxy.cuts = [100] * 10
@@ -144,7 +147,7 @@ async def test_what_breaks_off_is_tried_again_and_downloads_go_on_where_they_end
     finally:
         await asyncio.to_thread(store.close)
     with pytest.raises(ContentMissing, match="closed"):
-        store.copy_to(sha256, target)
+        store.copy_to(sha256, target, size=len(data))
 
 
 async def test_closing_ends_a_download_that_hangs(broker: Exchange, gateway: Running, proxy: CuttingProxy) -> None:
@@ -156,7 +159,7 @@ async def test_closing_ends_a_download_that_hangs(broker: Exchange, gateway: Run
     await asyncio.to_thread(store.put, data, sha256)
     proxy.open.clear()
     target = broker.settings.home.parent / "part"
-    hanging = asyncio.create_task(asyncio.to_thread(store.copy_to, sha256, target))
+    hanging = asyncio.create_task(asyncio.to_thread(store.copy_to, sha256, target, size=len(data)))
     async with asyncio.timeout(10):
         while not (target.parent / f".part-{sha256}").exists():
             await asyncio.sleep(0.01)
@@ -164,6 +167,35 @@ async def test_closing_ends_a_download_that_hangs(broker: Exchange, gateway: Run
     with pytest.raises(ContentMissing, match="closed"):
         await hanging
     proxy.open.set()
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_gateway_that_sends_more_than_the_manifest_says_is_cut_off(tmp_path: Path, announced: bool) -> None:
+    taken = 0
+
+    async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal taken
+        await reader.readuntil(b"\r\n\r\n")
+        length = b"Content-Length: %d\r\n" % (100 * MIB) if announced else b"Connection: close\r\n"
+        writer.write(b"HTTP/1.1 200 OK\r\n" + length + b"\r\n")
+        with suppress(ConnectionError):
+            for _ in range(100):
+                writer.write(bytes(MIB))
+                await writer.drain()
+                taken += MIB
+        writer.close()
+
+    sha256 = hashlib.sha256(bytes(3 * MIB)).hexdigest()
+    signer = Signer(code="G22", key=new_private_key("Ed25519"), thumbprint=bytes(32))
+    async with await asyncio.start_server(gateway, "127.0.0.1", 0) as server:
+        store = HttpContent(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", signer, tempo=QUICK)
+        try:
+            with pytest.raises(ContentMissing, match=r"sends .* as .*, and the manifest says 3145728 bytes"):
+                await asyncio.to_thread(store.copy_to, sha256, tmp_path / sha256, size=3 * MIB)
+        finally:
+            await asyncio.to_thread(store.close)
+    assert [path.stat().st_size for path in tmp_path.iterdir()] == [0]
+    assert taken < 20 * MIB
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -193,7 +225,7 @@ async def test_a_gateway_cannot_send_an_agency_elsewhere(tmp_path: Path, status:
             with pytest.raises(Problem, match=f"{status}"):
                 await asyncio.to_thread(store.put, b"x", sha256)
             with pytest.raises(ContentMissing, match=f"{status}"):
-                await asyncio.to_thread(store.copy_to, sha256, tmp_path / sha256)
+                await asyncio.to_thread(store.copy_to, sha256, tmp_path / sha256, size=1)
         finally:
             await asyncio.to_thread(store.close)
     assert elsewhere == []

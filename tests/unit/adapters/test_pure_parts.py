@@ -7,6 +7,7 @@ import hashlib
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,10 +114,12 @@ def test_parts_go_under_the_agencys_own_name_and_come_from_what_was_accepted(tmp
     store.put(b"a part", sha256)
     assert size == 6 and stored_path(tmp_path, "G22", sha256).read_bytes() == b"a part"
     with pytest.raises(ContentMissing):
-        files.keep(sha256, store.copy_to)
+        files.keep(sha256, partial(store.copy_to, size=size))
     accepted_path(tmp_path, sha256).parent.mkdir(parents=True)
     accepted_path(tmp_path, sha256).write_bytes(b"a part")
-    assert files.keep(sha256, store.copy_to).read_bytes() == b"a part" and files.has(sha256)
+    with pytest.raises(ContentMissing, match=r"6 bytes .* the manifest says 5"):
+        store.copy_to(sha256, tmp_path / "none", size=5)
+    assert files.keep(sha256, partial(store.copy_to, size=size)).read_bytes() == b"a part" and files.has(sha256)
 
 
 def test_other_bytes_under_a_digest_are_never_kept(tmp_path: Path) -> None:
