@@ -10,7 +10,7 @@ import os
 import shutil
 from pathlib import Path
 
-from playwright.async_api import ConsoleMessage, Page
+from playwright.async_api import ConsoleMessage, FloatRect, Page
 
 PROGRAM = next(
     (found for name in (os.environ.get("LIENTHONG_CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
@@ -45,10 +45,12 @@ class Watched:
         """Open a page and wait until it has been laid out."""
         await self.page.goto(self.url + path)
 
-    async def look(self, name: str) -> None:
-        """Leave a picture, if somebody wants one."""
+    async def look(self, name: str, tallest: int | None = None) -> None:
+        """Leave a picture, if somebody wants one: of the whole page, or of so many pixels from its top."""
         if self.pictures:
-            await self.page.screenshot(path=Path(self.pictures) / f"{name}.png", full_page=True)
+            size = await self.page.evaluate("() => [innerWidth, document.documentElement.scrollHeight]")
+            clip = FloatRect(x=0, y=0, width=size[0], height=min(size[1], tallest or size[1]))
+            await self.page.screenshot(path=Path(self.pictures) / f"{name}.png", full_page=True, clip=clip)
 
 
 ACCESSIBLE = """() => {

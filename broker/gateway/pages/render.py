@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 
 from broker.audit.period import VIETNAM
@@ -95,7 +95,7 @@ class Renderer:
             "party": _party,
             "told": _told,
             "why": pass_context(lambda context, finding: told.why(finding, _language(context))),
-            "clause": pass_context(lambda context, clause: told.clause(clause, _language(context))),
+            "clause": pass_context(lambda context, clause: _commands(told.clause(clause, _language(context)))),
             "dead": pass_context(lambda context, reason: told.dead(reason, _language(context))),
             "error_words": _error_words,
             "short": lambda value, keep=12: f"{str(value)[:keep]}…" if len(str(value)) > keep else str(value),
@@ -197,6 +197,14 @@ def _party(context: Context, who: str) -> str:
     if _language(context) == "en":
         return who
     return "người vận hành" if who == "operator" else _MANY.sub(r"\1 cơ quan", who)
+
+
+def _commands(text: str) -> Markup:
+    """A sentence in which commands stand between grave accents."""
+    pieces = text.split("`")
+    if len(pieces) % 2 == 0:
+        return escape(text)
+    return Markup("").join(Markup("<code>{}</code>").format(one) if odd % 2 else one for odd, one in enumerate(pieces))
 
 
 @pass_context

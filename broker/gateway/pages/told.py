@@ -188,13 +188,15 @@ def in_vietnamese(text: str) -> str | None:
         return TOLD[clause]
     for pattern, vietnamese in _PATTERNS:
         if match := pattern.fullmatch(clause):
-            places = {name: _in_place(value) for name, value in match.groupdict().items()}
-            return vietnamese.format(**places)
+            places = {name: _in_place(name, value) for name, value in match.groupdict().items()}
+            return vietnamese.format(**places).removesuffix(": ")
     return None
 
 
-def _in_place(value: str) -> str:
-    return ANSWERS.get(value) or in_vietnamese(value) or value
+def _in_place(name: str, value: str) -> str:
+    known = ANSWERS.get(value) or in_vietnamese(value)
+    # A reason that another program gave is an English sentence; anything else is a name, a number or a code.
+    return known or ("" if name == "why" else value)
 
 
 def clause(text: object, language: Language) -> str:
