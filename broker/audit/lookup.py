@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from broker.directory.records import AgencyId
 from broker.store.pool import Connection
 from broker.store.queries import load_queries
 from schemas.problem import Problem
+
+if TYPE_CHECKING:
+    from broker.directory.records import AgencyId  # with it come certificates, which nothing here needs
 
 SQL = load_queries("broker.audit", "lookup.sql")
 

@@ -9,12 +9,14 @@ agencies included.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from broker.audit.conditions import View
 from broker.audit.lookup import subtree
-from broker.directory.records import AgencyId
 from broker.store.pool import Connection
+
+if TYPE_CHECKING:
+    from broker.directory.records import AgencyId  # with it come certificates, which nothing here needs
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final, TypeAlias
 
-import xlsxwriter
-
 from broker.audit.period import VIETNAM
 from broker.audit.words import Words
 
@@ -70,6 +68,8 @@ def as_csv(sheets: Sequence[Sheet], *, bom: bool) -> str:
 
 def as_xlsx(sheets: Sequence[Sheet]) -> bytes:
     """A workbook with one page for each sheet; nothing in it is a formula or a link."""
+    import xlsxwriter  # takes long to load, and few ask for it
+
     written = io.BytesIO()
     options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "remove_timezone": True}
     with xlsxwriter.Workbook(written, options) as book:

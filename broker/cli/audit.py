@@ -1,189 +1,69 @@
-"""`lienthong audit`: the auditors' commands; here: find documents and refusals, count what was sent and received."""
+"""`lienthong audit`: the auditors' commands. Loads the one that was asked for; of every other its name and its line.
+
+What checks proofs needs much that finding a document does not.
+"""
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from importlib import import_module
+from typing import Final
 
 import typer
-from rich.table import Table
 
-from broker.audit.period import VIETNAM
-from broker.audit.report import DIMENSIONS, Dimension, Report, recount, report
-from broker.audit.search import Page, RejectionPage, Wanted, search_documents, search_rejections
-from broker.audit.tables import documents_sheet, rejections_sheet, report_sheet
-from broker.audit.words import PROCESSING
-from broker.cli.audit_bundle import check_command, export_command, prove_command
-from broker.cli.audit_log import checkpoint_command, verify_command
-from broker.cli.audit_questions import (
-    agency_command,
-    missing_command,
-    overdue_command,
-    overview_command,
-    period_of,
-    recount_command,
-    refused_command,
-)
-from broker.cli.document import trace_command
-from broker.cli.output import JsonOption, run
-from broker.cli.showing import BomOption, CsvOption, Form, XlsxOption, show, table_of
-from broker.settings import load_settings
-from broker.store.pool import connect
-from schemas.errors import CATALOGUE
-from schemas.problem import Problem
-
-app = typer.Typer(no_args_is_help=True)
-app.command("trace")(trace_command)
-app.command("missing")(missing_command)
-app.command("agency")(agency_command)
-app.command("overdue")(overdue_command)
-app.command("refused")(refused_command)
-app.command("overview")(overview_command)
-app.command("recount")(recount_command)
-app.command("prove")(prove_command)
-app.command("check")(check_command)
-app.command("export")(export_command)
-app.command("verify")(verify_command)
-app.command("checkpoint")(checkpoint_command)
-
-SinceOption = Annotated[
-    str | None, typer.Option("--since", metavar="DATE", help="From this day (2026-11-20) or time, included.")
-]
-UntilOption = Annotated[
-    str | None, typer.Option("--until", metavar="DATE", help="Up to this day, included, or to this time.")
-]
-LimitOption = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many lines.")]
-
-_AGO = re.compile(r"(\d+)\s*(m|h|d)")
+COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "trace": ("story", "Show everything recorded of a document as a timeline, and where each delivery stands."),
+    "missing": ("audit_questions", "Say which recipients of a document have not confirmed it with a signed status."),
+    "agency": ("audit_questions", "Say what an agency sent, received and reported on one day."),
+    "overdue": ("audit_questions", "List deliveries that missed their deadline and have not arrived to this day."),
+    "refused": (
+        "audit_questions",
+        "List deliveries that their recipients refused, with the reasons. What the exchange refused: search --refused.",
+    ),
+    "overview": (
+        "audit_questions",
+        "Show the country by province, or a province by agency: sent, delivered, arrived, overdue, by state.",
+    ),
+    "recount": (
+        "audit_questions",
+        "Count every document anew and compare with the figures that reports are read from."
+        " Exit code 1 if they differ.",
+    ),
+    "prove": (
+        "audit_bundle",
+        "Write everything that proves what happened to a document into one file, to be checked anywhere.",
+    ),
+    "check": (
+        "audit_bundle",
+        "Check a bundle or an archive with public keys alone: no broker, no database. Exit code 0 if everything holds.",
+    ),
+    "export": (
+        "audit_bundle",
+        "Write the documents of a period, with their proofs, into a folder that can be checked anywhere.",
+    ),
+    "verify": (
+        "audit_log",
+        "Hold the database against what was logged and signed. Ends with code 1 if anything was changed.",
+    ),
+    "checkpoint": ("audit_log", "Show the newest checkpoint, and how far the log is behind."),
+    "search": ("audit_search", "Find documents, or refused messages, newest first."),
+    "report": (
+        "audit_search",
+        "Count what was sent and received in a period; by tier it is the national table. Rehearsals are left out.",
+    ),
+}
+"""Every command, in the order of the help text: the module that has it as a function, and its line there."""
 
 
-def moment(text: str | None, *, option: str, end: bool) -> datetime | None:
-    """A point in time that a person wrote: a day, a time, or `30m`, `12h`, `7d` ago. Days are those of Viet Nam.
-
-    With `end`, a day means the first moment after it. Raises `Problem` for anything else.
-    """
-    if text is None:
-        return None
-    if (ago := _AGO.fullmatch(text.strip())) is not None:
-        unit = {"m": "minutes", "h": "hours", "d": "days"}[ago[2]]
-        return datetime.now(UTC) - timedelta(**{unit: int(ago[1])})
-    try:
-        found = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise Problem(
-            f"{option} is “{text}”.",
-            "a day (2026-11-20), a time (2026-11-20T08:00:00+07:00), or a time ago (30m, 12h, 7d).",
-            "Write it in one of these ways.",
-        ) from None
-    if found.tzinfo is None:
-        found = found.replace(tzinfo=VIETNAM)
-    return found + timedelta(days=1) if end and len(text.strip()) == len("2026-11-20") else found
+def build(wanted: str | None) -> typer.Typer:
+    """The group, with the code of the command `wanted` (None or an unknown name: of no command)."""
+    app = typer.Typer(no_args_is_help=True)
+    for name, (module, line) in COMMANDS.items():
+        if name == wanted:
+            app.command(name)(getattr(import_module(f"broker.cli.{module}"), f"{name}_command"))
+        else:
+            app.command(name, help=line)(_not_loaded)
+    return app
 
 
-@app.command("search")
-def search_command(
-    number: Annotated[str | None, typer.Option(help="The document's number, or number/notation.")] = None,
-    notation: Annotated[str | None, typer.Option(help="The document's notation.")] = None,
-    subject: Annotated[
-        str | None,
-        typer.Option(help="Words of the subject. Without diacritics they fit any; the last may be a beginning."),
-    ] = None,
-    phrase: Annotated[bool, typer.Option("--phrase", help="The words stand side by side, in this order.")] = False,
-    sender: Annotated[str | None, typer.Option("--from", metavar="CODE", help="The sender.")] = None,
-    recipient: Annotated[str | None, typer.Option("--to", metavar="CODE", help="A recipient.")] = None,
-    under: Annotated[
-        str | None, typer.Option("--under", metavar="CODE", help="Sent by or to this agency or one below it.")
-    ] = None,
-    state: Annotated[str | None, typer.Option(help=f"A delivery's state: {', '.join(PROCESSING)}.")] = None,
-    overdue: Annotated[
-        bool, typer.Option("--overdue", help="Only documents with a delivery that is late and has not arrived.")
-    ] = False,
-    refused: Annotated[
-        bool, typer.Option("--refused", help="Messages that the exchange refused, instead of documents.")
-    ] = False,
-    code: Annotated[str | None, typer.Option(help="With --refused: only this error code.")] = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    limit: LimitOption = 50,
-    after: Annotated[str | None, typer.Option("--after", help="The mark that the page before ended with.")] = None,
-    as_json: JsonOption = False,
-    csv: CsvOption = False,
-    bom: BomOption = False,
-    xlsx: XlsxOption = None,
-) -> None:
-    """Find documents, or refused messages, newest first."""
-    if state is not None and state not in PROCESSING:
-        raise Problem(f"--state is “{state}”.", f"one of {', '.join(PROCESSING)}.", "Choose one of them.")
-    if code is not None and code not in CATALOGUE:
-        raise Problem(f"--code is “{code}”.", f"one of {', '.join(CATALOGUE)}.", "Choose one of them.")
-    if code is not None and not refused:
-        raise Problem("--code without --refused.", "an error code goes with refused messages.", "Add --refused.")
-    wanted = Wanted(
-        number=number,
-        notation=notation,
-        subject=subject,
-        phrase=phrase,
-        sender=sender,
-        recipient=recipient,
-        under=under,
-        state=state,
-        overdue=overdue,
-        since=moment(since, option="--since", end=False),
-        until=moment(until, option="--until", end=True),
-        limit=limit,
-        after=after,
-    )
-    form = Form(as_json=as_json, as_csv=csv, bom=bom, xlsx=xlsx)
-    if refused:
-        found = run(_refused(wanted, code))
-        show(found, [rejections_sheet(found.rejections, found.after)], form)
-    else:
-        page = run(_search(wanted))
-        show(page, [documents_sheet(page)], form)
-
-
-@app.command("report")
-def report_command(
-    by: Annotated[str, typer.Option(help=f"One line for each: {', '.join(DIMENSIONS)}.")] = "tier",
-    since: SinceOption = None,
-    until: UntilOption = None,
-    anew: Annotated[
-        bool, typer.Option("--recount", help="Count every document anew instead of reading the figures. Slow.")
-    ] = False,
-    as_json: JsonOption = False,
-    csv: CsvOption = False,
-    bom: BomOption = False,
-    xlsx: XlsxOption = None,
-) -> None:
-    """Count what was sent and received in a period; by tier it is the national table. Rehearsals are left out."""
-    dimension = next((d for d in DIMENSIONS if d == by), None)
-    if dimension is None:
-        raise Problem(f"--by is “{by}”.", f"one of {', '.join(DIMENSIONS)}.", "Choose one of them.")
-    found = run(_report(dimension, since, until, anew))
-    show(found.as_dict(), [report_sheet(found)], Form(as_json=as_json, as_csv=csv, bom=bom, xlsx=xlsx))
-
-
-def report_table(found: Report) -> Table:
-    """The report for a terminal, its total last."""
-    return table_of(report_sheet(found))
-
-
-async def _search(wanted: Wanted) -> Page:
-    async with connect(load_settings().database_url) as connection:
-        return await search_documents(connection, wanted)
-
-
-async def _refused(wanted: Wanted, code: str | None) -> RejectionPage:
-    async with connect(load_settings().database_url) as connection:
-        return await search_rejections(connection, wanted, code=code)
-
-
-async def _report(by: Dimension, since: str | None, until: str | None, anew: bool) -> Report:
-    if anew:
-        begin, end = moment(since, option="--since", end=False), moment(until, option="--until", end=True)
-        async with connect(load_settings().database_url) as connection:
-            return await recount(connection, by=by, since=begin, until=end)
-    period = period_of(since, until)
-    async with connect(load_settings().database_url) as connection:
-        return await report(connection, by=by, period=period)
+def _not_loaded() -> None:
+    raise AssertionError("a command that was not asked for has been called")

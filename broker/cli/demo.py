@@ -12,9 +12,9 @@ from rich.console import Group
 from rich.text import Text
 
 from broker.audit.explain import explain
-from broker.cli.audit import report_table
-from broker.cli.document import default_language, render_story
+from broker.cli.audit_search import report_table
 from broker.cli.output import JsonOption, emit, run, say
+from broker.cli.story import default_language, render_story
 from broker.demo.run import Outcome, run_demo
 from broker.demo.show import as_dict, deliveries_table, latency_table, refusals_table, verdict_text
 from broker.services import down, status, up

@@ -1,7 +1,8 @@
 """`lienthong`: finds the command group that was asked for, loads only that, and runs it.
 
 Loading lazily keeps `lienthong version` from importing a database driver. A group is a module of this package with
-either `app`, a typer application with commands of its own, or `command`, a function that is the command.
+`app`, a typer application with commands of its own; or with `build`, which makes one for the command that was asked
+for; or with `command`, a function that is the command.
 """
 
 from __future__ import annotations
@@ -39,8 +40,11 @@ GROUPS: dict[str, str] = {
 """Every group, in the order of the help text, with its line there."""
 
 
-def build(wanted: str | None) -> typer.Typer:
-    """The command line with the code of the group `wanted`; of every other group only its name and its line."""
+def build(wanted: str | None, command: str | None = None) -> typer.Typer:
+    """The command line with the code of the group `wanted`; of every other group only its name and its line.
+
+    `command` is the command of that group that was asked for: large groups load no other.
+    """
     root = typer.Typer(
         name="lienthong",
         help="Lienthong: the exchange of official documents between agencies.",
@@ -52,25 +56,26 @@ def build(wanted: str | None) -> typer.Typer:
     root.callback()(_nothing_before_the_group)
     for name, line in GROUPS.items():
         if name == wanted:
-            add_group(root, name)
+            add_group(root, name, command)
         else:
             root.command(name, help=line)(_not_loaded)
     return root
 
 
-def add_group(root: typer.Typer, name: str) -> None:
-    """Load one group of the table and add it under its name."""
+def add_group(root: typer.Typer, name: str, command: str | None = None) -> None:
+    """Load one group of the table, or as much of it as `command` needs, and add it under its name."""
     module = import_module(f"broker.cli.{name}")
-    group: typer.Typer | None = getattr(module, "app", None)
+    group: typer.Typer | None = module.build(command) if hasattr(module, "build") else getattr(module, "app", None)
     if group is not None:
         root.add_typer(group, name=name, help=GROUPS[name])
     else:
         root.command(name)(module.command)
 
 
-def group_asked_for(arguments: Sequence[str]) -> str | None:
-    """The first argument that is not an option: `lienthong` itself has no options with a value."""
-    return next((argument for argument in arguments if not argument.startswith("-")), None)
+def asked_for(arguments: Sequence[str]) -> tuple[str | None, str | None]:
+    """Group and command: the first two words. Neither `lienthong` nor any group has an option with a value."""
+    words = [argument for argument in arguments if not argument.startswith("-")]
+    return next(iter(words), None), next(iter(words[1:]), None)
 
 
 def _nothing_before_the_group() -> None:
@@ -84,5 +89,5 @@ def _not_loaded() -> None:
 def main() -> NoReturn:
     """Entry point of the `lienthong` command. Ends the process with an exit code of `schemas.problem`."""
     arguments = sys.argv[1:]
-    wanted = group_asked_for(arguments)
-    sys.exit(exit_code_of(lambda: build(wanted)(args=arguments, prog_name="lienthong", standalone_mode=False)))
+    wanted = asked_for(arguments)
+    sys.exit(exit_code_of(lambda: build(*wanted)(args=arguments, prog_name="lienthong", standalone_mode=False)))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import wraps
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from broker.audit.sheets import Cell, Sheet, as_csv, as_xlsx, text_of
-from broker.cli.output import emit, say
+from broker.cli.output import JsonOption, emit, say
 from schemas.problem import Problem
 
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")]
@@ -39,9 +41,32 @@ class Form:
             raise Problem("--bom without --csv", "a byte order mark goes with CSV", "Add --csv.")
 
 
+def _form(as_json: JsonOption = False, csv: CsvOption = False, bom: BomOption = False, xlsx: XlsxOption = None) -> Form:
+    form = Form(as_json=as_json, as_csv=csv, bom=bom, xlsx=xlsx)
+    form.check()
+    return form
+
+
+def in_any_form(command: Callable[..., None]) -> Callable[..., None]:
+    """`command`, with the options --json, --csv, --bom and --xlsx in the place of its keyword `form`.
+
+    What was asked for at once and cannot be is refused before anything is looked up.
+    """
+    options = signature(_form, eval_str=True).parameters
+
+    @wraps(command)
+    def asked(**given: Any) -> None:
+        form = _form(**{name: given.pop(name) for name in options})
+        command(**given, form=form)
+
+    own = signature(command, eval_str=True)
+    kept = [parameter for name, parameter in own.parameters.items() if name != "form"]
+    setattr(asked, "__signature__", own.replace(parameters=[*kept, *options.values()]))  # noqa: B010 - typed so
+    return asked
+
+
 def show(value: Any, sheets: Sequence[Sheet], form: Form) -> None:
     """Give out one answer: `value` as JSON, or `sheets`. Raises OSError if the workbook cannot be written."""
-    form.check()
     if form.as_csv:
         # Bytes, so that the ends of lines stay as they are.
         typer.echo(as_csv(sheets, bom=form.bom).encode(), nl=False)

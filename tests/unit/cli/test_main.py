@@ -6,8 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from typer.main import get_command
 
-from broker.cli.main import GROUPS, build, group_asked_for
+from broker.cli.audit import COMMANDS
+from broker.cli.main import GROUPS, asked_for, build
 
 
 @pytest.mark.parametrize("name", sorted(GROUPS))
@@ -16,11 +18,38 @@ def test_every_group_of_the_table_can_be_loaded(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "group"),
-    [(["db", "migrate"], "db"), (["--help"], None), ([], None), (["--", "db"], "db"), (["-h", "db"], "db")],
+    ("arguments", "words"),
+    [
+        (["db", "migrate"], ("db", "migrate")),
+        (["--help"], (None, None)),
+        ([], (None, None)),
+        (["--", "db"], ("db", None)),
+        (["-h", "db"], ("db", None)),
+        (["audit", "--help", "trace", "12/VP"], ("audit", "trace")),
+    ],
 )
-def test_the_group_is_the_first_word(arguments: list[str], group: str | None) -> None:
-    assert group_asked_for(arguments) == group
+def test_group_and_command_are_the_first_words(arguments: list[str], words: tuple[str | None, str | None]) -> None:
+    assert asked_for(arguments) == words
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_a_command_of_auditors_says_the_same_of_itself_whether_it_is_loaded_or_not(name: str) -> None:
+    def lines(wanted: str | None) -> dict[str, str]:
+        group = get_command(build("audit", wanted)).commands["audit"]  # type: ignore[attr-defined]
+        return {one: command.get_short_help_str(limit=200) for one, command in group.commands.items()}
+
+    assert lines(name) == lines(None)
+
+
+def test_a_trace_loads_nothing_of_what_checks_proofs() -> None:
+    script = (
+        "import sys\n"
+        "from broker.cli.main import build\n"
+        "build('audit', 'trace')\n"
+        "print(*sorted({'aiohttp', 'cryptography', 'xlsxwriter', 'structlog', 'rfc3161_client'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
 
 
 def test_version_needs_no_driver() -> None:
