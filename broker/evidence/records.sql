@@ -529,6 +529,27 @@ SELECT 'document_concerns' AS place, sender || ' ' || id || ' about ' || about A
 FROM (SELECT *, 1 AS one FROM told) t FULL JOIN (SELECT *, 1 AS one FROM there) h USING (sender, id, about)
 WHERE t.one IS NULL OR h.one IS NULL;
 
+-- name: imports_counted
+-- What an import counts is what its events tell.
+WITH said AS MATERIALIZED (
+    SELECT b ->> 'revision' AS revision, b ->> 'change' AS change, jsonb_array_length(b -> 'codes') AS many, b -> 'facts' AS facts
+    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'directory_changed') e
+    WHERE b ->> 'change' IN ('agencies.imported', 'mandates.imported', 'mailboxes.imported', 'closings.imported')
+), counted AS (
+    SELECT DISTINCT revision, c.what, c.many::bigint
+    FROM said CROSS JOIN LATERAL (VALUES ('mandates', facts ->> 'mandates'), ('mailboxes', facts ->> 'mailboxes'),
+                                         ('closings', facts ->> 'closings')) AS c (what, many)
+    WHERE change = 'agencies.imported' AND c.many IS NOT NULL
+), told AS (
+    SELECT revision, split_part(change, '.', 1) AS what,
+           sum(CASE change WHEN 'mandates.imported' THEN many - 1 ELSE many END)::bigint AS many
+    FROM said WHERE change <> 'agencies.imported' GROUP BY 1, 2
+)
+SELECT 'event' AS place, 'the import of revision ' || revision AS key, what, coalesce(t.many, 0)::text AS found,
+       coalesce(c.many::text, 'nothing: no event counts them') AS expected
+FROM counted c FULL JOIN told t USING (revision, what)
+WHERE coalesce(t.many, 0) IS DISTINCT FROM c.many;
+
 -- name: agencies_untold
 -- No agency is there that was neither added nor imported.
 WITH named AS MATERIALIZED (

@@ -830,6 +830,13 @@ TAMPERINGS = [
         key=".H53.5",
     ),
     Tampering(
+        name="an event that told an import's mandates removed",
+        sql="DELETE FROM event WHERE convert_from(body, 'UTF8') LIKE '%\"mandates.imported\"%'",
+        where="event",
+        what="mandates",
+        key="the import of revision",
+    ),
+    Tampering(
         name="an agency closed that no event closes",
         sql="UPDATE agency SET state = 'closed', valid_until = current_date WHERE code LIKE '%.G02'",
         where="agency",
