@@ -98,7 +98,7 @@ class Settings(BaseSettings):
     gateway_tls_key_file: Path | None = None
     """PEM file with the key of that certificate."""
     gateway_metrics_from: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
-    """Networks whose machines may read the gateway's counts."""
+    """Networks whose machines may read the gateway's counts; what comes through a proxy may not, wherever it is."""
     oidc_issuer: str = ""
     """OpenID Connect: the identity provider through which people may sign in to the pages; empty: passwords only."""
     oidc_client_id: str = ""

@@ -1,7 +1,8 @@
 """Is this gateway alive, can it serve, and how much does it do? `GET /healthz`, `/readyz`, and `/metrics`.
 
-Without authentication and without secrets. Counts are given to addresses of `gateway_metrics_from` only: how much
-agencies send is nobody else's business.
+Without authentication and without secrets. Counts are given to addresses of `gateway_metrics_from` only, and only to
+who asks the gateway itself: through a proxy everybody comes from the proxy's address, and how much agencies send is not
+everybody's business.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
+from urllib.parse import urlsplit
 
 import asyncpg
 from fastapi import APIRouter
@@ -25,6 +27,9 @@ from broker.gateway.measures import Measures
 
 DATABASE_PATIENCE: Final = 2.0
 """Seconds that the database may take to answer before this gateway counts as not ready."""
+
+THROUGH_PROXIES: Final = ("forwarded", "via", "x-real-ip")
+"""Headers that proxies add, beside those that begin with `x-forwarded-`."""
 
 
 def router(gateway: Gateway) -> APIRouter:
@@ -48,7 +53,7 @@ def router(gateway: Gateway) -> APIRouter:
     @routes.get("/metrics", include_in_schema=False)
     async def metrics(request: Request) -> Response:
         """Counts for Prometheus; 404 for who may not see them."""
-        if not _is_in(request, networks):
+        if not (_is_in(request, networks) and _is_direct(request)):
             return Response(status_code=404)
         text = Measures.of(request).text([*await _content_waiting(gateway), *await _log_lag(gateway)])
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -62,6 +67,27 @@ def _is_in(request: Request, networks: Sequence[IPv4Network | IPv6Network]) -> b
     except ValueError:
         return False
     return any(address in network for network in networks)
+
+
+def _is_direct(request: Request) -> bool:
+    """Whether nothing tells of a proxy: no header that proxies add, and who is on this machine asks this machine.
+
+    A proxy on this machine that adds nothing and asks for a local name cannot be told from a local program.
+    """
+    if any(name in THROUGH_PROXIES or name.startswith("x-forwarded-") for name in request.headers):
+        return False
+    try:
+        asked_for = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    except ValueError:
+        return False
+    return not _is_local(request.client.host if request.client else "") or _is_local(asked_for)
+
+
+def _is_local(name: str) -> bool:
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name.lower() == "localhost"
 
 
 async def _content_waiting(gateway: Gateway) -> list[tuple[str, str, float]]:

@@ -59,6 +59,36 @@ async def test_counts_are_for_configured_networks_only(exchange: Exchange) -> No
         assert answer.status == 404
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"X-Forwarded-For": "203.0.113.9"},
+        {"X-Forwarded-Proto": "https"},
+        {"X-Real-IP": "127.0.0.1"},
+        {"Forwarded": "for=127.0.0.1"},
+        {"Via": "1.1 proxy"},
+        {"Host": "exchange.example.vn"},
+        {"Host": "10.1.2.3:8650"},
+        {"Host": "localhost.example.vn"},
+        {"Host": "["},
+    ],
+)
+async def test_who_comes_through_a_local_proxy_is_not_taken_for_local(gateway: Running, told: dict[str, str]) -> None:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(f"{gateway.url}/metrics", headers=told) as through,
+        http.get(f"{gateway.url}/healthz", headers=told) as health,
+    ):
+        assert (through.status, health.status) == (404, 200)
+
+
+async def test_a_local_program_sees_the_counts_by_every_local_name(gateway: Running) -> None:
+    async with aiohttp.ClientSession() as http:
+        for host in ("localhost", f"LOCALHOST:{gateway.port}", "127.0.0.1", "[::1]:80"):
+            async with http.get(f"{gateway.url}/metrics", headers={"Host": host}) as answer:
+                assert answer.status == 200, host
+
+
 async def test_a_gateway_without_its_database_is_alive_and_not_ready(gateway: Running) -> None:
     await gateway.parts.pool.close()
     async with aiohttp.ClientSession() as http:
