@@ -43,10 +43,10 @@ class MandateRow:
 
 
 class Signers:
-    """Answers for one database, from the bodies of its surviving `directory_changed` events and its mandates."""
+    """Answers for one database, from its surviving `directory_changed` events in their order, and its mandates."""
 
     def __init__(self, bodies: Iterable[bytes], rows: Iterable[MandateRow]) -> None:
-        events = [event for body in bodies if (event := _event(body)) is not None]
+        events = [event for place, body in enumerate(bodies) if (event := _event(place, body)) is not None]
         self._facts = Facts(events, ())
         self._rows: dict[tuple[str, str], list[MandateRow]] = {}
         for row in rows:
@@ -80,8 +80,8 @@ class Signers:
         )
 
 
-def _event(body: bytes) -> EventLine | None:
-    """One event; None for bytes that are none, which is told where the log is verified."""
+def _event(place: int, body: bytes) -> EventLine | None:
+    """One event and its place among them; None for bytes that are none, which is told where the log is verified."""
     try:
         value: dict[str, Any] = orjson.loads(body)
         parse_rfc3339(value["at"])
@@ -89,4 +89,4 @@ def _event(body: bytes) -> EventLine | None:
         sound = sound and isinstance(value.get("facts", {}), dict)
     except (ValueError, KeyError, TypeError, Refusal):
         return None
-    return EventLine(line=0, log=0, index=0, path=(), body=value, leaf=b"") if sound else None
+    return EventLine(line=0, log=0, index=place, path=(), body=value, leaf=b"") if sound else None

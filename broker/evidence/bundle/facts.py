@@ -49,7 +49,9 @@ class Facts:
         self._enrolled: dict[str, Enrolment] = {}
         self._revoked: dict[str, datetime] = {}
         self._mandates: dict[tuple[str, str], list[_Mandate]] = {}
-        self._stated = {(line.kind, line.who, line.agency): line for line in statements}
+        self._stated: dict[tuple[str, str, str], list[Statement]] = {}
+        for line in statements:
+            self._stated.setdefault((line.kind, line.who, line.agency), []).append(line)
         self._heirs: dict[str, dict[str, EventLine]] = {}
         self._exchange: set[str] = set()
         for event in events:
@@ -128,10 +130,10 @@ class Facts:
         return self._statement("succession", heir, agency, at)
 
     def _statement(self, kind: str, who: str, agency: str, at: datetime) -> str | None:
-        line = self._stated.get((kind, who, agency))
         day = _day(at)
         # An end is a day and began during it; when, an event says that counts before any statement.
-        if line is not None and line.since <= day and (line.until is None or day <= line.until):
+        stated = self._stated.get((kind, who, agency), ())
+        if any(line.since <= day and (line.until is None or day <= line.until) for line in stated):
             return f"{kind} of {who} for {agency}, on the exchange's sealed word alone"
         return None
 

@@ -11,6 +11,7 @@ import pytest
 
 from broker.evidence.bundle.assemble import assemble, scope_of
 from broker.evidence.bundle.check import check
+from broker.evidence.bundle.collect import Material
 from schemas import events
 from tests.kit.evidence_story import EXCHANGE, NOON, Named, Office, Paper
 from tests.unit.bundle.checkers import Answer, ours, theirs
@@ -89,8 +90,8 @@ BAD = {
 }
 
 
-def bundle_of(case: Case) -> tuple[Paper, bytes]:
-    """The bundle of a document of the commune XA, signed by TINH with its own key."""
+def story_of(case: Case) -> tuple[Paper, Material, Named]:
+    """A document of the commune XA, signed by TINH with its own key."""
     paper = Paper()
     paper.enrol(EXCHANGE, level="exchange")
     ministry, hub = paper.enrol("BO"), paper.enrol("TINH", level="province")
@@ -102,9 +103,17 @@ def bundle_of(case: Case) -> tuple[Paper, bytes]:
     paper.status(ministry, letter, "01")
     material = paper.material()
     material.statements += [dict(case.stated)] if case.stated else []
-    return paper, assemble(
-        material, scope=scope_of(_reference(letter), None), identity=paper.identity(), made_at=paper.now()
-    )
+    return paper, material, letter
+
+
+def sealed(paper: Paper, material: Material, letter: Named) -> bytes:
+    scope = scope_of(_reference(letter), None)
+    return assemble(material, scope=scope, identity=paper.identity(), made_at=paper.now())
+
+
+def bundle_of(case: Case) -> tuple[Paper, bytes]:
+    paper, material, letter = story_of(case)
+    return paper, sealed(paper, material, letter)
 
 
 def judged(case: Case) -> Answer:
@@ -134,6 +143,15 @@ def test_a_mandate_that_an_import_told_rests_on_the_log_and_not_on_a_statement()
     paper, data = bundle_of(GOOD["stated"])
     (document,) = [one for one in check(data, keys=paper.keys()).signatures if one.type == "document"]
     assert "sealed word" in document.verdict.policy.why
+
+
+def test_of_several_statements_one_that_holds_is_enough_whatever_their_order() -> None:
+    for days in ((LONG_AGO, TODAY), (LONG_AGO, TOMORROW)):
+        paper, material, letter = story_of(Case())
+        material.statements += [stated(since=day) for day in days]
+        data = sealed(paper, material, letter)
+        assert ours(data, paper.keys()) is None
+        assert theirs(data, paper.keys()) is None
 
 
 def test_facts_of_another_kind_break_no_checker() -> None:
