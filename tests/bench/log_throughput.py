@@ -1,7 +1,9 @@
 """How fast the log is: sequencing a backlog, writing its files, verifying it, and what its index costs the workers.
 
     python -m tests.bench.log_throughput --events 100000
+    python -m tests.bench.log_throughput --backlog 1000000 --seconds 150
 
+The second puts so many events there at once and lets the keeper take them in for so long, to see what memory it needs.
 Makes a database of its own on the configured server and drops it. Prints JSON; figures are one machine's, one moment's.
 """
 
@@ -24,10 +26,11 @@ from broker.evidence.keys import make_log_key, read_vkeys, vkey_file
 from broker.evidence.verify import Scope, verify
 from broker.services import up
 from broker.settings import Settings
+from broker.store.migrations import migrate
 from broker.upkeep.lease import Lease
 from schemas.events import accepted
 from schemas.manifest.common import Reference
-from tests.conftest import REPOSITORY, fresh_database, migrate
+from tests.conftest import REPOSITORY, fresh_database
 
 INSERT = """INSERT INTO event (at, kind, body, leaf, document_id, epoch)
     SELECT k.at, k.kind, k.body, k.leaf, k.document_id, e.epoch
@@ -119,13 +122,55 @@ async def measure(database: str, home: Path, events: int) -> dict[str, object]:
     return result
 
 
+BACKLOG = """INSERT INTO event (at, kind, body, leaf, document_id, epoch)
+    SELECT $1, $2, b.body, sha256('\\x00'::bytea || b.body), n, e.epoch
+    FROM generate_series(1, $4::bigint) AS n, exchange_epoch AS e,
+         LATERAL (SELECT convert_to(replace($3, '"count":3', '"count":' || n), 'UTF8') AS body) AS b"""
+
+
+async def backlog(database: str, home: Path, events: int, seconds: float) -> dict[str, object]:
+    """What memory the keeper needs for a backlog, while it takes in as much of it as it can in the time given."""
+    await migrate(database)
+    settings = Settings(amqp_url="amqp://nobody@localhost/none", database_url=database, home=home)
+    make_log_key(settings.log_key_file, settings.log_origin)
+    async with asyncpg.create_pool(database, min_size=1, max_size=4, command_timeout=None) as pool:
+        (at, *_), (kind, *_), (body, *_), *_ = batch(0)
+        begun = time.perf_counter()
+        await pool.execute(BACKLOG, at, kind, bytes(body).decode(), events)  # type: ignore[call-overload]
+        inserted_in = time.perf_counter() - begun
+        lease = Lease(pool, seconds=600)
+        await lease.take()
+        log, done, rounds = KeepLog(pool, settings), 0, 0
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        begun = time.perf_counter()
+        while done < events and time.perf_counter() - begun < seconds:
+            added = await log.run(lease)
+            done, rounds = done + added, rounds + 1
+        took = time.perf_counter() - begun
+        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return {
+        "backlog": events,
+        "inserted_seconds": round(inserted_in, 1),
+        "taken_in": done,
+        "rounds": rounds,
+        "per_second": round(done / took),
+        "memory_growth_mb": round(grown, 1),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=60_000)
-    events = parser.parse_args().events // BATCH * BATCH
+    parser.add_argument("--backlog", type=int, help="put so many events there at once, and take them in")
+    parser.add_argument("--seconds", type=float, default=150, help="for how long the backlog is taken in")
+    given = parser.parse_args()
     servers = up(REPOSITORY / ".local")
     with fresh_database(servers) as database, tempfile.TemporaryDirectory() as home:
-        print(json.dumps(asyncio.run(measure(database, Path(home), events)), indent=2))
+        if given.backlog:
+            result = asyncio.run(backlog(database, Path(home), given.backlog, given.seconds))
+        else:
+            result = asyncio.run(measure(database, Path(home), given.events // BATCH * BATCH))
+        print(json.dumps(result, indent=2))
 
 
 if __name__ == "__main__":
