@@ -36,8 +36,9 @@ def failure_of(error: BaseException) -> Failure:
     """What to tell of an exception."""
     error = first_of_group(error)
     if isinstance(error, Rejected):
-        found = f"The exchange rejected the document: {error}"
-        return Failure(text=found, parts={"found": found, "expected": None, "remedy": None}, exit_code=NOT_GOOD)
+        refused = {"code": error.code, "field": error.field, "found": error.found, "expected": error.expected}
+        parts: dict[str, Any] = refused | {"remedy": error.detail.get("en"), "document": error.document.as_dict()}
+        return Failure(text=f"The exchange rejected the document: {error}", parts=parts, exit_code=NOT_GOOD)
     if isinstance(error, Refusal) and error.code not in TYPED:
         parts = {"code": error.code, "field": error.field, "found": error.found or error.entry.en}
         rest = {"expected": error.expected, "candidates": list(error.candidates), "remedy": error.entry.remedy_en}

@@ -13,10 +13,11 @@ from typing import Any
 from adapters.agency import DATABASE
 from adapters.settings import AgencySettings
 from adapters.store import open_database
-from schemas.jws import parse_stored
+from schemas.jws import parse_message, parse_stored
 from schemas.problem import Problem
 from schemas.times import rfc3339
 
+STATES = ("waiting", "taken", "done", "refused")
 _LIST = (
     "SELECT i.sender, i.id, d.digest, i.recipient, i.addressed_as, i.state, i.attempts, i.trouble, i.copies,"
     " i.stored_at, d.subject, d.action, d.priority, d.no"
@@ -35,7 +36,9 @@ def database(settings: AgencySettings) -> Iterator[sqlite3.Connection]:
 
 
 def letters(connection: sqlite3.Connection, *, state: str | None, limit: int) -> list[dict[str, Any]]:
-    """The newest rows of the inbox."""
+    """The newest rows of the inbox. Raises Problem for a state that no row can have."""
+    if state is not None and state not in STATES:
+        raise Problem(f"the state {state}", ", ".join(STATES), "Choose one of them")
     where, values = (" WHERE i.state = ?", [state]) if state else ("", [])
     rows = connection.execute(f"{_LIST}{where} ORDER BY i.no DESC LIMIT ?", [*values, limit])
     return [_letter(row) for row in rows]
@@ -77,8 +80,8 @@ def aside(connection: sqlite3.Connection, *, limit: int) -> list[dict[str, Any]]
 def sent(connection: sqlite3.Connection, *, limit: int) -> list[dict[str, Any]]:
     """The newest documents sent, with what recipients said."""
     found = []
-    for speaker, id, digest, state, attempts, trouble, created_at, answer in connection.execute(
-        "SELECT speaker, id, digest, state, attempts, trouble, created_at, answer FROM outbox"
+    for speaker, id, digest, state, attempts, trouble, created_at, answer, body in connection.execute(
+        "SELECT speaker, id, digest, state, attempts, trouble, created_at, answer, body FROM outbox"
         " WHERE kind = 'document' ORDER BY no DESC LIMIT ?",
         (limit,),
     ).fetchall():
@@ -86,11 +89,18 @@ def sent(connection: sqlite3.Connection, *, limit: int) -> list[dict[str, Any]]:
             "SELECT agency, code, at FROM status WHERE sender = ? AND id = ? AND digest = ? ORDER BY at, no",
             (speaker, id, digest),
         )
+        manifest = json.loads(parse_message(bytes(body), slip_allowed=False).signed.payload)
+        about = manifest.get("document", {})
         found.append(
             {
                 "from": speaker,
                 "id": id,
                 "digest": digest,
+                "action": manifest["action"],
+                "number": about.get("number", ""),
+                "notation": about.get("notation", ""),
+                "subject": about.get("subject", ""),
+                "to": manifest["to"],
                 "state": state,
                 "attempts": attempts,
                 "trouble": trouble,

@@ -36,6 +36,7 @@ _LIST = (
     " m.taken_at, m.answer, m.reason, m.answered_at, m.message_id, i.sender, i.id, d.subject"
     " FROM mail m LEFT JOIN inbox i ON i.no = m.inbox_no LEFT JOIN document d ON d.no = i.document_no"
 )
+STATES = ("due", "sending", "taken", "failed", "bounced")
 _TIMES = ("next_try_at", "created_at", "taken_at", "answered_at")
 
 
@@ -102,6 +103,8 @@ def list_command(
     as_json: JsonOption = False,
 ) -> None:
     """The newest mails, how far each is, and what clerks answered. Exit code 1 if one needs a person."""
+    if state is not None and state not in STATES:
+        raise Problem(f"the state {state}", ", ".join(STATES), "Choose one of them")
     connection = _database(config)
     try:
         connection.row_factory = sqlite3.Row

@@ -156,6 +156,8 @@ def receive_command(
     as_json: JsonOption = False,
 ) -> None:
     """Take what has come: one line a document. It is stored and answered 01 before it is shown."""
+    if report is not None and report not in ("03", "04", "05", "06"):
+        raise Problem(f"--report {report}", "03, 04, 05 or 06", "Refuse a single one with `status ID 02 --reason`")
     run(_receive(config, follow=follow, save=save, report=report, as_json=as_json))
 
 
@@ -220,6 +222,8 @@ def status_command(
     as_json: JsonOption = False,
 ) -> None:
     """Report the status of a document that came."""
+    if code == "02" and not (reason or "").strip():
+        raise Problem("02 without a reason", "what the sender shall read", "Give one with --reason")
     emit(
         run(_status(config, document, code, reason, recipient)),
         as_json=as_json,
@@ -254,7 +258,10 @@ def outbox_command(
 def _outbox_text(row: dict[str, Any]) -> str:
     heard = ", ".join(f"{one['agency']} {one['code']}" for one in row["statuses"])
     error = (row["answer"] or {}).get("error")
-    return f"{row['id']} {row['sent_at']} {row['state']}{f' {error}' if error else ''} {heard}"
+    number = "/".join(part for part in (row["number"], row["notation"]) if part)
+    about = " ".join(part for part in (number, row["subject"]) if part)
+    told = "".join(f" {part}" for part in (error, heard) if part)
+    return f"{row['id']} {row['sent_at']} {row['state']}{told}{f': {about}' if about else ''}"
 
 
 @app.command("replay")

@@ -131,7 +131,7 @@ def _what(account: Account) -> str:
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
-    table = Table(box=box.SIMPLE, pad_edge=False, caption=f"{len(rows)} accounts")
+    table = Table(box=box.SIMPLE, pad_edge=False, caption=f"{len(rows)} account{'' if len(rows) == 1 else 's'}")
     for column in ("login", "name", "role", "subtree", "signs in with", "state", "known to the log as"):
         table.add_column(column)
     for row in rows:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -15,6 +16,7 @@ from rich.table import Table
 from broker.cli import system
 from broker.cli.author import ReasonOption, author_of
 from broker.cli.output import JsonOption, emit, progress, run, say
+from broker.cli.papers import OutputOption, agency_papers, hand_over, place_for
 from broker.directory import changes, merging, national
 from broker.directory.connecting import Papers, give_connection, papers_without_connection
 from broker.directory.exchange import ensure_exchange
@@ -46,6 +48,7 @@ def add_command(
     parent: Annotated[str | None, typer.Option("--parent", help="Its superior.")] = None,
     tier: Annotated[int | None, typer.Option("--tier", min=1, max=3, help="By default the tier of its level.")] = None,
     derived: Annotated[bool, typer.Option("--derived", help="The code is derived, not official.")] = False,
+    output: OutputOption = None,
     reason: ReasonOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -73,11 +76,16 @@ def add_command(
             say(f"{agency.code} is in the directory; `lienthong agency connect {agency.code}` gives it its connection.")
             raise
 
-    emit(asdict(_with_database(add)), as_json=as_json, render=_papers)
+    with place_for(output) as write:
+        papers = asdict(_with_database(add))
+        write(papers)
+    hand_over(papers, output, as_json=as_json, text=partial(agency_papers, hub=hub))
 
 
 @app.command("connect")
-def connect_command(code: CodeArgument, reason: ReasonOption = "", as_json: JsonOption = False) -> None:
+def connect_command(
+    code: CodeArgument, output: OutputOption = None, reason: ReasonOption = "", as_json: JsonOption = False
+) -> None:
     """Give an agency a connection of its own, or a new password for it. The password is shown this once."""
     settings = load_settings()
 
@@ -85,7 +93,10 @@ def connect_command(code: CodeArgument, reason: ReasonOption = "", as_json: Json
         agency = await changes.set_mailbox(connection, code, has_mailbox=True, author=author_of(reason))
         return await give_connection(connection, agency, settings)
 
-    emit(asdict(_with_database(give)), as_json=as_json, render=_papers)
+    with place_for(output) as write:
+        papers = asdict(_with_database(give))
+        write(papers)
+    hand_over(papers, output, as_json=as_json, text=agency_papers)
 
 
 @app.command("import")
@@ -341,31 +352,6 @@ def _successor(text: str, *, alone: bool) -> tuple[str, Extent]:
     if wanted not in extents:
         raise Problem(f"the successor {text}", "CODE, CODE=whole, CODE=main part or CODE=part", "write it in this way")
     return code, extents[wanted]
-
-
-def _papers(papers: dict[str, Any]) -> str:
-    lines = [f"{papers['code']}  {papers['name']}", ""]
-    if papers["amqp_user"]:
-        lines += [
-            f"AMQP address   {papers['amqp_url']}",
-            f"AMQP user      {papers['amqp_user']}",
-            f"password       {papers['password']}    (shown this once)",
-            f"mailbox        {papers['mailbox']}",
-        ]
-    lines += [
-        f"gateway        {papers['content_url']}",
-        f"broker's code  {papers['broker_code']}",
-        "",
-        "The broker's certificate, with which it signs notices and slips:",
-        papers["broker_certificate"],
-        "Root certificates:",
-        papers["roots"],
-        "The log's verifier keys, with which proofs are checked:",
-        *papers["log_vkeys"],
-        "",
-        f"Next: enrol the agency's certificate with `lienthong cert add {papers['code']} FILE`.",
-    ]
-    return "\n".join(lines)
 
 
 def _merger(merger: merging.Merger) -> Group:

@@ -138,6 +138,7 @@ def _explain(error: Exception) -> int:
     if isinstance(error, USAGE_ERROR):
         from typer.rich_utils import rich_format_error  # with the help that it belongs to
 
+        error.message = error.message.removeprefix("Value error, ")  # type: ignore[attr-defined]
         rich_format_error(error)  # type: ignore[arg-type]
         failure = Failure(text="", parts={"found": error.format_message()}, exit_code=USAGE)  # type: ignore[attr-defined]
         failure.parts.update(expected="a command as its --help shows it", remedy="See its --help")

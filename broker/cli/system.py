@@ -14,6 +14,7 @@ from rich.table import Table
 from broker.amqp.management import Management, virtual_host_of
 from broker.cli.author import ReasonOption, author_of
 from broker.cli.output import JsonOption, emit, run, say
+from broker.cli.papers import OutputOption, hand_over, place_for
 from broker.directory import changes
 from broker.directory.exchange import ensure_exchange
 from broker.gateway.vxp import agencies, systems
@@ -50,6 +51,7 @@ def add_command(
     fresh_for: Annotated[
         int | None, typer.Option("--fresh-for", min=1, metavar="SECONDS", help="How old its timestamps may be.")
     ] = None,
+    output: OutputOption = None,
     reason: ReasonOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -78,8 +80,10 @@ def add_command(
             await apply(wanted, plan(wanted, await read_actual(management)), management, connection=connection)
         return made
 
-    made = _with_database(work)
-    emit(_told(made, settings), as_json=as_json, render=_papers)
+    with place_for(output) as write:
+        told = _told(_with_database(work), settings)
+        write(told)
+    hand_over(told, output, as_json=as_json, text=_papers)
 
 
 @app.command("rotate")
@@ -90,6 +94,7 @@ def rotate_command(
         typer.Option("--overlap", min=0, metavar="HOURS", help="How long the old secret is good beside the new one."),
     ] = 24,
     key: Annotated[bool, typer.Option("--key", help="Make a new key for the office instead of a new secret.")] = False,
+    output: OutputOption = None,
     reason: ReasonOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -97,14 +102,19 @@ def rotate_command(
     settings = load_settings()
     author = author_of(reason)
     if key:
+        if output is not None:
+            raise Problem("--key and --output", "one of them: a key makes no secret to write", "leave --output out")
         made_key = _with_database(lambda c: systems.rotate_key(c, name, settings=settings, author=author))
         emit(
             {"system": name, "thumbprint": made_key}, as_json=as_json, render=lambda _: f"{name} signs with {made_key}."
         )
         return
     hours = timedelta(hours=overlap)
-    made = _with_database(lambda c: systems.rotate(c, name, overlap=hours, settings=settings, author=author))
-    emit(_told(made, settings), as_json=as_json, render=_papers)
+    with place_for(output) as write:
+        made = _with_database(lambda c: systems.rotate(c, name, overlap=hours, settings=settings, author=author))
+        told = _told(made, settings)
+        write(told)
+    hand_over(told, output, as_json=as_json, text=_papers)
 
 
 @app.command("list")

@@ -73,7 +73,14 @@ def test_an_operator_sets_up_an_exchange_in_any_order(empty: Installation) -> No
 async def test_an_added_agency_can_do_exactly_what_its_papers_say(exchange: Installation, prefix: str) -> None:
     code, other = f"{prefix}.A", f"{prefix}.B"
     papers = exchange.json("agency", "add", code, "--name", "UBND xã Một", "--level", "commune")
-    exchange.json("agency", "add", other, "--name", "UBND xã Hai", "--level", "commune")
+    adding = ("agency", "add", other, "--name", "UBND xã Hai", "--level", "commune", "-o", "two.json")
+    (exchange.folder / "two.json").touch()
+    assert "exists already" in exchange.command(*adding, code=3).stderr
+    (exchange.folder / "two.json").unlink()
+    shown = exchange.command(*adding)  # nothing was added before
+    written = json.loads((exchange.folder / "two.json").read_text())
+    assert written["password"] not in shown.stdout + shown.stderr and written.keys() == papers.keys()
+    assert stat.S_IMODE((exchange.folder / "two.json").stat().st_mode) == 0o600
     assert (papers["amqp_user"], papers["mailbox"], papers["broker_code"]) == (code, f"agency.{code}", "LT.EXCHANGE")
     assert "BEGIN CERTIFICATE" in papers["broker_certificate"] and "BEGIN CERTIFICATE" in papers["roots"]
 
