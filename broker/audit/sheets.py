@@ -26,6 +26,8 @@ BOM: Final = "\ufeff"
 
 WIDEST_COLUMN: Final = 60
 
+NOTHING: Final = Words("Nothing was found.", "Không tìm thấy gì.")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sheet:
@@ -38,6 +40,8 @@ class Sheet:
     """A last line, set apart."""
     notes: tuple[Words, ...] = ()
     """What must be known to read it: up to when it is complete, and so on."""
+    nothing: Words = NOTHING
+    """What to tell a person instead of a table without lines."""
 
 
 def text_of(cell: Cell) -> str:

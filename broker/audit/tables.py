@@ -68,6 +68,9 @@ def report_sheet(found: Report) -> Sheet:
         rows=tuple((*_names(row.key, row.title, named), *(getattr(row, n) for n in COUNTS)) for row in found.rows),
         total=(*_names("tổng (total)", "", named), *(getattr(total, n) for n in COUNTS)),
         notes=(completeness_note(found.complete),),
+        nothing=Words(
+            "Nothing was sent or received in this period.", "Không có văn bản nào được gửi hoặc nhận trong kỳ này."
+        ),
     )
 
 
@@ -83,10 +86,14 @@ def documents_sheet(page: Page) -> Sheet:
         *([Words(f"next page: --after {page.after}", f"trang sau: --after {page.after}")] if page.after else []),
         completeness_note(page.complete),
     )
-    return _documents(page.documents, Words("documents", "văn bản"), notes)
+    nothing = Words(
+        "No document fits. Fewer words, words without diacritics or a longer period find more.",
+        "Không có văn bản nào phù hợp. Hãy bớt từ, viết không dấu hoặc mở rộng khoảng thời gian.",
+    )
+    return _documents(page.documents, Words("documents", "văn bản"), notes, nothing)
 
 
-def _documents(documents: Iterable[Found], title: Words, notes: tuple[Words, ...] = ()) -> Sheet:
+def _documents(documents: Iterable[Found], title: Words, notes: tuple[Words, ...], nothing: Words) -> Sheet:
     return Sheet(
         title=title,
         headings=(ACCEPTED, NUMBER, SENDER, SUBJECT, Words("recipients", "số nơi nhận"), ID),
@@ -102,6 +109,7 @@ def _documents(documents: Iterable[Found], title: Words, notes: tuple[Words, ...
             for one in documents
         ),
         notes=notes,
+        nothing=nothing,
     )
 
 
@@ -131,11 +139,14 @@ def rejections_sheet(rejections: Sequence[RejectionRecord], after: str | None) -
             for one in rejections
         ),
         notes=(Words(f"next page: --after {after}", f"trang sau: --after {after}"),) if after else (),
+        nothing=Words("No refused message fits.", "Không có thông điệp bị từ chối nào phù hợp."),
     )
 
 
-def deliveries_sheet(lines: Iterable[DeliveryLine], *, title: Words, notes: tuple[Words, ...] = ()) -> Sheet:
-    """Deliveries of a list."""
+def deliveries_sheet(
+    lines: Iterable[DeliveryLine], *, title: Words, nothing: Words, notes: tuple[Words, ...] = ()
+) -> Sheet:
+    """Deliveries of a list; `nothing` is said if it is empty."""
     return Sheet(
         title=title,
         headings=(
@@ -168,6 +179,7 @@ def deliveries_sheet(lines: Iterable[DeliveryLine], *, title: Words, notes: tupl
             for one in lines
         ),
         notes=notes,
+        nothing=nothing,
     )
 
 
@@ -177,12 +189,16 @@ def missing_sheet(found: Missing) -> Sheet:
         f"{len(found.lines)} of {found.of} recipients have not confirmed it",
         f"{len(found.lines)} trong {found.of} nơi nhận chưa xác nhận",
     )
-    return deliveries_sheet(found.lines, title=Words("not received", "chưa nhận"), notes=(note,))
+    nothing = Words("None of its recipients is meant by this.", "Không có nơi nhận nào thuộc phạm vi này.")
+    if found.of:
+        nothing = Words("Everybody has confirmed it.", "Tất cả đã xác nhận.")
+    return deliveries_sheet(found.lines, title=Words("not received", "chưa nhận"), notes=(note,), nothing=nothing)
 
 
 def day_sheets(found: AgencyDay) -> tuple[Sheet, ...]:
     """What an agency did on a day."""
     cut = (Words("cut: ask with a higher --limit", "đã cắt bớt: tăng --limit"),) if found.more else ()
+    none = Words("Nothing on this day.", "Không có gì trong ngày này.")
     statuses = Sheet(
         title=Words("reported", "trạng thái đã báo"),
         headings=(
@@ -207,10 +223,11 @@ def day_sheets(found: AgencyDay) -> tuple[Sheet, ...]:
             for one in found.statuses
         ),
         notes=cut,
+        nothing=none,
     )
     return (
-        _documents(found.sent, Words("sent", "văn bản đi"), cut),
-        deliveries_sheet(found.received, title=Words("received", "văn bản đến"), notes=cut),
+        _documents(found.sent, Words("sent", "văn bản đi"), cut, none),
+        deliveries_sheet(found.received, title=Words("received", "văn bản đến"), notes=cut, nothing=none),
         statuses,
     )
 
@@ -235,6 +252,7 @@ def overview_sheet(found: Overview) -> Sheet:
             for place in found.places
         ),
         notes=(completeness_note(found.complete),),
+        nothing=Words("No delivery went there.", "Không có văn bản nào được chuyển đến đây."),
     )
 
 

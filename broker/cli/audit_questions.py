@@ -74,8 +74,8 @@ def agency_command(
     show(found, day_sheets(found), form)
 
 
-def _list_of(trouble: Trouble, title: Words, explanation: str) -> Callable[..., None]:
-    """The command that lists deliveries with this trouble; `explanation` is its help."""
+def _list_of(trouble: Trouble, *, title: Words, nothing: Words, explanation: str) -> Callable[..., None]:
+    """The command that lists deliveries with this trouble, or says `nothing`; `explanation` is its help."""
 
     def command(
         under: UnderOption = None,
@@ -99,7 +99,7 @@ def _list_of(trouble: Trouble, title: Words, explanation: str) -> Callable[..., 
         notes = (
             (Words(f"next page: --after {found.after}", f"trang sau: --after {found.after}"),) if found.after else ()
         )
-        show(found, [deliveries_sheet(found.lines, title=title, notes=notes)], form)
+        show(found, [deliveries_sheet(found.lines, title=title, nothing=nothing, notes=notes)], form)
 
     command.__doc__ = explanation
     return in_any_form(command)
@@ -107,13 +107,16 @@ def _list_of(trouble: Trouble, title: Words, explanation: str) -> Callable[..., 
 
 overdue_command = _list_of(
     "overdue",
-    Words("overdue", "quá hạn"),
-    "List deliveries that missed their deadline and have not arrived to this day.",
+    title=Words("overdue", "quá hạn"),
+    nothing=Words("Nothing is overdue.", "Không có văn bản nào quá hạn."),
+    explanation="List deliveries that missed their deadline and have not arrived to this day.",
 )
 refused_command = _list_of(
     "refused",
-    Words("refused", "bị từ chối"),
-    "List deliveries that their recipients refused, with the reasons. What the exchange refused: search --refused.",
+    title=Words("refused", "bị từ chối"),
+    nothing=Words("No recipient refused anything.", "Không có nơi nhận nào từ chối."),
+    explanation="List deliveries that their recipients refused, with the reasons."
+    " What the exchange refused: search --refused.",
 )
 
 
@@ -175,6 +178,7 @@ def recount_command(
     difference = Sheet(
         title=Words("differences", "khác biệt"),
         headings=(Words("what", "nội dung"), Words("counted", "đã tính"), Words("found", "thực tế")),
+        nothing=Words("No figure differs.", "Không có khác biệt."),
         rows=tuple((one.what, one.counted, one.found) for one in found.differences),
         notes=(
             Words(

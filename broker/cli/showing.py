@@ -70,6 +70,8 @@ def show(value: Any, sheets: Sequence[Sheet], form: Form) -> None:
     if form.as_csv:
         # Bytes, so that the ends of lines stay as they are.
         typer.echo(as_csv(sheets, bom=form.bom).encode(), nl=False)
+        if not any(sheet.rows for sheet in sheets):
+            say(f"{sheets[0].nothing.vi} / {sheets[0].nothing.en}")
     elif form.xlsx is not None:
         form.xlsx.write_bytes(as_xlsx(sheets))
         say(f"{form.xlsx}: {sum(len(sheet.rows) for sheet in sheets)} rows")
@@ -91,7 +93,8 @@ def table_of(sheet: Sheet) -> Table:
 
 def _parts(sheet: Sheet) -> list[Table | Text]:
     notes = [Text(f"{note.vi} / {note.en}", style="dim") for note in sheet.notes]
-    return [Text(f"{sheet.title.vi} / {sheet.title.en}", style="italic"), table_of(sheet), *notes]
+    title = Text(f"{sheet.title.vi} / {sheet.title.en}", style="italic")
+    return [title, table_of(sheet) if sheet.rows else Text(f"{sheet.nothing.vi} / {sheet.nothing.en}"), *notes]
 
 
 def _cell(cell: Cell) -> str:
