@@ -65,7 +65,8 @@ class WatchAnswers:
         called = 0
         after = (LONG_AGO, 0, 0)
         while rows := await self._pool.fetch(SQL["due"], now - self._within, *after, PAGE):
-            called += await self._call(lease, rows, now)
+            # Of this page, not of the round: a notice that looks old already would be sent by `unfinished` as well.
+            called += await self._call(lease, rows, datetime.now(UTC))
             after = (rows[-1]["asked_at"], rows[-1]["document_id"], rows[-1]["recipient_id"])
         return called
 

@@ -100,24 +100,23 @@ class WatchArrivals:
         ):
             chosen = [row for row in rows if self._step(row, 0, now) is Step.SEND_AGAIN]
             if chosen:
-                sent += await self._send(lease, directory, chosen, now, told)
+                sent += await self._send(lease, directory, chosen, told)
             after = (rows[-1]["document_id"], rows[-1]["recipient_id"])
         return sent
 
-    async def _send(
-        self, lease: Lease, directory: Directory, rows: Sequence[Record], now: datetime, told: set[AgencyId]
-    ) -> int:
+    async def _send(self, lease: Lease, directory: Directory, rows: Sequence[Record], told: set[AgencyId]) -> int:
         async with lease.writing() as connection:
             ids = await enqueue(connection, [OpenDelivery.of(row) for row in rows], directory)
             # Only with the first further copy, and once in a round: each time the adapter asks for a replay of all.
             first = {AgencyId(row["owner_id"]) for row in rows if row["sends"] == 1} - told
-            ids += await self._tell_lost(connection, [directory.by_id(owner_id) for owner_id in sorted(first)], now)
+            ids += await self._tell_lost(connection, [directory.by_id(owner_id) for owner_id in sorted(first)])
         told |= first
         await self._sender.send_rows(lease, ids)
         log.info("keeper.sent_again", deliveries=len(rows), mailboxes=len({row["owner_id"] for row in rows}))
         return len(rows)
 
-    async def _tell_lost(self, connection: Connection, owners: Sequence[Agency], now: datetime) -> list[int]:
+    async def _tell_lost(self, connection: Connection, owners: Sequence[Agency]) -> list[int]:
+        now = datetime.now(UTC)
         generations = {
             row["owner_id"]: row["generation"]
             for row in await connection.fetch(AGAIN["generations"], [owner.id for owner in owners])
@@ -141,7 +140,8 @@ class WatchArrivals:
                 if self._step(row, messages.get(AgencyId(row["owner_id"]), OUT_OF_REACH), now) is Step.CALL_OVERDUE
             ]
             if late:
-                called += await self._call(lease, directory, late, now)
+                # Of this page, not of the round: a notice that looks old already would be sent by `unfinished` as well.
+                called += await self._call(lease, directory, late, datetime.now(UTC))
             after = (rows[-1]["due_arrival"], rows[-1]["document_id"], rows[-1]["recipient_id"])
         return called
 

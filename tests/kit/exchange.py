@@ -131,9 +131,15 @@ class Mailbox:
         return [one for one in self.received if one.manifest.kind == "status"]
 
     def items(self, event: str | None = None) -> list[NoticeItem]:
-        """Items of all notices so far, or those of one event."""
+        """Items of all notices so far, or those of one event; a notice that came twice counts twice."""
         notices = [one.manifest for one in self.received if isinstance(one.manifest, NoticeManifest)]
         return [item for notice in notices for item in notice.items if event is None or item.event == event]
+
+    def told(self, event: str) -> list[NoticeItem]:
+        """Items of one event, of copies of a notice only the first: recipients drop doubles, and a slow publish may be
+        made again by the keeper."""
+        notices = {one.manifest.id: one.manifest for one in self.received if isinstance(one.manifest, NoticeManifest)}
+        return [item for notice in notices.values() for item in notice.items if item.event == event]
 
 
 class Exchange:

@@ -38,7 +38,7 @@ async def test_a_recall_that_nobody_answers_is_told_once_to_its_sender(exchange:
     assert [one.code for one in told.recipients.list] == [there.code], (
         "who has not got the document is late with its 01"
     )
-    assert len((await exchange.all_at(ministry)).items("overdue")) == 1
+    assert len((await exchange.all_at(ministry)).told("overdue")) == 1
 
     body = json.loads(await exchange.value("SELECT body FROM event WHERE kind = 'overdue'"))
     assert (body["what"], body["recipients"], body["document"]["id"]) == ("change", [there.code], str(letter.id))

@@ -175,7 +175,7 @@ async def test_a_mailbox_deleted_under_load_comes_back_whole_statuses_included(e
         await keeper.whole_rounds("replay", 2)
         adapter.cancel()
         await asyncio.gather(adapter, return_exceptions=True)
-    assert len(box.items("mailbox-reset")) == 1, "a replay must not ask for the next one"
+    assert len(box.told("mailbox-reset")) == 1, "a replay must not ask for the next one"
     assert await exchange.value("SELECT count(*) FROM event WHERE kind = 'mailbox_reset'") == 1
     # The neighbour with the same documents was not disturbed.
     other = await exchange.mailbox(silent)
@@ -259,7 +259,7 @@ async def test_a_recipient_that_does_not_read_is_called_overdue_and_gets_no_seco
     assert told.recipients is not None and [one.code for one in told.recipients.list] == [province.code]
     row = await delivery(exchange, letter, province)
     assert row["overdue_at"] is not None and row["sends"] == 1
-    assert len((await exchange.mailbox(ministry)).items("overdue")) == 1
+    assert len((await exchange.mailbox(ministry)).told("overdue")) == 1
     event = orjson.loads(await exchange.value("SELECT body FROM event WHERE kind = 'overdue'"))
     assert (event["recipients"], event["document"]["digest"]) == ([province.code], letter.digest)
     # It comes back to life: what waited is there, once, and the late 01 counts.
@@ -302,7 +302,7 @@ async def test_after_the_last_attempt_the_sender_is_told_and_no_copy_follows(exc
         await keeper.whole_rounds("arrivals", 2)
     box = await exchange.mailbox(province)
     assert attempts(box, letter) == [1, 2, 3]
-    assert len(box.items("mailbox-reset")) == 1
+    assert len(box.told("mailbox-reset")) == 1
 
 
 async def test_a_document_with_its_01_is_left_in_peace(exchange: Exchange) -> None:
