@@ -28,7 +28,8 @@ INCOMING: Final = "incoming"
 READABLE: Final = 0o644
 """Mode of kept files: agencies that share the folder read them."""
 
-_DIGEST: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_PUT_ASIDE: Final = re.compile(r"([0-9a-f]{64})\.[0-9a-f]{16}", re.ASCII)
+"""Names of what is being removed; nothing that is being written is called so."""
 
 
 class ContentFolder(ObjectContent):
@@ -65,9 +66,9 @@ class ContentFolder(ObjectContent):
     async def remove(self, sha256: str, *, unless: Callable[[], Awaitable[bool]]) -> None:
         """See `ContentStore.remove`. The file is put aside before `unless` is asked, so that the answer is the last.
 
-        Who dies in between leaves it aside under its digest: `tidy` brings it back.
+        Who dies in between leaves it aside under a name with its digest: `tidy` brings it back.
         """
-        path, aside = accepted_path(self._root, sha256), self._root / INCOMING / sha256
+        path, aside = accepted_path(self._root, sha256), self._root / INCOMING / f"{sha256}.{token_hex(8)}"
         try:
             await asyncio.to_thread(_put_aside, path, aside)
         except FileNotFoundError:
@@ -86,8 +87,8 @@ class ContentFolder(ObjectContent):
         folder = self._root / INCOMING
         left = await asyncio.to_thread(_old_files, folder, moment)
         for name in left:
-            if _DIGEST.fullmatch(name):
-                await asyncio.to_thread(_put_back, folder / name, accepted_path(self._root, name))
+            if aside := _PUT_ASIDE.fullmatch(name):
+                await asyncio.to_thread(_put_back, folder / name, accepted_path(self._root, aside[1]))
             else:
                 await asyncio.to_thread((folder / name).unlink, missing_ok=True)
         return len(left)

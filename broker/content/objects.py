@@ -1,8 +1,8 @@
 """The content store in an object store: any S3, or what else `obstore` can speak to.
 
 Bytes go up in parts while they are verified; the store makes them visible only when the last part was confirmed, which
-does not happen if the digest is another. Parts of broken uploads stay hidden in an S3 bucket until a lifecycle rule
-(AbortIncompleteMultipartUpload) removes them: set one.
+does not happen if the digest is another. An upload that is refused or breaks off is aborted at the store; only parts of
+one whose program was killed stay there, hidden, until a lifecycle rule (AbortIncompleteMultipartUpload) removes them.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ PARTS: Final = 1000
 
 PARTS_AT_A_TIME: Final = 2
 """Parts of one upload on their way at a time; together with the one being filled they are what it holds in memory."""
+
+LETTING_GO: Final = 10.0
+"""Seconds that the store gets to abort an upload which was cancelled."""
 
 LONGEST_REASON: Final = 300
 """Characters of what an object store says about a failure."""
@@ -74,8 +77,8 @@ class ObjectContent:
     async def _send(self, place: str, chunks: AsyncIterable[bytes], part: int) -> None:
         """Upload to `place`, where nothing appears if `chunks` raises; that is raised here then.
 
-        Who cancels this waits until the store has let go of the upload: `obstore` alone would leave it where it is, and
-        go on reading `chunks`.
+        Who cancels this waits until the store has let go of the upload, if it does so in time: `obstore` alone would
+        leave it where it is, and go on reading `chunks`.
         """
         given_up = asyncio.Event()
         sending = asyncio.ensure_future(
@@ -93,8 +96,12 @@ class ObjectContent:
                 await asyncio.shield(sending)
             except asyncio.CancelledError:
                 given_up.set()
-                await asyncio.gather(sending, return_exceptions=True)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LETTING_GO):
+                        await asyncio.gather(sending, return_exceptions=True)
                 raise
+            finally:
+                given_up.set()
 
     async def adopt(self, codes: Sequence[str], sha256: str, size: int) -> str | None:
         """See `ContentStore.adopt`."""
