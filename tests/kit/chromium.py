@@ -120,10 +120,11 @@ OTHER_LANGUAGE = """() => {
     + '|agencies|document|signature|certificate|key|recipients?|sender|accepted|refused|signed|mailbox|exchange'
     + '|operator';
   const english = new RegExp('\\\\b(' + common + ')\\\\b', 'i');
-  const vietnamese = /[àáảãạăằắẳẵặâầấẩẫậđèéẻẽẹêềếểễệìíỉĩịòóỏõọôồốổỗộơờớởỡợùúủũụưừứửữựỳýỷỹỵ]/i;
+  const vietnamese = new RegExp('(^|[^\\\\p{L}])(của|được|không|các|lúc|đã|và|trong|với|tại|chưa|hãy|nơi|trục)'
+    + '($|[^\\\\p{L}])', 'iu');
   const look = (text, e, where) => {
     text = text.trim();
-    if (!text || e.closest('pre, code, script, style, nav.languages')) return;
+    if (!text || e.closest('pre, code, script, style, nav.languages, [translate=no]')) return;
     const lang = e.closest('[lang]').lang;
     const bad = page === 'vi' ? lang !== 'vi' || (english.test(text))
                               : lang !== 'vi' && vietnamese.test(text);
@@ -136,5 +137,6 @@ OTHER_LANGUAGE = """() => {
       if (e.getAttribute(name)) look(e.getAttribute(name), e, name);
   return [...new Set(wrong)];
 }"""
-"""What is not in the page's language. Names, subjects and reasons are Vietnamese everywhere and marked so; on a
-Vietnamese page nothing may be marked as anything else."""
+"""What is not in the page's language. Subjects and reasons are Vietnamese everywhere and marked so; names are names;
+what people typed for the machine (logins, reasons at the command line) is marked as not to be translated. On a
+Vietnamese page nothing may be marked as being in another language."""

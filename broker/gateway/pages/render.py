@@ -91,6 +91,7 @@ class Renderer:
             "day": _day,
             "segment": lambda value: quote(str(value), safe=""),
             "size": _size,
+            "quoted": _quoted,
             "local_days": lambda text: _ISO_DAY.sub(r"\3/\2/\1", text),
             "party": _party,
             "told": _told,
@@ -175,6 +176,7 @@ def _day(day: date | None) -> Markup:
 
 
 _ISO_DAY: Final = re.compile(r"\b(\d{4})-(\d\d)-(\d\d)\b")
+_VIETNAMESE: Final = re.compile(r"[^\x00-\x7f…]")
 _MANY: Final = re.compile(r"(\d+) agencies")
 DETAILS: Final = (
     (re.compile(r"\bown mailbox(es)?\b"), "hộp thư riêng"),
@@ -217,12 +219,25 @@ def _error_words(context: Context, code: str) -> str:
 
 
 @pass_context
-def _told(context: Context, detail: str) -> str:
-    """What a timeline says beside a moment, in the visitor's language."""
+def _told(context: Context, detail: str) -> Markup:
+    """What a timeline says beside a moment, in the visitor's language; a recipient's own words are marked as such."""
     if _language(context) == "vi":
         for english, vietnamese in DETAILS:
             detail = english.sub(vietnamese, detail)
-    return detail
+        return escape(detail)
+    return Markup(", ").join(_marked(one) if _VIETNAMESE.search(one) else one for one in detail.split(", "))
+
+
+@pass_context
+def _quoted(context: Context, paragraph: str) -> Markup:
+    """A paragraph in which what people wrote stands in quotes: it is Vietnamese on every page."""
+    pieces = re.split("(“[^”]*”)", paragraph)
+    english = _language(context) == "en"
+    return Markup("").join(_marked(one) if english and odd % 2 else one for odd, one in enumerate(pieces))
+
+
+def _marked(text: str) -> Markup:
+    return Markup('<span lang="vi">{}</span>').format(text)
 
 
 @pass_context

@@ -11,6 +11,8 @@ from weakref import WeakKeyDictionary
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from broker.directory.live import LiveDirectory
 from broker.gateway.app import Gateway
@@ -30,7 +32,7 @@ from broker.gateway.pages import (
     signin,
 )
 from broker.gateway.pages.figures import Remembered
-from broker.gateway.pages.guard import Page, Site, guarded, with_headers
+from broker.gateway.pages.guard import Access, Page, Site, Visit, guarded, with_headers
 from broker.gateway.pages.hexes import country as country_outlines
 from broker.gateway.pages.render import MEDIA_TYPES, renderer
 from broker.gateway.pages.stories import Stories
@@ -74,7 +76,24 @@ def router(gateway: Gateway) -> APIRouter:
     for path, handlers in by_path.items():
         for method, handler in handlers.items():
             routes.add_route(path, handler, methods=[method], include_in_schema=False)
+    routes.routes.append(_Elsewhere("/{rest:path}", guarded(site, NOTHING), methods=["GET"], include_in_schema=False))
     return routes
+
+
+class _Elsewhere(Route):
+    """Any other address, asked for by a person's browser; programs get the gateway's own answer."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] != "http" or b"text/html" not in dict(scope["headers"]).get(b"accept", b""):
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
+async def _nothing(visit: Visit) -> Response:
+    return visit.show("error.html", status=404, kind=404, problem=None)
+
+
+NOTHING: Final = Page(path="/{rest:path}", handler=_nothing, access=Access.anyone)
 
 
 async def background(gateway: Gateway, stop: asyncio.Event) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,7 +14,7 @@ from playwright.async_api import Browser, BrowserContext, async_playwright, expe
 
 from broker.gateway.pages import sessions
 from broker.gateway.pages.accounts import account_named
-from tests.kit.chromium import ACCESSIBLE, CONTRAST, FLAGS, FOCUS_SHOWN, PROGRAM, TOO_WIDE, Watched
+from tests.kit.chromium import ACCESSIBLE, CONTRAST, FLAGS, FOCUS_SHOWN, OTHER_LANGUAGE, PROGRAM, TOO_WIDE, Watched
 from tests.kit.scene import HANOI, OTHER_WARD, PASSWORD, WARD, Scene
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -119,6 +120,31 @@ async def test_every_page_fits_every_screen_and_can_be_read_by_screen_readers_an
             for width in WIDTHS:
                 await seen.page.set_viewport_size({"width": width, "height": 900})
                 wrong += [(path, width, one) for one in await seen.page.evaluate(TOO_WIDE)]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("language", ["vi", "en"])
+async def test_every_page_speaks_the_language_that_was_chosen(chromium: Browser, scene: Scene, language: str) -> None:
+    wrong: list[object] = []
+    for login in ("operator", "hanoi"):
+        async with visiting(chromium, scene, login) as seen:
+            await seen.page.context.add_cookies([{"name": "lt-language", "value": language, "url": scene.url}])
+            own = scene.path(scene.telegram)
+            faulty = ["/search?sender=KHONGCO", "/search?first=hom+nay", "/nothing", f"/dead-letters/{'0' * 8}"]
+            for path in [
+                *_pages(scene),
+                *faulty,
+                f"{own}/act/resend",
+                f"/quarantine/{scene.quarantined}",
+                f"{own}/proof",
+            ]:
+                if path.endswith("/proof") and login == "operator":
+                    continue  # a file
+                await seen.go(path)
+                assert await seen.page.locator("html").get_attribute("lang") == language, path
+                wrong += [(login, path, one) for one in await seen.page.evaluate(OTHER_LANGUAGE)]
+            # What is refused on purpose is also said in the console.
+            seen.wrong = [one for one in seen.wrong if not re.search(r"status of 40[034]", one)]
     assert wrong == []
 
 
