@@ -23,10 +23,7 @@ from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
 
 import typer
-import uvloop
-from pydantic import BaseModel
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from broker.cli.failing import Failure, failure_of, first_of_group
 from schemas.problem import GOOD, INTERRUPTED, USAGE
@@ -64,6 +61,8 @@ def say(text: str) -> None:
 
 def run(coroutine: Coroutine[Any, Any, Value]) -> Value:
     """Run a command's coroutine to its end on an event loop of its own."""
+    import uvloop  # here and below: loaded by what needs it, so that `lienthong --help` does not wait
+
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(coroutine)
 
@@ -75,6 +74,8 @@ def progress(what: str, *, total: int | None = None) -> Iterator[Callable[[int],
     A moving bar on a terminal; elsewhere one line at the start, at the end, and every ten seconds.
     """
     if sys.stderr.isatty():
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bar:
             task = bar.add_task(what, total=total)
@@ -159,7 +160,8 @@ def _plain(value: object) -> object:
     """What `json` cannot write by itself."""
     if isinstance(value, datetime):
         return rfc3339(value)
-    if isinstance(value, BaseModel):
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is not None and isinstance(value, pydantic.BaseModel):
         return value.model_dump(mode="json", by_alias=True, exclude_none=True)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
