@@ -29,6 +29,7 @@ GROUPS: dict[str, str] = {
     "topology": "Exchanges, queues and permissions on RabbitMQ.",
     "agency": "Agencies, their codes, hubs and groups.",
     "cert": "Agencies' certificates.",
+    "custody": "Keys that the exchange keeps for offices.",
     "account": "Who may sign in to the pages.",
     "pki": "A certificate authority for development.",
     "document": "What happened to one document; hold, release, cancel, resend it.",
