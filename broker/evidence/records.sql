@@ -727,11 +727,17 @@ FROM document d JOIN agency s ON s.agency_id = d.sender_id LEFT JOIN certificate
 WHERE d.accepted_at >= $1 ORDER BY d.document_id;
 
 -- name: signed_statuses
--- Status messages with their signed bytes, and the entries that came in them.
+-- Status messages with their signed bytes, and the entries that came in them. Entries have no index by message: they are
+-- sorted once.
+WITH came AS (
+    SELECT e.status_message_id, jsonb_agg(jsonb_build_array(e.item, e.code, e.reason, e.staff, e.at, o.id)) AS entries
+    FROM status_entry e JOIN document o USING (document_id)
+    GROUP BY e.status_message_id
+)
 SELECT m.status_message_id, s.code AS sender, m.id, m.digest, m.jws, m.sent_at, m.thumbprint, m.accepted_at, c.der,
-       (SELECT jsonb_agg(jsonb_build_array(e.item, e.code, e.reason, e.staff, e.at, o.id)) FROM status_entry e
-        JOIN document o USING (document_id) WHERE e.status_message_id = m.status_message_id) AS entries
+       k.entries
 FROM status_message m JOIN agency s ON s.agency_id = m.sender_id LEFT JOIN certificate c USING (thumbprint)
+LEFT JOIN came k USING (status_message_id)
 WHERE m.accepted_at >= $1 ORDER BY m.status_message_id;
 
 -- name: delivery_facts
