@@ -41,7 +41,7 @@ class ContentFolder(ObjectContent):
     def __init__(self, root: Path, *, largest: int = LARGEST) -> None:
         _make(root)
         self._root = root.resolve()
-        super().__init__(LocalStore(self._root), shared=root, largest=largest, part=CHUNK)
+        super().__init__(LocalStore(self._root), shared=root, largest=largest)
 
     async def put(
         self,

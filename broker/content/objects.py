@@ -23,8 +23,11 @@ from broker.content.store import CHUNK, LARGEST, ContentMissing, ContentUnavaila
 from schemas.content_layout import accepted_path
 
 PART: Final = 8 * CHUNK
-"""Bytes of one request, at least: an S3 takes no parts below 5 MiB. Reading in parts too, no request to the store lasts
-as long as a slow agency takes for the whole."""
+"""Bytes that go up with one request, at least: an S3 takes no parts below 5 MiB."""
+
+READ: Final = 2 * CHUNK
+"""Bytes that come down with one request. `obstore` and what sends them on hold them several times, and no request to
+the store lasts as long as a slow agency takes for the whole."""
 
 PARTS: Final = 1000
 """Parts of one upload, at most: what every S3 takes. (Amazon and Ceph take 10,000; Swift, as it comes, 1,000.)"""
@@ -118,11 +121,11 @@ class ObjectContent:
 
     async def read(self, sha256: str, start: int, stop: int) -> AsyncIterator[bytes]:
         """See `ContentStore.read`."""
-        for position in range(start, stop, self._part):
+        for position in range(start, stop, READ):
             with _available():
                 try:
                     piece = await obstore.get_range_async(
-                        self._store, _place(sha256), start=position, end=min(position + self._part, stop)
+                        self._store, _place(sha256), start=position, end=min(position + READ, stop)
                     )
                 except (FileNotFoundError, NotFoundError):
                     raise ContentMissing(f"{sha256} is not in the object store") from None
