@@ -6,6 +6,7 @@ What a visitor may not see is not loaded: a document out of scope does not exist
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -90,13 +91,21 @@ async def seen_document(visit: Visit, connection: Connection) -> Seen:
     )
 
 
+async def pulse_of(connection: Connection, document_id: int, agencies: list[int] | None) -> str:
+    """A word that changes whenever something happens to a document's deliveries, to all or to those of a subtree."""
+    row = await connection.fetchrow(SQL["pulse"], document_id, agencies)
+    return json.dumps([str(value) for value in row] if row else [])
+
+
 async def show(visit: Visit) -> Response:
     """The document: what it is, where it is, and everything that happened to it."""
     async with visit.reading() as connection:
         seen = await seen_document(visit, connection)
         row = await connection.fetchrow(SQL["document_bytes"], seen.document_id)
         parts = await connection.fetch(SQL["parts"], seen.document_id)
-        related = await connection.fetch(SQL["related"], seen.document_id, await visible(connection, visit.scope))
+        agencies = await visible(connection, visit.scope)
+        pulse = await pulse_of(connection, seen.document_id, None if seen.whole else agencies)
+        related = await connection.fetch(SQL["related"], seen.document_id, agencies)
         places = await document_by_province(connection, seen.document_id, scope=visit.scope)
         actions = []
         if visit.account.operates:
@@ -121,7 +130,7 @@ async def show(visit: Visit) -> Response:
         "document.html",
         d=seen.document,
         whole=seen.whole,
-        alone=seen.alone,
+        pulse=pulse,
         verdict=verdict,
         parts=parts,
         related=related,

@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from broker.audit.scope import visible
 from broker.gateway.pages import sessions
-from broker.gateway.pages.documents import SQL, seen_id
+from broker.gateway.pages.documents import pulse_of, seen_id
 from broker.gateway.pages.guard import Page, Visit, page
 from broker.gateway.pages.render import number
 from broker.store.pool import Connection
@@ -106,8 +106,7 @@ async def document(visit: Visit) -> Response:
     async def look(connection: Connection) -> str:
         # Who may see a part only is told of changes of that part only; and the scope is asked anew each time.
         agencies = None if whole else await visible(connection, visit.scope)
-        row = await connection.fetchrow(SQL["pulse"], document_id, agencies)
-        return json.dumps([str(value) for value in row] if row else [])
+        return await pulse_of(connection, document_id, agencies)
 
     return await _stream(visit, "changed", look)
 

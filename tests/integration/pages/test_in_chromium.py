@@ -15,6 +15,7 @@ from playwright.async_api import Browser, BrowserContext, async_playwright, expe
 from broker.gateway.pages import sessions
 from broker.gateway.pages.accounts import account_named
 from tests.kit.chromium import ACCESSIBLE, CONTRAST, FLAGS, FOCUS_SHOWN, OTHER_LANGUAGE, PROGRAM, TOO_WIDE, Watched
+from tests.kit.exchange import PATIENCE
 from tests.kit.scene import HANOI, OTHER_WARD, PASSWORD, WARD, Scene
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -174,6 +175,23 @@ async def test_figures_change_while_one_looks_on(chromium: Browser, scene: Scene
         await place.evaluate("e => { dispatchEvent(new Event('pagehide')); e.textContent = '?'; }")
         await place.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")
         await expect(place).to_have_text("3")
+
+
+async def test_a_document_follows_what_happens_to_it_while_one_looks_on(chromium: Browser, scene: Scene) -> None:
+    path = scene.path(scene.telegram)
+    async with visiting(chromium, scene, "auditor") as seen:
+        streaming = seen.page.wait_for_event("response", lambda answer: "/live/documents/" in answer.url)
+        await seen.go(f"{path}?to={OTHER_WARD}")
+        await streaming
+        copies = seen.page.locator("#deliveries ~ .wide tbody td").last
+        before = int(await copies.inner_text())
+        one = "document_id = (SELECT document_id FROM document WHERE id = $1)"
+        another = f"UPDATE delivery SET sends = sends + $2 WHERE {one}"
+        await scene.gateway.exchange.pool.execute(another, scene.telegram.id, 1)
+        try:
+            await expect(copies).to_have_text(str(before + 1), timeout=PATIENCE * 1_000)
+        finally:
+            await scene.gateway.exchange.pool.execute(another, scene.telegram.id, -1)
 
 
 async def test_paper_shows_the_document_without_what_only_screens_need(chromium: Browser, scene: Scene) -> None:

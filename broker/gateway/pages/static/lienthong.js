@@ -20,21 +20,20 @@
     }
   };
 
-  let first = true;
-  const refresh = () => {
-    if (first) { first = false; return; }
+  // The page says what it was made of, so that nothing is missed between its making and the stream's first word.
+  const refresh = (event) => {
     clearTimeout(waiting);
+    if (event.data === place.dataset.pulse) return;
     waiting = setTimeout(async () => {
       const inUse = place.contains(document.activeElement) || place.querySelector("details[open]");
-      if (inUse) { refreshLater(); return; }
+      if (inUse) { waiting = setTimeout(() => refresh(event), 5000); return; }
       const answer = await fetch(location.href, { headers: { Accept: "text/html" }, credentials: "same-origin" });
       if (!answer.ok || answer.redirected) return;
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.getElementById(place.dataset.refresh);
-      if (fresh) place.replaceChildren(...fresh.childNodes);
+      if (fresh) { place.dataset.pulse = fresh.dataset.pulse; place.replaceChildren(...fresh.childNodes); }
     }, 600);
   };
-  const refreshLater = () => { waiting = setTimeout(() => { first = false; refresh(); }, 5000); };
 
   const open = () => {
     if (source) return;
