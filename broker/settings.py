@@ -19,7 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from schemas.problem import Problem
+from schemas.problem import Problem, said
 
 CONFIG_FILE = Path("lienthong.toml")
 SERVICES_FILE = Path(".local/services.json")
@@ -365,7 +365,7 @@ def _read_toml(path: Path, *, required: bool) -> dict[str, Any]:
             raise Problem(f"{path} does not exist", "a configuration file", "Create it, or name another one.") from None
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise Problem(f"{path} cannot be read: {error}", "a TOML file in UTF-8", "Correct the file.") from None
+        raise Problem(f"{path} cannot be read: {said(error)}", "a TOML file in UTF-8", "Correct the file.") from None
     base = path.resolve().parent
     for name in PATHS:
         if isinstance(values.get(name), str):
@@ -381,7 +381,7 @@ def _read_endpoints(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, ValueError) as error:
         raise Problem(
-            f"{path} cannot be read: {error}", "the file that `lienthong services up` writes", "Run it again."
+            f"{path} cannot be read: {said(error)}", "the file that `lienthong services up` writes", "Run it again."
         ) from None
     endpoints = written.get("endpoints", {}) if isinstance(written, dict) else {}
     found = {name: endpoints[name] for name in ("amqp_url", "management_url", "database_url") if endpoints.get(name)}
@@ -398,7 +398,16 @@ def _as_problem(error: ValidationError, path: Path) -> Problem:
     if first["type"] == "extra_forbidden":
         return _unknown(name, str(path), name)
     shown = "" if name.endswith("_url") else f" {first['input']!r}"
-    return Problem(f"{name}{shown} in {where}", first["msg"].removeprefix("Value error, "), "Correct this setting.")
+    return Problem(f"{name}{shown} in {where}", _wanted(first["msg"]), "Correct this setting.")
+
+
+def _wanted(message: str) -> str:
+    """What a validator says of a value, as what was expected."""
+    told = message.removeprefix("Value error, ")
+    if told.startswith("Input should be "):
+        told = told.removeprefix("Input should be ").partition(", unable to")[0]
+        return told if told.startswith(("a ", "an ", "'")) else f"a value {told}"
+    return told.partition(" is not ")[2] or told.removeprefix("not ")
 
 
 def _unknown(name: str, where: str, written: str) -> Problem:

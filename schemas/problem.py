@@ -5,7 +5,12 @@ For the command lines, the configuration and the local services. What is wrong w
 person at this one. Nothing here prints or exits: the command line decides that.
 """
 
+import os
+import re
+import ssl
 from typing import Final
+
+_ERRNO: Final = re.compile(r"\[Errno -?\d+\] ")
 
 GOOD: Final = 0
 """The command did what it was asked."""
@@ -46,6 +51,15 @@ class Problem(Exception):
 
     def __str__(self) -> str:
         return self.diagnostics()
+
+
+def said(error: BaseException) -> str:
+    """What an exception says of itself, for a person: one line of bounded length, no number of an error, no object."""
+    error = getattr(error, "os_error", error)  # aiohttp's wrapping says where, which our sentences say themselves
+    text = str(error)
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.errno:
+        text = os.strerror(error.errno) if error.errno > 0 else error.strerror or text
+    return " ".join(_ERRNO.sub("", text).split())[:300] or type(error).__name__
 
 
 def _clause(text: str) -> str:

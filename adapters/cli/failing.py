@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from adapters.letter import Rejected
 from schemas.errors import Refusal
-from schemas.problem import BAD_INPUT, NOT_GOOD, UNREACHABLE, Problem
+from schemas.problem import BAD_INPUT, NOT_GOOD, UNREACHABLE, Problem, said
 
 OUR_FAULT: Final = 70
 """Exit code when the program itself is at fault (EX_SOFTWARE of sysexits.h)."""
@@ -46,7 +46,7 @@ def failure_of(error: BaseException) -> Failure:
     problem = _problem(error)
     if problem is None:
         remedy = "Run the command again with LIENTHONG_DEBUG=1 in the environment and report what it prints."
-        found = f"This is a fault of the program: {type(error).__name__}: {one_line(error)}."
+        found = f"This is a fault of the program: {type(error).__name__}: {said(error)}."
         parts = {"found": found, "expected": None, "remedy": remedy}
         return Failure(text=f"{found} {remedy}", parts=parts, exit_code=OUR_FAULT)
     parts = {"found": problem.found, "expected": problem.expected, "remedy": problem.remedy}
@@ -58,12 +58,6 @@ def first_of_group(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = next((inner for inner in error.exceptions if isinstance(inner, Problem)), error.exceptions[0])
     return error
-
-
-def one_line(error: BaseException) -> str:
-    """What an exception says of itself, in one line of bounded length and without an errno."""
-    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(said.split())[:300] or type(error).__name__
 
 
 def _problem(error: BaseException) -> Problem | None:
@@ -79,18 +73,18 @@ def _problem(error: BaseException) -> Problem | None:
         case OSError() if error.filename is not None or error.errno in NO_ROOM:
             place = f"{error.filename}: " if error.filename is not None else ""
             return Problem(
-                f"{place}{one_line(error)}", "a file or folder that can be used", "Check its path, permissions and disk"
+                f"{place}{said(error)}", "a file or folder that can be used", "Check its path, permissions and disk"
             )
         case sqlite3.DatabaseError() if not isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
             return Problem(
-                f"the agency's database cannot be used: {one_line(error)}",
+                f"the agency's database cannot be used: {said(error)}",
                 "the file agency.sqlite3 in data_dir, whole, writable and on a disk with room",
                 "Check the folder's permissions and disk; if the file is broken bring its backup back, then "
                 "`lienthong-agency replay`",
             )
         case ConnectionError() | TimeoutError() | OSError():
             return Problem(
-                f"the exchange cannot be reached: {one_line(error)}",
+                f"the exchange cannot be reached: {said(error)}",
                 "the address in amqp_url (and content_url) to answer",
                 "Check the network and the address; what was to be sent is kept and goes out later",
                 exit_code=UNREACHABLE,

@@ -25,7 +25,7 @@ from adapters.mail.replies import Turned
 from adapters.mail.settings import Listener, MailSettings, Office
 from adapters.mail.taking import take
 from adapters.mail.visitors import Visitors
-from schemas.problem import Problem
+from schemas.problem import Problem, said
 
 log = logging.getLogger("lienthong.mail")
 
@@ -71,7 +71,7 @@ class MailListener:
             )
         except (OSError, ssl.SSLError) as why:
             raise Problem(
-                f"{listener.host}:{listener.port}: {why}",
+                f"{listener.host}:{listener.port}: {said(why)}",
                 "a free place and a certificate that can be used",
                 "Correct host, port, certificate_file in [mail.incoming]",
             ) from why

@@ -25,7 +25,7 @@ from adapters.mail.pages import SECURITY_HEADERS, problem
 from adapters.mail.sending import divide
 from adapters.mail.settings import MailSettings, Page
 from adapters.mail.visitors import Visitors
-from schemas.problem import Problem
+from schemas.problem import Problem, said
 
 log = logging.getLogger("lienthong.mail")
 
@@ -83,7 +83,7 @@ class PageServer:
             )
         except (OSError, ssl.SSLError) as why:
             raise Problem(
-                f"{page.host}:{page.port}: {why}",
+                f"{page.host}:{page.port}: {said(why)}",
                 "a free place and a certificate that can be used",
                 "Correct page_host, page_port, page_certificate_file in [mail]",
             ) from why

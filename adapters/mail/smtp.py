@@ -11,7 +11,7 @@ from aiosmtplib import SMTP, SMTPException, SMTPResponseException
 from adapters.mail.facts import one_line
 from adapters.mail.queue import After
 from adapters.mail.settings import Outgoing
-from schemas.problem import UNREACHABLE, Problem
+from schemas.problem import UNREACHABLE, Problem, said
 
 PERMANENT = range(500, 600)
 _ANSWERS = range(200, 600)
@@ -96,7 +96,7 @@ class Carrier:
                 await smtp.login(settings.user, self._password)
         except (SMTPException, OSError, ValueError) as why:
             smtp.close()
-            raise Unreachable(f"{settings.host}:{settings.port}: {why}") from why
+            raise Unreachable(f"{settings.host}:{settings.port}: {said(why)}") from why
         self._smtp = smtp
         return smtp
 
@@ -130,4 +130,4 @@ def _context(settings: Outgoing) -> ssl.SSLContext | None:
     try:
         return ssl.create_default_context(cafile=None if settings.ca_file is None else str(settings.ca_file))
     except (OSError, ssl.SSLError) as why:
-        raise Problem(f"{settings.ca_file}: {why}", "roots in PEM", "Correct ca_file in [mail]") from why
+        raise Problem(f"{settings.ca_file}: {said(why)}", "roots in PEM", "Correct ca_file in [mail]") from why

@@ -26,7 +26,7 @@ from aiormq.connection import TCPTransportFactory, TLSTransportFactory, Transpor
 from aiormq.exceptions import AMQPError, AuthenticationError, ProbableAuthenticationError
 from yarl import URL
 
-from schemas.problem import Problem
+from schemas.problem import Problem, said
 
 log = structlog.get_logger(__name__)
 
@@ -343,7 +343,7 @@ class Link:
 def _reason(error: BaseException | None) -> str:
     if error is None:
         return "no reason given"
-    return str(error) or type(error).__name__
+    return said(error)
 
 
 def _remedy(error: BaseException) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from schemas.problem import BAD_INPUT, UNREACHABLE, Problem
+from schemas.problem import BAD_INPUT, UNREACHABLE, Problem, said
 
 if TYPE_CHECKING:
     import aiohttp  # else loaded when a client is opened: a third of what a command takes to start
@@ -218,7 +218,7 @@ class Management:
                 return response.status, await response.read()
         except (aiohttp.ClientError, OSError) as error:
             raise Problem(
-                found=f"the management API at {self.place} cannot be reached: {str(error) or type(error).__name__}",
+                found=f"the management API at {self.place} cannot be reached: {said(error)}",
                 expected="RabbitMQ with the management plugin there",
                 remedy="start it (`lienthong services up`), or set LIENTHONG_MANAGEMENT_URL to where it is",
                 exit_code=UNREACHABLE,

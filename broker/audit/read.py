@@ -73,7 +73,7 @@ async def _story(
             raise Problem(
                 f"No document and no refused message is known under “{wanted}”{f' of {sender}' if sender else ''}.",
                 "a document id (UUID), a digest of 64 hex digits, or number/notation.",
-                "Look for it with `lienthong audit search`. A message that was refused is known by its id: "
+                "Look for it with `lienthong audit search`. A message that was refused may be known by its id alone: "
                 "`lienthong audit search --refused`. If it was sent, it has not reached us yet.",
             )
         return Story(document=None, rejections=rejections)

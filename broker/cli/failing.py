@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from schemas.errors import Refusal
-from schemas.problem import BAD_INPUT, UNREACHABLE, Problem
+from schemas.problem import BAD_INPUT, UNREACHABLE, Problem, said
 
 OUR_FAULT: Final = 70
 """Exit code when the program itself is at fault (EX_SOFTWARE of sysexits.h)."""
@@ -82,7 +82,7 @@ def failure_of(error: BaseException) -> Failure:
     problem = _problem(error)
     if problem is None:
         remedy = "Run the command again with LIENTHONG_DEBUG=1 in the environment and report what it prints."
-        found = f"This is a fault of the program: {type(error).__name__}: {one_line(error)}."
+        found = f"This is a fault of the program: {type(error).__name__}: {said(error)}."
         parts = {"found": found, "expected": None, "remedy": remedy}
         return Failure(text=f"{found} {remedy}", parts=parts, exit_code=OUR_FAULT)
     parts = {"found": problem.found, "expected": problem.expected, "remedy": problem.remedy}
@@ -94,12 +94,6 @@ def first_of_group(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = next((inner for inner in error.exceptions if isinstance(inner, Problem)), error.exceptions[0])
     return error
-
-
-def one_line(error: BaseException) -> str:
-    """What an exception says of itself, in one line of bounded length and without an errno."""
-    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(said.split())[:300] or type(error).__name__
 
 
 def _problem(error: BaseException) -> Problem | None:
@@ -114,16 +108,16 @@ def _problem(error: BaseException) -> Problem | None:
     if isinstance(error, OSError) and (error.filename is not None or error.errno in NO_ROOM):
         place = f"{error.filename}: " if error.filename is not None else ""
         return Problem(
-            f"{place}{one_line(error)}", "a file or folder that can be used", "Check its path, permissions and disk"
+            f"{place}{said(error)}", "a file or folder that can be used", "Check its path, permissions and disk"
         )
     for name, expected, remedy in DATABASE_ERRORS:
         if _is(error, "asyncpg", name):
-            return Problem(f"PostgreSQL answers: {one_line(error)}", expected, remedy)
+            return Problem(f"PostgreSQL answers: {said(error)}", expected, remedy)
     server = _server_behind(error)
     if server is None:
         return None
     return Problem(
-        f"{server} cannot be used: {one_line(error)}",
+        f"{server} cannot be used: {said(error)}",
         "a server that answers and lets this program in",
         "Check it with `lienthong doctor`; start private servers with `lienthong services up`",
         exit_code=UNREACHABLE,

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from schemas.problem import Problem
+from schemas.problem import Problem, said
 
 #: A connection, opened for itself or borrowed from a pool.
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -89,7 +89,7 @@ async def _left_as_it_is(connection: Connection) -> None:
 def unreachable(dsn: str, error: BaseException) -> Problem:
     """The sentence for a server that did not let us in; never shows the DSN's password."""
     return Problem(
-        found=f"PostgreSQL at {_place(dsn)} did not let us in: {error or type(error).__name__}",
+        found=f"PostgreSQL at {_place(dsn)} cannot be used: {said(error)}",
         expected="a running PostgreSQL 15 or newer with the exchange's database and login",
         remedy="start it with `lienthong services up`, or set LIENTHONG_DATABASE_URL to an existing database",
         exit_code=4,

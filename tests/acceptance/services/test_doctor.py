@@ -39,5 +39,5 @@ def test_servers_that_do_not_answer_are_named(installation: Installation) -> Non
     installation.settings["LIENTHONG_DATABASE_URL"] = "postgresql://u:secret@127.0.0.1:1/x"
     said = installation.command("doctor", code=1)
     assert "amqp://127.0.0.1:1/x cannot be used" in said.stdout
-    assert "PostgreSQL at 127.0.0.1:1/x did not let us in" in said.stdout
+    assert "PostgreSQL at 127.0.0.1:1/x cannot be used" in said.stdout
     assert "secret" not in said.stdout + said.stderr

@@ -178,3 +178,22 @@ def test_the_management_api_is_beside_the_broker(amqp: str, management: str) -> 
 
 def test_an_address_can_be_shown_without_its_password() -> None:
     assert without_credentials("amqp://u:p%40x@h:1/v") == "amqp://h:1/v"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("GATEWAY_PORT", "abc", "a valid integer"),
+        ("LOG_PROMISE_SECONDS", "-3", "a value greater than 0"),
+        ("DATABASE_URL", "nonsense", "an address of the form postgresql://user:password@host:port/name"),
+        ("GATEWAY_METRICS_FROM", '["10.0.0.300"]', "a network such as 10.0.0.0/8"),
+    ],
+)
+def test_what_was_expected_of_a_setting_is_said_in_our_words(
+    addresses: None, name: str, value: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"LIENTHONG_{name}", value)
+    with pytest.raises(Problem) as told:
+        load_settings()
+    assert told.value.expected == expected
+    assert f"LIENTHONG_{name}" in told.value.found
