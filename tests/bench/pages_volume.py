@@ -5,7 +5,8 @@ in as an operator, an auditor, the auditor of a province and the auditor of a co
 through the pages. Prints how long each page took to load (navigation timing: first and second visit), and everything
 that is wrong: errors and policy violations in the console, requests to other hosts, text in the wrong language, what a
 screen reader could not use, what is wider than a telephone. Then the subtrees' auditors try every address that the
-operator saw.
+operator saw; and the auditor looks at paper, goes without scripts, and by keyboard alone.
+
 `--pictures FOLDER` leaves screenshots; `--axe FILE` runs axe-core (not part of this project) on every page as well.
 Exit code 1 if anything is wrong.
 """
@@ -43,7 +44,7 @@ from tests.bench.pages_ground import (
     Ground,
     ground,
 )
-from tests.kit.chromium import ACCESSIBLE, CONTRAST, FLAGS, OTHER_LANGUAGE, PROGRAM, TOO_WIDE, Watched
+from tests.kit.chromium import ACCESSIBLE, CONTRAST, FLAGS, FOCUS_SHOWN, OTHER_LANGUAGE, PROGRAM, TOO_WIDE, Watched
 
 TIMING = """() => { const [n] = performance.getEntriesByType('navigation');
   return { first_byte: n.responseStart - n.requestStart, loaded: n.loadEventEnd, bytes: n.decodedBodySize }; }"""
@@ -53,6 +54,7 @@ LINKS = """() => [...document.querySelectorAll('a[href], form[action]')]
   .map((e) => new URL(e.getAttribute('href') || e.getAttribute('action'), location))
   .filter((u) => u.origin === location.origin).map((u) => u.pathname + u.search)"""
 TELEPHONE, DESK = ViewportSize(width=360, height=760), ViewportSize(width=1280, height=900)
+A4 = ViewportSize(width=794, height=1123)
 TALLEST = 2_400
 """Pixels of a page that its picture shows."""
 CODE = re.compile(r"(?<![\w.])(?:[GH]\d\d(?:\.\d{2,6})*|T[0-9A-F]{6}\.\w+)(?![\w.])")
@@ -96,6 +98,12 @@ class Walk:
     wrong: Faults = field(default_factory=Faults)
     links: set[str] = field(default_factory=set)
     """Every address of ours that a page of the operator led to."""
+
+    def saw(self, one: Seen) -> None:
+        """Write down one page, and say it."""
+        self.seen.append(one)
+        times = f"{one.first:7.0f} {one.second:7.0f} {one.first_byte:7.0f}"
+        print(f"{one.login:10} {one.language:4} {one.status} {times} {one.bytes:9,} {one.path}", flush=True)
 
     def paths(self, login: str) -> dict[str, str]:
         """What this person looks at, by the name of its picture."""
@@ -173,7 +181,7 @@ async def walk(tour: Walk, browser: Browser, login: str, language: str) -> None:
         first: dict[str, Any] = await page.evaluate(TIMING)
         await page.goto(url + path)
         second: dict[str, Any] = await page.evaluate(TIMING)
-        tour.seen.append(
+        tour.saw(
             Seen(
                 login=login, language=language, path=path, status=answer.status, first=first["loaded"],
                 second=second["loaded"], first_byte=first["first_byte"], bytes=first["bytes"],
@@ -220,12 +228,55 @@ async def files(tour: Walk, login: str) -> None:
         ):
             answer = await client.get(path)
             milliseconds = answer.elapsed.total_seconds() * 1000
-            tour.seen.append(
+            tour.saw(
                 Seen(
                     login=login, language="file", path=path, status=answer.status_code, first=milliseconds,
                     second=milliseconds, first_byte=milliseconds, bytes=len(answer.content),
                 )
             )  # fmt: skip
+
+
+async def otherwise(tour: Walk, browser: Browser, login: str) -> None:
+    """On paper, without scripts, and by keyboard alone."""
+    url, at = tour.ground.gateway.url, tour.ground
+    paper = await browser.new_context(viewport=A4)
+    await paper.add_cookies([{"name": "lt-session", "value": _cookies[login]["lt-session"], "url": url}])
+    window = Watched(await paper.new_page(), url, tour.pictures)
+    await window.page.emulate_media(media="print")
+    looked_at = {"overview": "/", "document": at.shared, "telegram": at.telegram, "reports": "/reports?by=month"}
+    for name, path in (looked_at | {"province": f"/map/{PROVINCE}", "log": "/log"}).items():
+        await window.go(path)
+        tour.wrong.extend([f"paper {path}: too wide: {one}" for one in await window.page.evaluate(TOO_WIDE)])
+        if await window.page.locator("nav.main").is_visible():
+            tour.wrong.append(f"paper {path}: shows the navigation")
+        await window.look(f"paper-{name}", TALLEST)
+    await paper.close()
+    plain = await browser.new_context(viewport=TELEPHONE, java_script_enabled=False)
+    await plain.add_cookies([{"name": "lt-session", "value": _cookies[login]["lt-session"], "url": url}])
+    window = Watched(await plain.new_page(), url, tour.pictures)
+    await window.go("/")
+    await window.look("no-scripts-overview", TALLEST)
+    await window.page.get_by_role("searchbox").fill("12/CĐ-BO")
+    await window.page.get_by_role("button", name="Tìm").click()
+    await window.page.get_by_role("link", name="12/CĐ-BO").first.click()
+    await window.page.get_by_label("Nơi nhận", exact=True).fill("Ba Đình")
+    await window.page.get_by_role("button", name="Xem").click()
+    if await window.page.locator("#deliveries ~ .wide tbody tr").count() != 1:
+        tour.wrong.append("without scripts: the recipients are not filtered")
+    await window.look("no-scripts-filtered", TALLEST)
+    await plain.close()
+    keys = await browser.new_context(viewport=DESK)
+    await keys.add_cookies([{"name": "lt-session", "value": _cookies[login]["lt-session"], "url": url}])
+    window = Watched(await keys.new_page(), url, tour.pictures)
+    await window.go(at.shared)
+    await window.page.keyboard.press("Tab")
+    await window.look("keyboard-skip", DESK["height"])
+    for step in range(1, 61):
+        await window.page.keyboard.press("Tab")
+        if not await window.page.evaluate(FOCUS_SHOWN):
+            tour.wrong.append(f"keyboard: step {step} of {at.shared} shows no focus")
+    await window.look("keyboard-focus", TALLEST)
+    await keys.close()
 
 
 def visitor(at: Ground, login: str) -> httpx.AsyncClient:
@@ -319,11 +370,9 @@ async def run(arguments: argparse.Namespace) -> int:
             await files(tour, login)
             if root is not None:
                 await trespass(tour, login, root)
+            if login == "auditor5":
+                await otherwise(tour, browser, login)
         await browser.close()
-    for one in tour.seen:
-        print(
-            f"{one.login:10} {one.language:4} {one.status} {one.first:7.0f} {one.second:7.0f} {one.bytes:9,} {one.path}"
-        )
     if arguments.results is not None:
         told = {"pages": [asdict(one) for one in tour.seen], "wrong": tour.wrong}
         arguments.results.write_text(json.dumps(told, indent=1, ensure_ascii=False), encoding="utf-8")

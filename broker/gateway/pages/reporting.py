@@ -18,7 +18,8 @@ from broker.gateway.pages.tables import Form, download
 CHARTED: Final = 400
 """So many rows still make a chart that can be read."""
 SHOWN: Final = 500
-"""Rows of a table on the page; the file has them all."""
+AGENCIES_SHOWN: Final = 200
+"""Rows of a table on the page, and of one of agencies, the busiest first; the file has them all."""
 
 
 def chosen_of(visit: Visit) -> tuple[Dimension, Period]:
@@ -38,12 +39,13 @@ async def show(visit: Visit) -> Response:
         found = await report(connection, by=by, period=period, scope=visit.scope)
     rows = found.rows if by != "agency" else tuple(sorted(found.rows, key=lambda r: (-r.sent - r.deliveries, r.key)))
     series = (visit.say("figure.sent"), visit.say("figure.received"))
+    shown = AGENCIES_SHOWN if by == "agency" else SHOWN
     charted = rows[:20] if by == "agency" else rows[-CHARTED:]
     return visit.show(
         "report.html",
         report=found,
-        rows=rows[:SHOWN],
-        left_out=max(0, len(rows) - SHOWN),
+        rows=rows[:shown],
+        left_out=max(0, len(rows) - shown),
         total=found.total(),
         counts=COUNTS,
         by=by,
