@@ -6,10 +6,14 @@ agencies outside count only where the sender belongs to the subtree.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
-from broker.audit.terms import all_of, any_of, one_of, state_condition
+from broker.audit.terms import all_of, any_of, in_words, may_go_on, one_of, state_condition
+
+READING: Final = 30
+"""To read a document and check a condition on its terms takes as long as going through so many entries of the index."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,3 +68,17 @@ class View:
         assert self.root is not None
         own = f"({any_of('sS', [self.root])} & {anywhere})"
         return own if within is None else one_of([within, own])
+
+
+def by_cost(conditions: Sequence[str], counts: Mapping[str, int]) -> tuple[str, str | None]:
+    """The conditions to look up in the index, and those to be checked on what the others leave, if there are any.
+
+    For the beginning of a word the index goes through every document with any word that begins so, however few the
+    other conditions leave. `counts` says about how many documents have each word.
+    """
+    firm = [condition for condition in conditions if not may_go_on(condition)]
+    rarest = min([counts[word] for condition in firm for word in in_words(condition)], default=None)
+    if rarest is None:
+        return all_of(conditions), None
+    left = [c for c in conditions if may_go_on(c) and counts[in_words(c)[-1]] > rarest * READING]
+    return all_of([c for c in conditions if c not in left]), all_of(left) or None

@@ -10,7 +10,7 @@ things takes long.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,8 +19,9 @@ from typing import Final, NamedTuple
 from asyncpg import Record
 
 from broker.audit.completeness import Completeness
+from broker.audit.conditions import by_cost
 from broker.audit.period import BEGINNING, END
-from broker.audit.terms import all_of, in_words, may_go_on
+from broker.audit.terms import all_of, in_words
 from broker.store.pool import Connection
 from broker.store.queries import load_queries
 
@@ -28,8 +29,6 @@ SQL: Final = load_queries("broker.audit", "finding.sql")
 
 STEPS: Final = 20_000
 """Documents that a walk looks at before it gives up: some hundredths of a second."""
-READING: Final = 30
-"""To read a document and check a condition on its terms takes as long as going through so many entries of the index."""
 COUNTED: Final = 10_000
 """Entries and events that are counted as missing, at most."""
 
@@ -102,7 +101,7 @@ async def find(
         if walked is None:
             return await _hits(connection, spots, terms, begin, end, exact=whole)
         start = Spot(walked["accepted_at"], walked["document_id"])
-    looked_up, checked = _by_cost(conditions, counts)
+    looked_up, checked = by_cost(conditions, counts)
     rows = await connection.fetch(SQL["gather"], looked_up, begin, end, *start, limit - len(spots), checked)
     return Hits(spots=(*spots, *_spots(rows)), number=rows[0]["number"], exact=True)
 
@@ -121,20 +120,6 @@ async def _is_common(connection: Connection, rarest: int, limit: int) -> bool:
     have nothing to do with each other, would take a common phrase for a rare one.
     """
     return rarest * STEPS >= limit * await _likely(connection, None, BEGINNING, END)
-
-
-def _by_cost(conditions: Sequence[str], counts: Mapping[str, int]) -> tuple[str, str | None]:
-    """The conditions to look up in the index, and those to be checked on what the others leave, if there are any.
-
-    For the beginning of a word the index goes through every document with any word that begins so, however few the
-    other conditions leave. `counts` says about how many documents have each word.
-    """
-    firm = [condition for condition in conditions if not may_go_on(condition)]
-    rarest = min([counts[word] for condition in firm for word in in_words(condition)], default=None)
-    if rarest is None:
-        return all_of(conditions), None
-    left = [c for c in conditions if may_go_on(c) and counts[in_words(c)[-1]] > rarest * READING]
-    return all_of([c for c in conditions if c not in left]), all_of(left) or None
 
 
 async def _hits(
