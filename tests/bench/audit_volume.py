@@ -26,7 +26,7 @@ from broker.services import up
 from broker.store.migrations import migrate
 from broker.upkeep.rollups import FollowLog
 from tests.bench.volume_plot import draw
-from tests.bench.volume_timing import CALLS, ROUNDS, Asked, Result, costs, growth
+from tests.bench.volume_timing import CALLS, ROUNDS, Asked, Result, costs, growth, panels
 from tests.kit.traffic import generate, load_directory
 
 SIZES = (100_000, 300_000, 1_000_000, 5_000_000)
@@ -115,8 +115,7 @@ async def run(server: str, given: argparse.Namespace) -> None:
     if given.results is not None:
         given.results.write_text(json.dumps([asdict(result) for result in results], indent=1), encoding="utf-8")
     if given.plot is not None:
-        medians = {t.question: [r.timings[n].waited_at(0.5) for r in results] for n, t in enumerate(results[0].timings)}
-        draw(given.plot, medians, [result.deliveries for result in results])
+        draw(given.plot, panels(results), [result.deliveries for result in results])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -44,6 +44,10 @@ class Timing:
     statements: int = 0
     """Of one call: round trips to the server."""
 
+    def cost(self) -> float:
+        """Processor time of server and program, whoever else was busy: the median of the rounds."""
+        return median(map(sum, zip(self.server_processor, self.own_processor, strict=True)))
+
     def waited_at(self, share: float) -> float:
         """What so large a share of the calls did not exceed."""
         ordered = sorted(self.waited)
@@ -110,6 +114,8 @@ class Asked:
     async def of(cls, address: str, rate: float | None) -> Asked:
         """Connect, and look up what questions are asked about."""
         connection = await asyncpg.connect(address)
+        # What runs beside is kept apart by `nice -n -15` for this program, which its server's process then has too.
+        os.setpriority(os.PRIO_PROCESS, connection.get_server_pid(), os.getpriority(os.PRIO_PROCESS, 0))
         asked = questions(await Known.of(connection))
         result = Result(
             deliveries=await connection.fetchval("SELECT count(*) FROM delivery"),
@@ -172,3 +178,12 @@ def costs(result: Result) -> str:
     taken = f"{min(result.taken):.0%} to {max(result.taken):.0%}"
     load = f"{min(result.load):.1f} to {max(result.load):.1f}"
     return "\n".join([*lines, "", f"Other guests took {taken} of the processors; load {load}."])
+
+
+def panels(results: Sequence[Result]) -> dict[str, dict[str, list[float]]]:
+    """What the plot shows, by title and question: milliseconds, one for each result."""
+    rows = list(zip(*(result.timings for result in results), strict=True))
+    return {
+        "waited, median": {row[0].question: [timing.waited_at(0.5) for timing in row] for row in rows},
+        "processor time, server and program": {row[0].question: [timing.cost() for timing in row] for row in rows},
+    }
