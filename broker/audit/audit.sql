@@ -65,6 +65,14 @@ LEFT JOIN document d ON d.document_id = q.asking_document_id
 WHERE q.document_id = $1 AND ($2::text IS NULL OR q.recipient_id = ANY ($2::text::bigint[]))
 ORDER BY q.asked_at, q.recipient_id;
 
+-- name: asked_by
+-- What this document asks of recipients of others, of all or of some agencies.
+SELECT q.recipient_id, q.kind, q.state, q.asked_at, q.answered_at, q.overdue_at, NULL::uuid AS asking_id
+FROM document_concerns c
+JOIN change_request q ON q.document_id = c.concerned_id AND q.asking_document_id = c.document_id
+WHERE c.document_id = $1 AND ($2::text IS NULL OR q.recipient_id = ANY ($2::text::bigint[]))
+ORDER BY q.asked_at, q.recipient_id;
+
 -- name: agencies
 -- What a story tells of agencies.
 SELECT a.agency_id, a.code, a.name, a.level FROM agency a WHERE a.agency_id = ANY ($1::text::bigint[]);

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from broker.audit.period import VIETNAM
 from broker.audit.record import DeliveryRecord, DocumentRecord, RejectionRecord, Story
@@ -19,7 +20,9 @@ from schemas.errors import CATALOGUE
 NAMED = 5
 """So many agencies are named in a sentence; the others are counted."""
 
-_OPEN_STATES = ("arrived", "received", "assigned", "processing")
+_ONLY_ASKING = ("recall", "update")
+"""Actions of documents that nobody registers and works on: they are answered with 15 or 16."""
+_OPEN_STATES: Final = ("arrived", "received", "assigned", "processing")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +49,7 @@ def explain(story: Story, *, now: datetime) -> Explanation:
             *_at_recipients(story),
             *_successions(story),
             *_changes(story),
+            *_asks(story),
             *_refused_messages(story.rejections, accepted=True),
             *_nothing_left(story),
         ]
@@ -76,12 +80,14 @@ def _opening(document: DocumentRecord) -> Words:
         or "document"
     )
     by_hub = document.submitter != document.sender
+    change = CHANGE.get(document.action, Words("", ""))
+    asks_en, asks_vi = (f" ({words})" if words else "" for words in (change.en, change.vi))
     en = (
-        f"{title} of {document.sender_name} ({document.sender}), id {document.id}, was accepted by the exchange at "
+        f"{title}{asks_en} of {document.sender_name} ({document.sender}), id {document.id}, was accepted by the exchange at "
         f"{local(document.accepted_at)} for {_count(document.recipients, 'recipient', 'recipients')}"
     )
     vi = (
-        f"{title} của {document.sender_name} ({document.sender}), mã {document.id}, được trục tiếp nhận lúc "
+        f"{title}{asks_vi} của {document.sender_name} ({document.sender}), mã {document.id}, được trục tiếp nhận lúc "
         f"{local(document.accepted_at)} để gửi {document.recipients} nơi nhận"
     )
     if by_hub:
@@ -190,10 +196,12 @@ def _at_recipients(story: Story) -> Iterable[Words]:
         if codes := by_state.get(state):
             who = _names(codes)
             yield Words(f"{_cap(PROCESSING[state].en)} at {who.en}.", f"{_cap(PROCESSING[state].vi)} tại {who.vi}.")
-    if any(state in by_state for state in _OPEN_STATES):
+    working = [code for state in _OPEN_STATES for code in by_state.get(state, ())]
+    if working and (story.document is None or story.document.action not in _ONLY_ASKING):
+        who = _names(working)
         yield Words(
-            "The next word is the recipient's clerk's (03, 04, 05, 06 or 02).",
-            "Bước tiếp theo thuộc về văn thư nơi nhận (03, 04, 05, 06 hoặc 02).",
+            f"The next word is the clerk's of {who.en} (03, 04, 05, 06 or 02).",
+            f"Bước tiếp theo thuộc về văn thư của {who.vi} (03, 04, 05, 06 hoặc 02).",
         )
     if codes := by_state.get("refused"):
         reasons = Counter(s.reason or "?" for s in story.statuses if s.code == "02" and s.recipient in set(codes))
@@ -248,6 +256,28 @@ def _changes(story: Story) -> Iterable[Words]:
         )
 
 
+def _asks(story: Story) -> Iterable[Words]:
+    """What a recall, an update or a replacement asks of the recipients of the document that it concerns."""
+    by_answer: dict[tuple[str, str], list[str]] = {}
+    for one in story.asked:
+        by_answer.setdefault((one.kind, one.state), []).append(one.recipient)
+    for (kind, state), codes in by_answer.items():
+        who, change = _names(codes), CHANGE[kind]
+        match state:
+            case "agreed":
+                yield Words(
+                    f"{who.en} agreed to the {change.en} that it asks for, or had not been sent the document yet.",
+                    f"{who.vi} đã đồng ý {change.vi}, hoặc chưa được gửi văn bản đó.",
+                )
+            case "refused_change":
+                yield Words(f"{who.en} refused the {change.en} (16).", f"{who.vi} không đồng ý {change.vi} (16).")
+            case _:
+                yield Words(
+                    f"It asks for a {change.en}; the next word is the clerk's of {who.en} (15 agrees, 16 refuses).",
+                    f"Văn bản yêu cầu {change.vi}; bước tiếp theo thuộc về văn thư của {who.vi} (15 đồng ý, 16 từ chối).",
+                )
+
+
 def _refused_messages(rejections: Sequence[RejectionRecord], *, accepted: bool) -> Iterable[Words]:
     """Messages with this id that were refused: the whole story, or an attempt beside the accepted one."""
     if not rejections:
@@ -282,9 +312,11 @@ def _refused_messages(rejections: Sequence[RejectionRecord], *, accepted: bool) 
 
 
 def _nothing_left(story: Story) -> Iterable[Words]:
-    final = ("completed", "refused", "cancelled", "recalled", "moved")
+    final: tuple[str, ...] = ("completed", "refused", "cancelled", "recalled", "moved")
+    if story.document is not None and story.document.action in _ONLY_ASKING:
+        final += _OPEN_STATES
     moved = {d.recipient for d in story.deliveries if d.moved_at is not None}
-    pending = any(c.state == "asked" and c.recipient not in moved for c in story.changes)
+    pending = any(c.state == "asked" and c.recipient not in moved for c in (*story.changes, *story.asked))
     if story.deliveries and not pending and all(d.state in final for d in story.deliveries):
         yield Words("Nothing more is expected.", "Không còn bước nào phải chờ.")
 

@@ -95,13 +95,15 @@ async def _story(
         )
     statuses = await connection.fetch(SQL["status_entries"], document_id, to)
     changes = await connection.fetch(SQL["change_requests"], document_id, to)
+    asked = await connection.fetch(SQL["asked_by"], document_id, to) if row["action"] != "new" else ()
     unpublished = await connection.fetch(SQL["unpublished"], document_id) if own else ()
-    known = await _agencies_in(connection, [row], deliveries, statuses, changes)
+    known = await _agencies_in(connection, [row], deliveries, statuses, changes, asked)
     return Story(
         document=_document(row, known),
         deliveries=tuple(sorted((_delivery(one, known) for one in deliveries), key=lambda one: one.recipient)),
         statuses=tuple(_status(one, known) for one in statuses),
         changes=tuple(_change(one, known) for one in changes),
+        asked=tuple(_change(one, known) for one in asked),
         unpublished=tuple(UnpublishedRecord(**dict(one)) for one in unpublished),
         rejections=await _rejections(connection, str(row["id"]), meant.sender, agencies),
     )

@@ -144,5 +144,8 @@ class Story:
     deliveries: tuple[DeliveryRecord, ...] = ()
     statuses: tuple[StatusRecord, ...] = ()
     changes: tuple[ChangeRecord, ...] = ()
+    """What was asked of its recipients, by other messages."""
+    asked: tuple[ChangeRecord, ...] = ()
+    """What it asks itself, if it is a recall, an update or a replacement."""
     unpublished: tuple[UnpublishedRecord, ...] = ()
     rejections: tuple[RejectionRecord, ...] = ()

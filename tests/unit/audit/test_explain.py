@@ -83,6 +83,36 @@ def test_an_open_recall_says_that_its_answer_is_missing() -> None:
     assert "Nothing more is expected" not in text
 
 
+def asking(state: str, recipient: str = "H53.25459") -> ChangeRecord:
+    return ChangeRecord(
+        recipient=recipient,
+        kind="recall",
+        state=state,
+        asked_at=NOW,
+        answered_at=None if state == "asked" else NOW,
+        overdue_at=None,
+        asking_id=None,
+    )
+
+
+def test_a_recall_itself_waits_for_its_answer_and_for_nothing_after_it() -> None:
+    recall, come = document(action="recall"), (delivery(processing="arrived"),)
+    text = told(Story(document=recall, deliveries=come, asked=(asking("asked"),)))
+    assert "(recall)" in text and "the next word is the clerk's of H53.25459 (15 agrees, 16 refuses)" in text
+    assert "03, 04" not in text and "Nothing more is expected" not in text
+    for state, words in (("agreed", "agreed to the recall"), ("refused_change", "refused the recall (16)")):
+        text = told(Story(document=recall, deliveries=come, asked=(asking(state),)))
+        assert words in text and text.endswith("Nothing more is expected.")
+
+
+def test_who_has_completed_is_not_waited_for_while_others_work() -> None:
+    both = (delivery("H53.1", processing="completed"), delivery("H53.2", processing="received"))
+    text = told(Story(document=document(), deliveries=both))
+    assert "The next word is the clerk's of H53.2 (03" in text
+    text = told(Story(document=document(), deliveries=both[:1]))
+    assert "next word" not in text and "Nothing more is expected." in text
+
+
 def test_a_telegram_to_thousands_stays_one_short_paragraph() -> None:
     many = tuple(delivery(f"H53.{n}", processing="arrived" if n % 2 else "dispatched") for n in range(3_355))
     text = told(Story(document=document(recipients=3_355), deliveries=many))
