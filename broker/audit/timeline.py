@@ -112,18 +112,18 @@ def _dispatches(deliveries: tuple[DeliveryRecord, ...]) -> list[Moment]:
 
 
 def _statuses(story: Story) -> list[Moment]:
-    grouped: dict[tuple[datetime, str, str], list[str]] = defaultdict(list)
+    grouped: dict[tuple[datetime, str, str], tuple[datetime, list[str]]] = {}
     for status in story.statuses:
         notes = [n for n in (status.reason, "anomalous" if status.anomalous else None) if n]
         if status.by != status.recipient:
             notes.append(f"signed by {status.by}")
         if status.custody == "broker":
             notes.append("key kept by the exchange")
-        grouped[status.at.replace(microsecond=0), status.code, ", ".join(notes)].append(status.recipient)
-    exact = {(s.recipient, s.code, s.at.replace(microsecond=0)): s.at for s in story.statuses}
+        key = status.at.replace(microsecond=0), status.code, ", ".join(notes)
+        grouped.setdefault(key, (status.at, []))[1].append(status.recipient)
     return [
-        Moment(at=exact[codes[0], code, second], what=STATUS[code], who=_who(codes), signed=True, detail=detail)
-        for (second, code, detail), codes in grouped.items()
+        Moment(at=at, what=STATUS[code], who=_who(codes), signed=True, detail=detail)
+        for (_, code, detail), (at, codes) in grouped.items()
     ]
 
 
