@@ -105,7 +105,9 @@ class Program:
     def end(self) -> None:
         self.process.terminate()
         self.process.wait(timeout=60)
-        self._log.close()
+        for one in (self.process.stdin, self.process.stdout, self._log):
+            if one is not None:
+                one.close()
 
 
 def agency_toml(x: Exchange, end: End, url: str, folder: Path) -> Path:
