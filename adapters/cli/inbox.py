@@ -100,7 +100,7 @@ def sent(connection: sqlite3.Connection, *, limit: int) -> list[dict[str, Any]]:
                 "number": about.get("number", ""),
                 "notation": about.get("notation", ""),
                 "subject": about.get("subject", ""),
-                "to": manifest["to"],
+                "to": manifest.get("to", []),  # a recall goes to whoever has the document
                 "state": state,
                 "attempts": attempts,
                 "trouble": trouble,

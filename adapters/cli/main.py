@@ -252,14 +252,16 @@ def outbox_command(
     """What was sent, how far it is, and what recipients said."""
     with inbox.database(load(config)) as connection:
         rows = inbox.sent(connection, limit=limit)
-    emit(rows, as_json=as_json, text=lambda found: "\n".join(map(_outbox_text, found)) or "Nothing was sent.")
+    emit(rows, as_json=as_json, text=lambda found: "\n".join(map(outbox_text, found)) or "Nothing was sent.")
 
 
-def _outbox_text(row: dict[str, Any]) -> str:
+def outbox_text(row: dict[str, Any]) -> str:
+    """A line of `outbox`: id, time, state, what was heard, and what it was."""
     heard = ", ".join(f"{one['agency']} {one['code']}" for one in row["statuses"])
     error = (row["answer"] or {}).get("error")
     number = "/".join(part for part in (row["number"], row["notation"]) if part)
-    about = " ".join(part for part in (number, row["subject"]) if part)
+    action = "" if row["action"] == "new" else row["action"]
+    about = " ".join(part for part in (action, number, row["subject"]) if part)
     told = "".join(f" {part}" for part in (error, heard) if part)
     return f"{row['id']} {row['sent_at']} {row['state']}{told}{f': {about}' if about else ''}"
 

@@ -1,12 +1,40 @@
-"""What `lienthong-agency send` says."""
+"""What `lienthong-agency send` and `outbox` say."""
 
 from __future__ import annotations
 
+import json
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 
-from adapters.cli.main import sent_text
+from adapters import outbox
+from adapters.cli import inbox
+from adapters.cli.main import outbox_text, sent_text
+from adapters.compose import outgoing
+from adapters.store import open_database
+from schemas.certificates import new_private_key
+from schemas.jws import sign
 
 
 @pytest.mark.parametrize(("count", "said"), [(1, "accepted for 1 recipient."), (34, "accepted for 34 recipients.")])
 def test_recipients_are_counted_in_good_english(count: int, said: str) -> None:
     assert sent_text({"id": "x", "state": "accepted", "recipients": {"count": count}}) == f"x: {said}"
+
+
+def test_the_outbox_says_what_was_sent_also_of_a_recall(tmp_path: Path) -> None:
+    key = new_private_key("P-256")
+    letter = {
+        "action": "new",
+        "to": ["H53"],
+        "document": {"number": "12", "notation": "VPCP-TH", "subject": "Trực Tết"},
+    }
+    recall = {"action": "recall", "document": {"subject": "Thu hồi: nhầm"}}  # goes to whoever has the document
+    with closing(open_database(tmp_path / "agency.sqlite3")) as connection:
+        for number, manifest in enumerate((letter, recall)):
+            signed = sign(json.dumps(manifest).encode(), key=key, thumbprint=bytes(32))
+            message = outgoing(signed, kind="document", speaker="G22", id=str(number), urgent=False)
+            outbox.put(connection, message, now=0.0)
+        rows = inbox.sent(connection, limit=10)
+    assert [row["to"] for row in rows] == [[], ["H53"]]
+    assert [outbox_text(row).partition(" due: ")[2] for row in rows] == ["recall Thu hồi: nhầm", "12/VPCP-TH Trực Tết"]
