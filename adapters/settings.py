@@ -10,6 +10,7 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -157,27 +158,43 @@ def from_table(table: Mapping[str, Any], *, folder: Path, what: str) -> AgencySe
 class Reader:
     """Takes typed values out of a TOML table and says which field is wrong; adapters read their own tables with it."""
 
-    def __init__(self, table: Mapping[str, Any], *, folder: Path, what: str) -> None:
+    def __init__(self, table: Mapping[str, Any], *, folder: Path, what: str, name: str = "", row: int = 0) -> None:
+        """`name` is the table's own in the file, such as `mail.incoming`, empty for the whole file; `row` counts from 1
+        where there are several of it."""
         self._table = table
         self._folder = folder
         self._what = what
+        self._name = name
+        self._shown = f"[[{name}]] number {row}" if row else f"[{name}]"
+        self._asked: set[str] = set()
 
     def problem(self, field: str, found: str, expected: str) -> Problem:
         """What to raise about a field."""
-        return Problem(
-            found=f"{self._what}: {field} is {found}",
-            expected=expected,
-            remedy=f"Set {field} in {self._what}; `lienthong-agency init` writes a complete file.",
-        )
+        remedy = f"Set {field} in {self._what}; `lienthong-agency init` writes a complete file."
+        if self._name:
+            remedy = f"Correct {field} in {self._shown}; docs/connect has a page with all of them."
+        place = f"{self._what}, {self._shown}" if self._name else self._what
+        return Problem(found=f"{place}: {field} is {found}", expected=expected, remedy=remedy)
+
+    def nothing_else(self) -> None:
+        """Raise Problem if the table has a field that nobody has asked for: a mistyped name would have no effect."""
+        for field in sorted(self._table.keys() - self._asked):
+            near = get_close_matches(field, self._asked, n=1)
+            names = f"such as {near[0]}" if near else f"one of {', '.join(sorted(self._asked))}"
+            raise self.problem(field, "unknown", f"a field of this table, {names}")
+
+    def _get(self, field: str, default: Any = None) -> Any:
+        self._asked.add(field)
+        return self._table.get(field, default)
 
     def text(self, field: str, default: str | None = None) -> str:
-        value = self._table.get(field, default)
+        value = self._get(field, default)
         if not isinstance(value, str) or not value:
             raise self.problem(field, "missing" if value is None else repr(value), "a text")
         return value
 
     def optional_text(self, field: str) -> str | None:
-        return self.text(field) if self._table.get(field) is not None else None
+        return self.text(field) if self._get(field) is not None else None
 
     def one_of(self, field: str, words: Sequence[str], default: str) -> str:
         value = self.text(field, default)
@@ -186,7 +203,7 @@ class Reader:
         return value
 
     def texts(self, field: str, default: Sequence[str] = ()) -> tuple[str, ...]:
-        value = self._table.get(field, list(default))
+        value = self._get(field, list(default))
         if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
             raise self.problem(field, repr(value), "a list of texts")
         return tuple(value)
@@ -202,10 +219,10 @@ class Reader:
         return (self._folder / Path(self.text(field)).expanduser()).absolute()
 
     def optional_path(self, field: str) -> Path | None:
-        return self.path(field) if self._table.get(field) is not None else None
+        return self.path(field) if self._get(field) is not None else None
 
     def optional_url(self, field: str) -> str | None:
-        if self._table.get(field) is None:
+        if self._get(field) is None:
             return None
         value = self.text(field)
         if not value.startswith(("https://", "http://")):
@@ -213,13 +230,13 @@ class Reader:
         return value
 
     def number(self, field: str, default: float) -> float:
-        value = self._table.get(field, default)
+        value = self._get(field, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
             raise self.problem(field, repr(value), "a number of seconds above 0")
         return float(value)
 
     def count(self, field: str, default: int, *, most: int = 1_000_000) -> int:
-        value = self._table.get(field, default)
+        value = self._get(field, default)
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
             raise self.problem(field, repr(value), f"a whole number from 1 to {most}")
         return value
@@ -228,16 +245,19 @@ class Reader:
         return self.count(field, default, most=65535)
 
     def table(self, field: str) -> Reader:
-        value = self._table.get(field, {})
+        value = self._get(field, {})
         if not isinstance(value, dict):
             raise self.problem(field, repr(value), f"a table [{field}]")
-        return Reader(value, folder=self._folder, what=f"{self._what}, [{field}]")
+        return Reader(value, folder=self._folder, what=self._what, name=self._below(field))
 
     def rows(self, field: str) -> tuple[Reader, ...]:
-        value = self._table.get(field, [])
+        value = self._get(field, [])
         if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
             raise self.problem(field, repr(value), f"a list of tables [[{field}]]")
         return tuple(
-            Reader(row, folder=self._folder, what=f"{self._what}, [[{field}]] number {position}")
+            Reader(row, folder=self._folder, what=self._what, name=self._below(field), row=position)
             for position, row in enumerate(value, start=1)
         )
+
+    def _below(self, field: str) -> str:
+        return f"{self._name}.{field}" if self._name else field

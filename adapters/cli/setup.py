@@ -49,7 +49,7 @@ data_dir = "data"
 def read_papers(source: str) -> dict[str, Any]:
     """What `lienthong agency add … --json` printed, from a file or, for "-", from standard input. Raises Problem."""
     raw = sys.stdin.buffer.read() if source == "-" else read_file(Path(source), what="the operator's papers")
-    expected = "the JSON that `lienthong agency add CODE … --json` printed"
+    expected = "the JSON that `lienthong agency add CODE … -o FILE` wrote"
     try:
         papers = json.loads(raw)
     except ValueError as why:
@@ -60,7 +60,7 @@ def read_papers(source: str) -> dict[str, Any]:
             f"{source}: no {', '.join(missing)}",
             expected,
             "An agency without a connection of its own is served by its hub; others get theirs with "
-            "`lienthong agency connect CODE --json`",
+            "`lienthong agency connect CODE -o FILE`",
         )
     return dict(papers)
 

@@ -138,7 +138,7 @@ def mail_from(table: Mapping[str, Any], agency: AgencySettings, *, folder: Path,
     if "mail" not in table:
         raise Problem(f"{what}: no [mail]", "the settings of the mail adapter", "Add [mail]; see docs/connect/mail.md")
     mail = Reader(table, folder=folder, what=what).table("mail")
-    return MailSettings(
+    settings = MailSettings(
         sender=_address(mail, "from"),
         sender_name=mail.text("from_name", "Liên thông văn bản"),
         offices=_offices(mail, agency),
@@ -148,6 +148,9 @@ def mail_from(table: Mapping[str, Any], agency: AgencySettings, *, folder: Path,
         attach_bytes=int(mail.number("attach_mib", 10.0) * MIB),
         tell_statuses=frozenset(mail.texts("tell_statuses", ("02", "16"))),
     )
+    mail.table("incoming")  # asked for only where it is
+    mail.nothing_else()
+    return settings
 
 
 def _offices(mail: Reader, agency: AgencySettings) -> dict[str, Office]:
@@ -167,6 +170,7 @@ def _offices(mail: Reader, agency: AgencySettings) -> dict[str, Office]:
             if senders.setdefault(sender, code) != code:
                 raise row.problem("senders", sender, f"an address of one office; {senders[sender]} has it too")
         found[code] = office
+        row.nothing_else()
     if not found:
         raise mail.problem("office", "missing", "one [[mail.office]] at least")
     return found
@@ -223,7 +227,7 @@ def _listener(table: Reader) -> Listener:
     addresses = table.texts("addresses")
     if not addresses:
         raise table.problem("addresses", "missing", "the addresses that mail is taken for")
-    return Listener(
+    listener = Listener(
         protocol=table.one_of("protocol", ("lmtp", "smtp"), "lmtp"),
         host=host,
         port=table.port("port", 8624),
@@ -238,6 +242,8 @@ def _listener(table: Reader) -> Listener:
         # On this machine itself there is one client, its mail server; from elsewhere nobody may take all.
         connections_each=table.count("connections_each", connections if is_loopback(host) else (connections + 1) // 2),
     )
+    table.nothing_else()
+    return listener
 
 
 def _dns_server(table: Reader, text: str) -> tuple[str, int]:

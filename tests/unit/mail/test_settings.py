@@ -66,6 +66,12 @@ def test_without_mail_every_document_arrives_at_once() -> None:
         ({"incoming": {"addresses": ["a@b.vn"], "host": "0.0.0.0"}}, "host"),
         ({"incoming": {"addresses": ["a@b.vn"], "protocol": "http"}}, "protocol"),
         ({"tell_statuses": "02"}, "tell_statuses"),
+        ({"pasword_file": "x"}, "pasword_file"),
+        ({"office": [{"code": "H53", "address": "a@b.vn", "sender": ["c@b.vn"]}]}, "sender"),
+        ({"incoming": {"addresses": ["a@b.vn"], "timout_seconds": 5}}, "timout_seconds"),
+        ({"incoming": {"addresses": ["a@b.vn"], "port": 99999}}, "port"),
+        ({"incoming": {"addresses": ["a@b.vn"], "dns_servers": ["dns.example"]}}, "dns_servers"),
+        ({"page_port": 8652.5}, "page_port"),
     ],
 )
 def test_a_wrong_field_is_named(more: dict[str, Any], field: str) -> None:
@@ -102,3 +108,22 @@ def test_the_password_comes_from_a_file_or_the_environment_only(
 )
 def test_this_machine_is_told_from_others(host: str, here: bool) -> None:
     assert is_loopback(host) is here
+
+
+def test_a_mistyped_field_is_answered_with_the_one_that_was_meant() -> None:
+    with pytest.raises(Problem) as told:
+        read(incoming={"addresses": ["a@b.vn"], "timout_seconds": 5})
+    assert "[mail.incoming]: timout_seconds is unknown" in told.value.found
+    assert "timeout_seconds" in told.value.expected
+
+
+def test_servers_of_names_are_addresses_with_or_without_a_port() -> None:
+    servers = ["10.0.0.53", "10.0.0.53:5353", "2001:db8::53", "[2001:db8::53]:54"]
+    listener = read(incoming={"addresses": ["a@b.vn"], "dns_servers": servers})[1].listener
+    assert listener is not None
+    assert listener.dns_servers == (
+        ("10.0.0.53", 53),
+        ("10.0.0.53", 5353),
+        ("2001:db8::53", 53),
+        ("2001:db8::53", 54),
+    )
