@@ -50,4 +50,5 @@ def create_app(gateway: Gateway) -> FastAPI:
     app.add_middleware(Watch, measures=app.state.measures, routes=routes)
     for router in routers:
         app.include_router(router)
+    app.add_exception_handler(404, pages.elsewhere(gateway))
     return app

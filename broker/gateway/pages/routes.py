@@ -9,10 +9,10 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 from fastapi import APIRouter
+from fastapi.exception_handlers import http_exception_handler
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Match, Route
-from starlette.types import Scope
 
 from broker.directory.live import LiveDirectory
 from broker.gateway.app import Gateway
@@ -61,14 +61,7 @@ _STREAMS: Final[WeakKeyDictionary[LiveDirectory, live.Streams]] = WeakKeyDiction
 def router(gateway: Gateway) -> APIRouter:
     """All pages, for this gateway."""
     routes = APIRouter()
-    site = Site(
-        gateway=gateway,
-        renderer=renderer(),
-        figures=Remembered(),
-        stories=Stories(),
-        streams=_streams_of(gateway),
-        openid=oidc.configured(gateway.settings),
-    )
+    site = _site(gateway)
     routes.add_route("/static/{name}", _static(site), methods=["GET"], include_in_schema=False)
     by_path: dict[str, dict[str, Callable[[Request], Awaitable[Response]]]] = defaultdict(dict)
     for page in PAGES:
@@ -76,17 +69,31 @@ def router(gateway: Gateway) -> APIRouter:
     for path, handlers in by_path.items():
         for method, handler in handlers.items():
             routes.add_route(path, handler, methods=[method], include_in_schema=False)
-    routes.routes.append(_Elsewhere("/{rest:path}", guarded(site, NOTHING), methods=["GET"], include_in_schema=False))
     return routes
 
 
-class _Elsewhere(Route):
-    """Any other address, asked for by a person's browser; programs get the gateway's own answer."""
+def _site(gateway: Gateway) -> Site:
+    return Site(
+        gateway=gateway,
+        renderer=renderer(),
+        figures=Remembered(),
+        stories=Stories(),
+        streams=_streams_of(gateway),
+        openid=oidc.configured(gateway.settings),
+    )
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        if scope["type"] != "http" or b"text/html" not in dict(scope["headers"]).get(b"accept", b""):
-            return Match.NONE, {}
-        return super().matches(scope)
+
+def elsewhere(gateway: Gateway) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """What an address that is none is answered with: a page for a person's browser, else the gateway's own answer."""
+    show = guarded(_site(gateway), NOTHING)
+
+    async def answer(request: Request, error: Exception) -> Response:
+        if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+            return await show(request)
+        assert isinstance(error, HTTPException)
+        return await http_exception_handler(request, error)
+
+    return answer
 
 
 async def _nothing(visit: Visit) -> Response:

@@ -265,3 +265,12 @@ async def _data(lines: object) -> str:
         if line.startswith("data:"):
             return str(line[5:].strip())
     raise AssertionError("the stream ended")
+
+
+async def test_an_address_that_is_none_is_answered_with_a_page_to_people_only(scene: Scene) -> None:
+    async with scene.signed_in("auditor") as client:
+        page = await client.get("/not/here", headers={"Accept": "text/html,*/*;q=0.8"})
+        assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+        assert "Không tìm thấy" in page.text and "default-src 'none'" in page.headers["content-security-policy"]
+        program = await client.get("/not/here", headers={"Accept": "application/json"})
+        assert (program.status_code, program.json()) == (404, {"detail": "Not Found"})
