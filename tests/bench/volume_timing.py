@@ -114,8 +114,6 @@ class Asked:
     async def of(cls, address: str, rate: float | None) -> Asked:
         """Connect, and look up what questions are asked about."""
         connection = await asyncpg.connect(address)
-        # What runs beside is kept apart by `nice -n -15` for this program, which its server's process then has too.
-        os.setpriority(os.PRIO_PROCESS, connection.get_server_pid(), os.getpriority(os.PRIO_PROCESS, 0))
         asked = questions(await Known.of(connection))
         result = Result(
             deliveries=await connection.fetchval("SELECT count(*) FROM delivery"),
