@@ -172,10 +172,16 @@ ORDER BY d.accepted_at, d.document_id
 LIMIT $6;
 
 -- name: recipients_of
--- Everybody to whom a document was to go, of a subtree if one is given.
-SELECT DISTINCT r.code FROM delivery v JOIN agency r ON r.agency_id = v.recipient_id
+-- Everybody to whom a document was to go, and who has reported about it without being one of them; of a subtree if one is
+-- given.
+SELECT r.code FROM delivery v JOIN agency r ON r.agency_id = v.recipient_id
 WHERE v.document_id = $1 AND ($2::bigint[] IS NULL OR v.recipient_id = ANY ($2))
-ORDER BY r.code;
+UNION
+SELECT i ->> 'recipient'
+FROM event e CROSS JOIN LATERAL jsonb_array_elements(convert_from(e.body, 'UTF8')::jsonb -> 'items') AS i
+WHERE e.document_id = $1 AND e.kind = 'status_recorded'
+  AND ($2::bigint[] IS NULL OR EXISTS (SELECT FROM agency a WHERE a.code = i ->> 'recipient' AND a.agency_id = ANY ($2)))
+ORDER BY code;
 
 -- name: subtree_codes
 -- The codes of these agencies.

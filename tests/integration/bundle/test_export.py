@@ -129,7 +129,7 @@ async def test_a_document_that_is_too_large_is_told_in_parts_of_its_recipients(
     exchange: Exchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: bool
 ) -> None:
     ministry, hub = await exchange.add("BO"), await exchange.add("HUB", "hub")
-    top = await exchange.add("TINH", "province")
+    top, outsider = await exchange.add("TINH", "province"), await exchange.add("NGOAI", "province")
     offices = [await exchange.add(name, "commune", parent=top) for name in ("MOT", "HAI", "BA")]
     served = await exchange.add("XA", "commune", has_mailbox=False, hub=hub, parent=top)
     large = exchange.letter(ministry, [*offices, served])
@@ -141,6 +141,10 @@ async def test_a_document_that_is_too_large_is_told_in_parts_of_its_recipients(
     said.append(await report(exchange, offices[0], item(large, "04", 3), item(small, "01")))
     for message in said:
         await forwarded(exchange, ministry, message)
+    if not inside:
+        refused = item(large, "01", for_=outsider.code)
+        said.append(await report(exchange, hub, item(large, "03", 4, for_=served.code), refused))
+        await forwarded(exchange, ministry, said[-1])
     await settled(exchange)
     monkeypatch.setattr(archive, "BYTES_A_PART", 1_500)
     folder, wanted = tmp_path / "archive", Wanted(since=PERIOD.since, until=PERIOD.until)
@@ -172,7 +176,8 @@ async def test_a_document_that_is_too_large_is_told_in_parts_of_its_recipients(
         assert payloads.count(str(message.id).encode()) >= 1
     told = [json.loads(line)["scope"]["archive"] for line in everything.splitlines() if b'"scope":{"archive"' in line]
     shares = [one["agencies"] for one in told if len(one.get("agencies", [])) < 4 and "agencies" in one]
-    assert sorted(code for share in shares for code in share) == sorted(one.code for one in (*offices, served))
+    everybody = (*offices, served) if inside else (*offices, served, outsider)
+    assert sorted(code for share in shares for code in share) == sorted(one.code for one in everybody)
 
 
 def _payloads(bundles: bytes) -> list[bytes]:
