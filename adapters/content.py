@@ -76,7 +76,7 @@ def measure(source: Path | bytes) -> tuple[str, int]:
 
 def write_verified(source: Path | bytes, sha256: str, target: Path) -> None:
     """Copy into `target` under a temporary name, verify, fsync, rename. Raises ContentMissing for another digest."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     digest = hashlib.sha256()
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=".incoming-")
     temporary = Path(name)
@@ -100,6 +100,14 @@ def rename(temporary: Path, target: Path) -> None:
     """The moment from which a file exists under its digest."""
     temporary.chmod(0o640)
     temporary.replace(target)
+
+
+def make_folder(folder: Path, mode: int = 0o777) -> None:
+    """Make a folder and those above it; each new name is durable before what lies in it is."""
+    if not folder.is_dir():
+        make_folder(folder.parent, mode)
+        folder.mkdir(mode=mode, exist_ok=True)
+        sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -150,6 +158,6 @@ class PartFiles:
         """Make sure that the bytes are here, calling `copy(sha256, target)` if they are not. Raises ContentMissing."""
         target = self.path(sha256)
         if not target.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folder(target.parent, mode=0o700)
             copy(sha256, target)
         return target
