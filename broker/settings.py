@@ -140,7 +140,8 @@ class Settings(BaseSettings):
     vxp_utc_offsets: tuple[Annotated[int, Field(ge=-12, le=14)], ...] = (7, 0)
     """Hours from UTC in which clients' clocks may run: their timestamps are local times without a zone."""
     vxp_trusted_proxies: tuple[str, ...] = ()
-    """Addresses (CIDR) of proxies whose X-Forwarded-For counts."""
+    """Addresses (CIDR) of proxies in front of the gateway, whose X-Forwarded-For counts: for the addresses that systems
+    may ask from, and for failed sign-ins."""
     vxp_file_bytes: Positive = 136 * 1024 * 1024
     """Bytes of one edXML file, at most."""
     vxp_wait_seconds: Annotated[float, Field(ge=0)] = 8.0

@@ -23,6 +23,7 @@ from starlette.responses import RedirectResponse, Response
 
 from broker.audit.scope import EVERYTHING, Scope
 from broker.directory.changing import Author
+from broker.gateway.addresses import Network
 from broker.gateway.app import Gateway
 from broker.gateway.pages import sessions
 from broker.gateway.pages.accounts import Account
@@ -102,6 +103,7 @@ class Site:
     stories: Stories
     streams: Streams
     openid: OpenId | None
+    proxies: tuple[Network, ...]
 
     @property
     def https(self) -> bool:

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from broker.directory.live import LiveDirectory
+from broker.gateway.addresses import networks
 from broker.gateway.app import Gateway
 from broker.gateway.pages import (
     agencies,
@@ -80,6 +81,7 @@ def _site(gateway: Gateway) -> Site:
         stories=Stories(),
         streams=_streams_of(gateway),
         openid=oidc.configured(gateway.settings),
+        proxies=networks(gateway.settings.vxp_trusted_proxies),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from broker.gateway.addresses import address_of
 from broker.gateway.pages import sessions
 from broker.gateway.pages.guard import (
     DEVICE,
@@ -41,7 +42,7 @@ async def submit(visit: Visit) -> Response:
     login = str(visit.form.get("login") or "")
     target = local_path(str(visit.form.get("next") or "/"))
     device = visit.request.cookies.get(site.cookie(DEVICE))
-    address = visit.request.client.host if visit.request.client else "?"
+    address = str(address_of(visit.request, site.proxies) or "?")
     async with site.gateway.pool.acquire() as connection:
         result = await sessions.sign_in(
             connection,

@@ -10,12 +10,13 @@ from typing import Final
 import structlog
 from starlette.requests import ClientDisconnect, Request
 
+from broker.gateway.addresses import Network, address_of, networks
 from broker.gateway.app import Gateway
-from broker.gateway.vxp.addresses import Network, check_address, client_address, networks
 from broker.gateway.vxp.signing import (
     Clock,
     Denied,
     Headers,
+    check_address,
     check_fresh,
     check_secret,
     check_signature,
@@ -65,7 +66,7 @@ class Door:
         check_signature(signature, system.secrets if system is not None else ())
         assert system is not None
         check_fresh(signature.timestamp, self._clock(system))
-        self._check_address(request, headers, system)
+        check_address(address_of(request, self._proxies), system.allowed)
         return Caller(system=system, headers=headers, signed=signature.names)
 
     async def by_secret(self, request: Request) -> Caller:
@@ -77,13 +78,8 @@ class Door:
         assert system is not None
         if system.sign_all:
             raise Denied("this system has to sign, and the provincial flavour does not")
-        self._check_address(request, headers, system)
+        check_address(address_of(request, self._proxies), system.allowed)
         return Caller(system=system, headers=headers, signed=None)
-
-    def _check_address(self, request: Request, headers: Headers, system: System) -> None:
-        forwarded = [value.decode("latin-1") for value in headers.values.get("x-forwarded-for", ())]
-        peer = request.client.host if request.client is not None else None
-        check_address(client_address(peer, forwarded, self._proxies), system.allowed)
 
     def _clock(self, system: System) -> Clock:
         return Clock(

@@ -16,6 +16,8 @@ from datetime import datetime, timedelta, timezone
 from hashlib import sha256
 from typing import Final
 
+from broker.gateway.addresses import Address, Network, within
+
 PREFIX: Final = "xroadvnpt-"
 MANDATORY: Final = ("systemid", "timestamp", "content-type")
 """Signed in every request, by these names in lower case."""
@@ -197,3 +199,9 @@ def _read_object(text: bytes) -> dict[str, str]:
     if not isinstance(said, dict):
         raise Denied("a signed text that is not an object")
     return said
+
+
+def check_address(address: Address | None, allowed: Sequence[Network]) -> None:
+    """The system may ask from there; without a list from anywhere. Raises Denied."""
+    if allowed and (address is None or not within(address, allowed)):
+        raise Denied(f"address {address} is not on the system's list")

@@ -21,7 +21,7 @@ import structlog
 from broker.directory.changing import Author, agency_named
 from broker.directory.enrolment import enrol_certificate, load_roots
 from broker.directory.records import Agency, AgencyId
-from broker.gateway.vxp.addresses import Network, networks
+from broker.gateway.addresses import Network, networks
 from broker.gateway.vxp.sealing import CustodyKey, secret_purpose
 from broker.pki.authority import Home, issue
 from broker.settings import Settings

@@ -11,6 +11,7 @@ import pytest
 
 from broker.gateway.pages import sessions
 from broker.gateway.pages.accounts import Role, add_account, set_enabled, set_password
+from tests.kit.gateway import running_gateway
 from tests.kit.scene import PASSWORD, Scene, csrf_of, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -68,6 +69,26 @@ async def test_a_wrong_password_and_an_unknown_login_look_the_same(scene: Scene)
         assert "lt-session" not in client.cookies
     recorded = await scene.gateway.exchange.value("SELECT count(*) FROM account_record WHERE what = 'sign-in-failed'")
     assert recorded >= 2
+    await forget_failures(scene)
+
+
+async def test_behind_a_proxy_who_guesses_slows_down_himself_and_nobody_else(scene: Scene) -> None:
+    await forget_failures(scene)
+    exchange = scene.gateway.exchange
+    async with (
+        running_gateway(exchange, vxp_trusted_proxies=("127.0.0.0/8",)) as behind,
+        httpx.AsyncClient(base_url=behind.url, timeout=30) as client,
+    ):
+
+        async def attempt(number: int, address: str) -> int:
+            client.headers["X-Forwarded-For"] = address
+            return (await sign_in(client, f"nobody-{number}", "a guess")).status_code
+
+        said = [await attempt(number, "203.0.113.1") for number in range(24)]
+        assert (said[0], said[-1]) == (401, 429)
+        assert await attempt(100, "203.0.113.2") == 401
+        # What a visitor writes into the header himself stands left of what the proxy adds.
+        assert await attempt(101, "203.0.113.3, 203.0.113.1") == 429
     await forget_failures(scene)
 
 

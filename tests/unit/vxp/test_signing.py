@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.gateway.vxp.addresses import check_address, client_address, networks
+from broker.gateway.addresses import client_address, networks
 from broker.gateway.vxp.signing import (
     Clock,
     Denied,
     Headers,
+    check_address,
     check_fresh,
     check_secret,
     check_signature,

@@ -1,11 +1,12 @@
-"""Where a request comes from, and whether its system may ask from there. Pure."""
+"""Where a request comes from, behind proxies too."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from broker.gateway.vxp.signing import Denied
+from starlette.requests import Request
+
 from schemas.problem import Problem
 
 Address = IPv4Address | IPv6Address
@@ -34,7 +35,7 @@ def client_address(peer: str | None, forwarded: Sequence[str], trusted: Sequence
     only as far as trusted proxies have written it: from the right, up to the first that is none of them.
     """
     address = _read(peer)
-    if address is None or not _within(address, trusted):
+    if address is None or not within(address, trusted):
         return address
     hops = [hop.strip() for line in forwarded for hop in line.split(",")]
     for hop in reversed(hops):
@@ -42,15 +43,15 @@ def client_address(peer: str | None, forwarded: Sequence[str], trusted: Sequence
         if told is None:
             return None
         address = told
-        if not _within(address, trusted):
+        if not within(address, trusted):
             break
     return address
 
 
-def check_address(address: Address | None, allowed: Sequence[Network]) -> None:
-    """The system may ask from there; without a list from anywhere. Raises Denied."""
-    if allowed and (address is None or not _within(address, allowed)):
-        raise Denied(f"address {address} is not on the system's list")
+def address_of(request: Request, trusted: Sequence[Network]) -> Address | None:
+    """The address of who made this request; None if it cannot be told."""
+    peer = request.client.host if request.client is not None else None
+    return client_address(peer, request.headers.getlist("x-forwarded-for"), trusted)
 
 
 def _read(text: str | None) -> Address | None:
@@ -62,5 +63,6 @@ def _read(text: str | None) -> Address | None:
     return mapped or address
 
 
-def _within(address: Address, wanted: Sequence[Network]) -> bool:
+def within(address: Address, wanted: Sequence[Network]) -> bool:
+    """Whether the address is in one of the networks."""
     return any(address.version == network.version and address in network for network in wanted)
