@@ -343,8 +343,8 @@ SELECT code FROM agency JOIN named USING (agency_id)
 
 
 def _plain(page: str) -> str:
-    """A page without what differs at each visit: times, the address in links of languages, tokens."""
-    return re.sub(r'<time.*?</time>|href="/language[^"]*"|value="[0-9a-f]{64}"', "", page)
+    """A page without what differs at each visit and address: times, links of languages, tokens, where one is."""
+    return re.sub(r'<time.*?</time>| aria-current="page"|href="/language[^"]*"|value="[0-9a-f]{64}"', "", page)
 
 
 async def run(arguments: argparse.Namespace) -> int:
