@@ -318,7 +318,7 @@ async def trespass(tour: Walk, login: str, root: str) -> None:
             answers[answer.status_code] += 1
             if answer.status_code == 404 and _plain(answer.text) != nothing:
                 tour.wrong.append(f"{login} {path}: a 404 that differs from that of nothing")
-            if answer.status_code == 200:
+            if answer.status_code == 200 and answer.headers["content-type"].startswith("text/"):
                 links = set(re.findall(r'href="/agencies/([^"?]+)', answer.text)) - own
                 tour.wrong.extend(f"{login} {path}: leads to {code}" for code in sorted(links))
                 named = set(CODE.findall(re.sub(r"<[^>]*>", " ", answer.text)))
