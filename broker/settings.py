@@ -233,7 +233,7 @@ class Settings(BaseSettings):
             raise ValueError(form) from None
         return value
 
-    @field_validator("gateway_metrics_from")
+    @field_validator("gateway_metrics_from", "vxp_trusted_proxies")
     @classmethod
     def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for one in value:
