@@ -30,7 +30,7 @@ TOLD: Final[Mapping[str, str]] = {
     "No accepted document is known under “{text}” of {sender}": "Không có văn bản nào của {sender} đã được tiếp nhận dưới “{text}”",
     "No accepted document is known under “{text}”": "Không có văn bản nào đã được tiếp nhận dưới “{text}”",
     "a document id (UUID), a digest of 64 hex digits, or number/notation": "mã văn bản (UUID), mã băm 64 chữ số thập lục phân, hoặc số/ký hiệu",
-    "Look for it with `lienthong audit search`. A message that was refused is known by its id: `lienthong audit search --refused`. If it was sent, it has not reached us yet": "Hãy dùng trang Tra cứu. Thông điệp bị từ chối được biết theo mã, ở trang Bị từ chối. Nếu đã gửi, thông điệp chưa đến trục",
+    "Look for it with `lienthong audit search`. A message that was refused {known}: `lienthong audit search --refused`. If it was sent, it has not reached us yet": "Hãy dùng trang Tra cứu. Thông điệp bị từ chối được biết theo mã, ở trang Bị từ chối. Nếu đã gửi, thông điệp chưa đến trục",
     "Look for it with `lienthong audit search`": "Hãy dùng trang Tra cứu",
     "“{text}” fits {count} documents: {listed}": "“{text}” ứng với {count} văn bản: {listed}",
     "exactly one document": "đúng một văn bản",
