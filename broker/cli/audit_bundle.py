@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from cryptography import x509
 
+from broker.cli.audit_options import span
 from broker.cli.output import JsonOption, emit, progress, run, say
 from broker.evidence.bundle.archive_check import check_archive
 from broker.evidence.bundle.check import check
@@ -50,9 +50,13 @@ def prove_command(
     since_checkpoint: SinceCheckpointOption = None,
 ) -> None:
     """Write everything that proves what happened to a document into one file, to be checked anywhere."""
-    since = since_checkpoint.read_bytes() if since_checkpoint is not None else None
     from broker.evidence.bundle.archive import write_whole
 
+    since = since_checkpoint.read_bytes() if since_checkpoint is not None else None
+    if not output.parent.is_dir():
+        raise Problem(
+            f"there is no folder {output.parent}.", "a folder that exists.", "Make it, or name another with -o."
+        )
     data = run(_prove(document, sender, recipient, since))
     write_whole(output, data)
     lines = data.count(b"\n")
@@ -125,8 +129,9 @@ def export_command(
     """
     from broker.evidence.bundle.archive import Wanted
 
-    begin = read_moment(since, option="--since", end=False)
-    end = read_moment(until, option="--until", end=True)
+    # No time ago: whoever goes on after an interruption has to mean the same period.
+    begin, end = span(since, until, ago=False)
+    assert begin is not None and end is not None
     exported = run(_export(output, Wanted(since=begin, until=end, subtree=subtree)))
     emit(
         exported,
@@ -136,21 +141,6 @@ def export_command(
             f"Check it with `lienthong audit check {output} --key …`."
         ),
     )
-
-
-def read_moment(text: str, *, option: str, end: bool) -> datetime:
-    """A day of Viet Nam or a time with offset; with `end` a day means the first moment after it. Raises Problem."""
-    try:
-        found = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise Problem(
-            f"{option} is “{text}”.",
-            "a day (2026-11-20) or a time (2026-11-20T08:00:00+07:00).",
-            "Write it in one of these ways.",
-        ) from None
-    if found.tzinfo is None:
-        found = found.replace(tzinfo=VIETNAM)
-    return found + timedelta(days=1) if end and len(text.strip()) == len("2026-11-20") else found
 
 
 def default_language() -> Language:
@@ -163,7 +153,14 @@ def read_keys(texts: list[str]) -> tuple[VerifierKey, ...]:
     """Public keys as a person names them: verifier keys, or files with one a line. Raises Problem."""
     keys: list[VerifierKey] = []
     for text in texts:
-        lines = Path(text).read_text().split() if "+" not in text or Path(text).is_file() else [text]
+        given = Path(text)
+        if "+" not in text and not given.is_file():
+            raise Problem(
+                f"--key {text} is neither a verifier key nor a file.",
+                "name+hash+base64, or a file with such lines.",
+                "Ask the exchange for its log's key: it is printed by `lienthong pki init` and kept in log.vkey.",
+            )
+        lines = given.read_text().split() if given.is_file() else [text]
         try:
             keys += (parse_verifier_key(line) for line in lines)
         except EvidenceFault as fault:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from broker.audit.period import VIETNAM
 from broker.audit.report import DIMENSIONS, Dimension, Report, recount, report
 from broker.audit.search import Page, RejectionPage, Wanted, search_documents, search_rejections
 from broker.audit.tables import documents_sheet, rejections_sheet, report_sheet
 from broker.audit.words import PROCESSING
-from broker.cli.audit_options import period_of
+from broker.cli.audit_options import period_of, span
 from broker.cli.output import run
 from broker.cli.showing import Form, in_any_form, show, table_of
 from broker.settings import load_settings
@@ -29,31 +26,6 @@ UntilOption = Annotated[
     str | None, typer.Option("--until", metavar="DATE", help="Up to this day, included, or to this time.")
 ]
 LimitOption = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many lines.")]
-
-_AGO = re.compile(r"(\d+)\s*(m|h|d)")
-
-
-def moment(text: str | None, *, option: str, end: bool) -> datetime | None:
-    """A point in time that a person wrote: a day, a time, or `30m`, `12h`, `7d` ago. Days are those of Viet Nam.
-
-    With `end`, a day means the first moment after it. Raises `Problem` for anything else.
-    """
-    if text is None:
-        return None
-    if (ago := _AGO.fullmatch(text.strip())) is not None:
-        unit = {"m": "minutes", "h": "hours", "d": "days"}[ago[2]]
-        return datetime.now(UTC) - timedelta(**{unit: int(ago[1])})
-    try:
-        found = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise Problem(
-            f"{option} is “{text}”.",
-            "a day (2026-11-20), a time (2026-11-20T08:00:00+07:00), or a time ago (30m, 12h, 7d).",
-            "Write it in one of these ways.",
-        ) from None
-    if found.tzinfo is None:
-        found = found.replace(tzinfo=VIETNAM)
-    return found + timedelta(days=1) if end and len(text.strip()) == len("2026-11-20") else found
 
 
 @in_any_form
@@ -92,6 +64,7 @@ def search_command(
         raise Problem(f"--code is “{code}”.", f"one of {', '.join(CATALOGUE)}.", "Choose one of them.")
     if code is not None and not refused:
         raise Problem("--code without --refused.", "an error code goes with refused messages.", "Add --refused.")
+    begin, end = span(since, until)
     wanted = Wanted(
         number=number,
         notation=notation,
@@ -102,8 +75,8 @@ def search_command(
         under=under,
         state=state,
         overdue=overdue,
-        since=moment(since, option="--since", end=False),
-        until=moment(until, option="--until", end=True),
+        since=begin,
+        until=end,
         limit=limit,
         after=after,
     )
@@ -151,7 +124,7 @@ async def _refused(wanted: Wanted, code: str | None) -> RejectionPage:
 
 async def _report(by: Dimension, since: str | None, until: str | None, anew: bool) -> Report:
     if anew:
-        begin, end = moment(since, option="--since", end=False), moment(until, option="--until", end=True)
+        begin, end = span(since, until)
         async with connect(load_settings().database_url) as connection:
             return await recount(connection, by=by, since=begin, until=end)
     period = period_of(since, until)
