@@ -278,7 +278,9 @@ async def otherwise(tour: Walk, browser: Browser, login: str) -> None:
 
 def visitor(at: Ground, login: str) -> httpx.AsyncClient:
     """A browser without scripts, not signed in yet."""
-    return httpx.AsyncClient(base_url=at.gateway.url, timeout=60, cookies=_cookies[login])
+    return httpx.AsyncClient(
+        base_url=at.gateway.url, timeout=60, cookies=_cookies[login], headers={"Accept": "text/html"}
+    )
 
 
 _cookies: dict[str, dict[str, str]] = {}

@@ -7,7 +7,7 @@ figures stand in a table below.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
@@ -165,7 +165,9 @@ def _tone(delivery: DeliveryRecord) -> str:
     return "late" if delivery.overdue_at is not None else "waiting"
 
 
-def communes_sheet(province: str, places: Iterable[Place], measure: Measure, query: str) -> Sheet | None:
+def communes_sheet(
+    province: str, places: Iterable[Place], measure: Measure, *, may_open: Callable[[str], bool]
+) -> Sheet | None:
     """A province's communes as cells. None for a province that is not in the directory's data."""
     spots = geography().communes_of.get(province)
     if not spots:
@@ -186,7 +188,7 @@ def communes_sheet(province: str, places: Iterable[Place], measure: Measure, que
             step=step_of(place, measure, greatest),
             figure=figure_of(place, measure),
             place=place,
-            href=f"/agencies/{quote(code, safe='')}{query}",
+            href=f"/agencies/{quote(code, safe='')}" if may_open(code) else "",
         )
 
     return Sheet(
@@ -235,7 +237,7 @@ async def show_province(visit: Visit) -> Response:
     return visit.show(
         "province.html",
         province=row,
-        sheet=communes_sheet(row["code"], overview.places, chosen["measure"], ""),
+        sheet=communes_sheet(row["code"], overview.places, chosen["measure"], may_open=visit.may_open),
         places=overview.places,
         complete=overview.complete,
         **chosen,

@@ -202,6 +202,8 @@ async def test_a_subtree_takes_the_proof_of_its_part_only_where_it_is_silent_abo
         page = await client.get(scene.path(scene.inside))
         assert f'<span class="code">{HANOI}</span>' in page.text, "the sender is named"
         assert f'href="/agencies/{HANOI}"' not in page.text, "and leads nowhere"
+        province = await client.get(f"/map/{HANOI}")
+        assert f'href="/agencies/{WARD}"' in province.text and f'href="/agencies/{OTHER_WARD}"' not in province.text
 
 
 async def test_a_document_tells_who_looks_on_that_something_has_happened_and_the_stream_ends_with_the_session(
