@@ -22,6 +22,7 @@ from broker.directory.live import LiveDirectory
 from broker.gateway.app import Gateway, create_app
 from broker.gateway.listening import bind, server_for
 from broker.gateway.pages.routes import background as pages_background
+from broker.gateway.pages.routes import prepare as prepare_pages
 from broker.gateway.vxp.background import background as vxp_background
 from broker.identity import BrokerIdentity
 from broker.settings import Settings, gateway_url_of
@@ -75,6 +76,8 @@ async def run(
     A fault in what a room does beside ends the gateway with its exception.
     """
     settings = gateway.settings
+    # Before anybody is let in: beside requests, a second of pure Python would make all of them wait.
+    await asyncio.to_thread(prepare_pages)
     tls = settings.gateway_tls_certificate_file, settings.gateway_tls_key_file
     server = server_for(
         create_app(gateway),

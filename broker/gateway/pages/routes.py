@@ -106,16 +106,14 @@ NOTHING: Final = Page(path="/{rest:path}", handler=_nothing, access=Access.anyon
 
 
 async def background(gateway: Gateway, stop: asyncio.Event) -> None:
-    """What is the same for everybody is made before the first visitor waits for it. When the gateway is to stop, open
-    streams end, so that nobody waits for them."""
+    """When the gateway is to stop, open streams end, so that nobody waits for them."""
     streams = _streams_of(gateway)
-    await asyncio.to_thread(_warm)
     await stop.wait()
     streams.stop.set()
 
 
-def _warm() -> None:
-    """The country's outlines and the templates take a second of work, once for each process."""
+def prepare() -> None:
+    """Make what is the same for everybody: the country's outlines and the templates, a second of work for a process."""
     country_outlines()
     renderer()
 
