@@ -1,20 +1,16 @@
 """What went wrong, as a person must hear it: what was found, what was expected, what to do, and an exit code.
 
-Pure but for the environment: decides which words fit an exception; who tells them is `broker.cli.output`.
+Decides which words fit the errors of the exchange and its servers; the rest is `schemas.command_line`.
 """
 
 from __future__ import annotations
 
-import errno
 import sys
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from schemas.errors import Refusal
-from schemas.problem import BAD_INPUT, UNREACHABLE, Problem, said
-
-OUR_FAULT: Final = 70
-"""Exit code when the program itself is at fault (EX_SOFTWARE of sysexits.h)."""
+from schemas import command_line
+from schemas.command_line import Failure
+from schemas.problem import UNREACHABLE, Problem, said
 
 SERVER_ERRORS: Final = (
     ("aiormq.exceptions", "AMQPConnectionError", "RabbitMQ"),
@@ -57,59 +53,13 @@ DATABASE_ERRORS: Final = (
 )
 """What PostgreSQL answers when the database, not the command, is not as it should be: class, expected, remedy."""
 
-TYPED: Final = ("LT-SCHEMA", "LT-SHAPE")
-"""Refusals that mean a badly written value; at a terminal a person has typed it, and no message has to be sent anew."""
-
-NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """What is told of an error: a paragraph for people, its parts for programs, and the exit code."""
-
-    text: str
-    parts: dict[str, Any]
-    exit_code: int
-
 
 def failure_of(error: BaseException) -> Failure:
     """What to tell of an exception."""
-    error = first_of_group(error)
-    if isinstance(error, Refusal) and error.code not in TYPED:
-        parts = {"code": error.code, "field": error.field, "found": error.found or error.entry.en}
-        rest = {"expected": error.expected, "candidates": list(error.candidates), "remedy": error.entry.remedy_en}
-        return Failure(text=error.diagnostics(), parts=parts | rest, exit_code=BAD_INPUT)
-    problem = _problem(error)
-    if problem is None:
-        remedy = "Run the command again with LIENTHONG_DEBUG=1 in the environment and report what it prints."
-        found = f"This is a fault of the program: {type(error).__name__}: {said(error)}."
-        parts = {"found": found, "expected": None, "remedy": remedy}
-        return Failure(text=f"{found} {remedy}", parts=parts, exit_code=OUR_FAULT)
-    parts = {"found": problem.found, "expected": problem.expected, "remedy": problem.remedy}
-    return Failure(text=problem.diagnostics(), parts=parts, exit_code=problem.exit_code)
-
-
-def first_of_group(error: BaseException) -> BaseException:
-    """The error that a person should be told of when a task group collected several: a `Problem` before others."""
-    while isinstance(error, BaseExceptionGroup):
-        error = next((inner for inner in error.exceptions if isinstance(inner, Problem)), error.exceptions[0])
-    return error
+    return command_line.failure_of(error, _problem)
 
 
 def _problem(error: BaseException) -> Problem | None:
-    if isinstance(error, Problem):
-        return error
-    if isinstance(error, Refusal):
-        return Problem(
-            f"“{error.found}”{f' as {error.field}' if error.field else ''}",
-            error.expected or error.entry.en,
-            "Correct it and run the command again",
-        )
-    if isinstance(error, OSError) and (error.filename is not None or error.errno in NO_ROOM):
-        place = f"{error.filename}: " if error.filename is not None else ""
-        return Problem(
-            f"{place}{said(error)}", "a file or folder that can be used", "Check its path, permissions and disk"
-        )
     for name, expected, remedy in DATABASE_ERRORS:
         if _is(error, "asyncpg", name):
             return Problem(f"PostgreSQL answers: {said(error)}", expected, remedy)

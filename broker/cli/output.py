@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import errno
 import json
-import os
 import sys
-import traceback
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import date, datetime
 from enum import Enum
 from pathlib import Path
@@ -25,9 +22,12 @@ from uuid import UUID
 import typer
 from rich.console import Console, RenderableType
 
-from broker.cli.failing import Failure, failure_of, first_of_group
-from schemas.problem import GOOD, INTERRUPTED, USAGE
+from broker.cli.failing import failure_of
+from schemas import command_line
+from schemas.command_line import say
 from schemas.times import rfc3339
+
+__all__ = ["JsonOption", "emit", "exit_code_of", "progress", "run", "say"]
 
 Value = TypeVar("Value")
 
@@ -37,12 +37,6 @@ UNBROKEN: Final = 500
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 """The `--json` of every command that reads."""
 
-CLOSED: Final = 141
-"""Exit code when whoever was to read the output has closed it, as a shell reports it (128 + SIGPIPE)."""
-
-USAGE_ERROR: Final = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
-"""What the command line's library raises about a command that was not written as it must be."""
-
 
 def emit(value: Value, *, as_json: bool, render: Callable[[Value], RenderableType]) -> None:
     """Show one result on standard output: as one JSON value, or as `render` makes it readable for a person."""
@@ -51,12 +45,6 @@ def emit(value: Value, *, as_json: bool, render: Callable[[Value], RenderableTyp
     else:
         Console(highlight=False, width=None if sys.stdout.isatty() else UNBROKEN).print(render(value))
     sys.stdout.flush()  # a pipe that nobody reads is met here, not after the exit code was decided
-
-
-def say(text: str) -> None:
-    """Tell the person at the terminal what is going on. On standard error, so that results can be piped."""
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
 
 
 def run(coroutine: Coroutine[Any, Any, Value]) -> Value:
@@ -101,59 +89,8 @@ def progress(what: str, *, total: int | None = None) -> Iterator[Callable[[int],
 
 
 def exit_code_of(command: Callable[[], object]) -> int:
-    """Run `command`; return its exit code: what it returns, if that is a number.
-
-    Whatever it raises becomes a sentence on standard error, and with --json also a value on standard output.
-    """
-    try:
-        code = command()
-        sys.stdout.flush()
-    except SystemExit as leaving:
-        if isinstance(leaving.__context__, OSError) and leaving.__context__.errno == errno.EPIPE:
-            return _closed()
-        return leaving.code if isinstance(leaving.code, int) else GOOD
-    except (KeyboardInterrupt, asyncio.CancelledError, typer.Abort):
-        return _interrupted()
-    except BrokenPipeError:
-        return _closed()
-    except Exception as error:
-        return _explain(error)
-    if code == INTERRUPTED:
-        return _interrupted()
-    return code if isinstance(code, int) else GOOD
-
-
-def _closed() -> int:
-    """Nobody reads the output: whatever was to be said has not been said."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return CLOSED
-
-
-def _interrupted() -> int:
-    say("Interrupted.")
-    return INTERRUPTED
-
-
-def _explain(error: Exception) -> int:
-    """Print what a person needs to know about `error`; return the exit code."""
-    if isinstance(error, USAGE_ERROR):
-        from typer.rich_utils import rich_format_error  # with the help that it belongs to
-
-        error.message = error.message.removeprefix("Value error, ")  # type: ignore[attr-defined]
-        rich_format_error(error)  # type: ignore[arg-type]
-        failure = Failure(text="", parts={"found": error.format_message()}, exit_code=USAGE)  # type: ignore[attr-defined]
-        failure.parts.update(expected="a command as its --help shows it", remedy="See its --help")
-    else:
-        if os.environ.get("LIENTHONG_DEBUG"):
-            traceback.print_exception(first_of_group(error))
-        failure = failure_of(error)
-        say(failure.text)
-    if "--json" in sys.argv[1:]:
-        told = {"error": failure.parts | {"exit_code": failure.exit_code}}
-        with suppress(BrokenPipeError):
-            sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
-            sys.stdout.flush()
-    return failure.exit_code
+    """Run `command` and explain what it raises; see `schemas.command_line`. Returns the exit code."""
+    return command_line.exit_code_of(command, explained=failure_of, interrupted="Interrupted.")
 
 
 def _plain(value: object) -> object:
