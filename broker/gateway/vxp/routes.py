@@ -51,8 +51,9 @@ from schemas.problem import Problem
 log = structlog.get_logger(__name__)
 JSON: Final = "application/json; charset=utf-8"
 METHODS: Final = ["GET", "POST"]
-PREFIXES: Final = ("", "/vxp")
-"""Where the paths stand: at the root, and below a name for gateways behind a shared address."""
+PREFIXES: Final = ("", "/vxp", "/", "/vxp/")
+"""Where the paths stand: at the root, and below a name for gateways behind a shared address. Clients append the path to
+the address they were given, which may end with a slash."""
 FORM_ROOM: Final = 64 * 1024
 """Bytes of a form around its file."""
 STATUSES: Final = ("processing", "done", "fail")

@@ -41,6 +41,10 @@ async def test_whoever_is_not_let_in_hears_the_same(office: Connected) -> None:
     assert (await office.does(wrong.send, edoc(office.commune, ["H53"], attachment=bytes(3_000_000)), "X"))[
         "ErrorCode"
     ] == "15"
+    # An address that was configured with a slash at its end, and one below a name.
+    for behind in ("/", "/vxp", "/vxp/"):
+        there = OfficialClient(client.url + behind, office.made.system, office.made.secret)
+        assert (await office.does(there.list))["ErrorCode"] == "0"
     # Clocks run in local time: that of Viet Nam, or UTC on many servers.
     client.zone = UTC
     assert (await office.does(client.list))["ErrorCode"] == "0"
