@@ -15,10 +15,17 @@ async def end(tasks: Iterable[asyncio.Task[Any]], *, again_after: float = AGAIN_
 
     `again_after` is longer, in seconds, than what a task may take to clear up. A library may swallow a cancellation
     that comes at the very moment when what it waits for happens (asyncio.wait_for does before Python 3.12), so it is
-    repeated.
+    repeated. Who is cancelled while waiting here goes on waiting, cancels them once more, and is cancelled then.
     """
     running = set(tasks)
+    cancelled: asyncio.CancelledError | None = None
     while running:
         for task in running:
             task.cancel()
-        _, running = await asyncio.wait(running, timeout=again_after)
+        try:
+            _, running = await asyncio.wait(running, timeout=again_after)
+        except asyncio.CancelledError as why:
+            cancelled = why
+            running = {task for task in running if not task.done()}
+    if cancelled is not None:
+        raise cancelled

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from adapters import compose, outbox, reports
-from adapters.amqp import Lost, NotTaken, Publish, Session
+from adapters.amqp import CONNECT_SECONDS, Lost, NotTaken, Publish, Session
 from adapters.ending import end
 from adapters.identity import Keyring
 from adapters.mailbox import Mailbox
@@ -56,9 +56,17 @@ class Pump:
 
     async def run(self) -> None:
         """Run until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._stay_connected())
-            group.create_task(self._mailbox.retry_parked())
+        # No TaskGroup: it cancels its tasks once, and a cancellation may be swallowed (see `end`).
+        tasks = [
+            asyncio.create_task(self._stay_connected()),
+            asyncio.create_task(self._mailbox.retry_parked()),
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                await task  # neither ends by itself but of a defect
+        finally:
+            await end(tasks, again_after=CONNECT_SECONDS + 1)
 
     def wake(self, *, documents: bool) -> None:
         """Something was put into the outbox; documents are not held back to be gathered."""

@@ -43,3 +43,31 @@ async def test_a_task_that_swallows_one_cancellation_ends_all_the_same() -> None
     async with asyncio.timeout(5):
         await end([task], again_after=0.01)
     assert task.cancelled() and swallowed == 2
+
+
+async def test_who_is_cancelled_again_while_ending_others_leaves_none_of_them_running() -> None:
+    swallowed = 0
+
+    async def stubborn() -> None:
+        nonlocal swallowed
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                swallowed += 1
+                if swallowed > 2:
+                    raise
+
+    inner = asyncio.create_task(stubborn())
+    await asyncio.sleep(0)
+
+    async def outer() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await end([inner], again_after=60)
+
+    task = asyncio.create_task(outer())
+    await asyncio.sleep(0)
+    await end([task], again_after=0.01)
+    assert inner.done() and task.cancelled()
