@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 import asyncpg
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 
 from broker.amqp.connection import Link
 from broker.amqp.publishing import Publisher
 from broker.content.store import ContentStore
 from broker.directory.live import LiveDirectory
+from broker.gateway.answers import not_allowed
 from broker.gateway.measures import Measures
 from broker.gateway.watching import Watch
 from broker.identity import BrokerIdentity
@@ -50,5 +52,6 @@ def create_app(gateway: Gateway) -> FastAPI:
     app.add_middleware(Watch, measures=app.state.measures, routes=routes)
     for router in routers:
         app.include_router(router)
+    app.add_exception_handler(RequestValidationError, not_allowed)
     app.add_exception_handler(404, pages.elsewhere(gateway))
     return app
