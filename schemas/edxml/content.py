@@ -15,7 +15,7 @@ from xml.parsers import expat
 
 from schemas.edxml.faults import Kind, Text, quoted
 from schemas.edxml.limits import LIMITS, MIB, Limits
-from schemas.edxml.zip_entry import LOCAL, PIECE, BadZip, OneEntry, header_of
+from schemas.edxml.zip_entry import EMPTY_ZIP, LOCAL, PIECE, BadZip, OneEntry, header_of
 
 _BLANKS: Final = b" \t\r\n"
 _EACH_BLANK: Final = (b"\n", b" ", b"\r", b"\t")
@@ -215,6 +215,10 @@ class Unpacker:
     def _recognised(self, start: bytes) -> bool:
         if len(start) < len(LOCAL):
             return False
+        if start.startswith(EMPTY_ZIP):
+            raise BadContent(
+                Kind.ZIP, Text("a ZIP without any file", "tệp ZIP rỗng"), Text("one file in it", "có một tệp bên trong")
+            )
         if not start.startswith(LOCAL):
             return True
         header = header_of(start)

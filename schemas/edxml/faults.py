@@ -175,6 +175,11 @@ def quoted(value: str) -> Text:
     return same('"' + "".join(sign if sign.isprintable() else "·" for sign in " ".join(short.split())) + '"')
 
 
+def namespace_found(namespace: str | None) -> Text:
+    """The namespace that an element is in."""
+    return quoted(namespace) if namespace else Text("no namespace", "không có không gian tên")
+
+
 def same(words: str) -> Text:
     """What reads the same in both languages."""
     return Text(words, words)

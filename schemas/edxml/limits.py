@@ -28,8 +28,8 @@ class Limits:
     elements: int = 80_000
     # Characters of one element's text, attachments apart.
     text: int = 64 * KIB
-    # Files in a message: a manifest takes 100 parts, one of them the edXML file itself.
-    attachments: int = 99
+    # Files in a message: the parts that a manifest takes.
+    attachments: int = 100
     # One unpacked file, and all of them together. The largest seen in the field has 28.7 MB.
     unpacked: int = 100 * MIB
     unpacked_total: int = 200 * MIB

@@ -11,23 +11,35 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any, Final, TypeVar
 
-from schemas.edxml.faults import EMPTY, NOTHING, EdxmlFault, Faults, Kind, Text, errors_of, quoted, refusal, same
+from schemas.edxml.faults import (
+    EMPTY,
+    NOTHING,
+    EdxmlFault,
+    Faults,
+    Kind,
+    Text,
+    errors_of,
+    namespace_found,
+    quoted,
+    refusal,
+    same,
+)
 from schemas.edxml.limits import LIMITS, Limits
 from schemas.edxml.records import Document, Further, Message, Record, Status
-from schemas.edxml.rules import check_document, check_status
+from schemas.edxml.rules import alike, check_document, check_status
 from schemas.edxml.shapes import ATTACHMENT, CONTENT_REFERENCE, MESSAGE_HEADER, STATUS_HEADER, TRACE, Shape, Slot
 from schemas.edxml.signature import judge
-from schemas.edxml.tree import NAMESPACE, Element, Tree, read_tree
+from schemas.edxml.tree import LEGACY, NAMESPACE, ROOT, Element, Tree, read_tree
 from schemas.edxml.values import Value
 
 R = TypeVar("R", bound=Record)
 
-ROOT: Final = "edXML"
-_LEGACY: Final = "http://www.e-doc.vn/Schema/"
 _SIGNATURES: Final = ("Signature", "DigitalSignature")
 
 _ONE: Final = Text("one such element", "chỉ một phần tử như vậy")
 _ONLY_DATA: Final = Text("base64 data only", "chỉ dữ liệu base64")
+_OF_THE_FORMAT: Final = Text("an element that the format has here", "phần tử có trong định dạng tại vị trí này")
+_NO_FILES: Final = Text("no files in a status", "trạng thái không kèm tệp")
 _ONLY_ELEMENTS: Final = Text("only elements inside", "chỉ có phần tử con")
 
 
@@ -104,6 +116,8 @@ class _Reader:
         self._strangers(head, ("MessageHeader", "TraceHeaderList"), also=_SIGNATURES)
         verdict = judge(next((child for child in head.children if child.name in _SIGNATURES), None))
         if header.child("StatusCode") is not None:
+            if (files := root.child("AttachmentEncoded")) is not None and files.children:
+                self._faults.remark(Kind.UNKNOWN, files.place, found=quoted(files.name), expected=_NO_FILES)
             return Status(header=self.record(header, STATUS_HEADER), verdict=verdict, carried=tree.carried)
         trace = self._only(head, "TraceHeaderList")
         body = self._only(envelope, "edXMLBody")
@@ -123,14 +137,9 @@ class _Reader:
             expected = Text(f"<edXML xmlns={NAMESPACE!r}>", f"<edXML xmlns={NAMESPACE!r}>")
             self._faults.error(Kind.ROOT, root.place, found=quoted(root.name), expected=expected)
             return
-        older = Text(" (the format of 2014 is another one)", " (định dạng năm 2014 là định dạng khác)")
-        extra = older if root.namespace == _LEGACY else Text("", "")
-        self._faults.error(
-            Kind.NAMESPACE,
-            root.place,
-            found=quoted(root.namespace) if root.namespace else Text("no namespace", "không có không gian tên"),
-            expected=Text(f'"{NAMESPACE}"{extra.en}', f'"{NAMESPACE}"{extra.vi}'),
-        )
+        older = Text("(the format of 2014 is another one)", "(định dạng năm 2014 là định dạng khác)")
+        expected = Text(f'"{NAMESPACE}" {older.en}', f'"{NAMESPACE}" {older.vi}')
+        self._faults.error(Kind.NAMESPACE, root.place, found=quoted(LEGACY), expected=expected)
 
     def _step(self, parent: Element | None, name: str) -> Element | None:
         """The one child that has to be there."""
@@ -166,10 +175,11 @@ class _Reader:
         if child.name in known:
             if child.namespace == NAMESPACE:
                 return True
-            found = quoted(child.namespace) if child.namespace else Text("no namespace", "không có không gian tên")
+            found = namespace_found(child.namespace)
             self._faults.error(Kind.NAMESPACE, child.place, found=found, expected=same(f'"{NAMESPACE}"'))
         else:
-            expected = Text("an element that the format has here", "phần tử có trong định dạng tại vị trí này")
+            meant = alike(child.name, known)
+            expected = same(f"<{meant}>") if meant else _OF_THE_FORMAT
             self._faults.remark(Kind.UNKNOWN, child.place, found=quoted(child.name), expected=expected)
         return False
 

@@ -4,13 +4,17 @@ Texts are as they were written; None is an element that is absent or empty. `sou
 from, for faults that are found later; it is no part of what the record says.
 """
 
+import re
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import IntEnum
+from typing import Final
 
 from schemas.edxml.content import Content
 from schemas.edxml.tree import Element
 from schemas.verdict import SignatureVerdict
+
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class BusinessType(IntEnum):
@@ -274,5 +278,8 @@ Message = Document | Status
 
 
 def bare_id(content_id: str | None) -> str:
-    """A content id as it is compared: builders drop `cid:` on one side of a link."""
-    return (content_id or "").strip().removeprefix("cid:").removeprefix("CID:")
+    """A content id as it is compared: builders drop `cid:` on one side of a link, or write `<…>` as mails have it."""
+    bare = (content_id or "").strip().removeprefix("<").removesuffix(">").strip()
+    if bare[:4].lower() == "cid:":
+        bare = bare[4:].strip()
+    return bare.lower() if _UUID.fullmatch(bare) else bare

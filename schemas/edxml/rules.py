@@ -3,12 +3,16 @@
 Only the message itself is known here: no directory, no database, and the date of today only if it is passed in.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from datetime import date
+from functools import lru_cache
 from typing import Final
 
-from schemas.edxml.faults import NOTHING, Faults, Kind, Place, Text, quoted, same
-from schemas.edxml.records import BusinessType, Document, Record, Status, bare_id
+from schemas.edxml.faults import EMPTY, NOTHING, Faults, Kind, Place, Text, quoted, same
+from schemas.edxml.naming import agency
+from schemas.edxml.records import BusinessType, ContentReference, Document, Record, Status, Trace, bare_id
+from schemas.manifest.document import MAX_PARTS
 from schemas.states import StatusCode
 
 _NO_AGENCY: Final = "null"
@@ -16,6 +20,13 @@ _NO_AGENCY: Final = "null"
 
 _CODE_LIMIT: Final = 255
 """Characters; the regulation has 35, which is only remarked."""
+
+_EACH_ID_ONCE: Final = Text("every content id once", "mỗi ContentId một lần")
+_DOUBLED: Final = re.compile(r"(.)\1")
+_NAME_LIMIT: Final = 64
+
+_MOST_FILES: Final = MAX_PARTS - 1
+"""The file itself becomes a part, too, unless it was made from a manifest."""
 
 _WITH_REASON: Final = (StatusCode.REFUSED, StatusCode.TAKE_BACK, StatusCode.CHANGE_REFUSED)
 
@@ -34,6 +45,17 @@ def place_in(record: Record | None, *elements: str) -> Place:
         place = inner.place if inner is not None else place._replace(element=f"{place.element}/{name}")
         element = inner
     return place
+
+
+def alike(name: str, known: Iterable[str]) -> str | None:
+    """The known one that differs in capitals and doubled letters only, as `Bussiness` does from `Business`."""
+    folded = _folded(name) if len(name) <= _NAME_LIMIT else None
+    return next((one for one in known if _folded(one) == folded), None)
+
+
+@lru_cache(maxsize=1024)
+def _folded(name: str) -> str:
+    return _DOUBLED.sub(r"\1", name.lower())
 
 
 def check_document(message: Document, faults: Faults, *, today: date | None) -> None:
@@ -78,11 +100,12 @@ def _addressees(message: Document, faults: Faults) -> None:
     seen = set()
     for to in header.to:
         _agency(to.organ_id, place_in(to, "OrganId"), faults)
-        if to.organ_id in seen:
+        code = agency(to.organ_id or "") or to.organ_id
+        if code in seen:
             expected = Text("every recipient once", "mỗi nơi nhận một lần")
             faults.error(Kind.DUPLICATE, place_in(to, "OrganId"), found=quoted(to.organ_id or ""), expected=expected)
-        elif to.organ_id is not None:
-            seen.add(to.organ_id)
+        elif code is not None:
+            seen.add(code)
 
 
 def _agency(code: str | None, place: Place, faults: Faults) -> None:
@@ -98,13 +121,32 @@ def _way(message: Document, faults: Faults) -> None:
         faults.remark(Kind.MISSING, place_of(message.header), found=NOTHING, expected=expected)
         return
     if trace.business is None:
-        expected = Text("<Bussiness>; taken as a new document", "<Bussiness>; được coi là văn bản mới")
-        faults.remark(Kind.MISSING, place_in(trace, "Bussiness"), found=NOTHING, expected=expected)
+        _without_business(trace, faults)
     for hop in trace.hops:
         if hop.organ_id is None or hop.organ_id.lower() == _NO_AGENCY:
             found = quoted(hop.organ_id) if hop.organ_id else NOTHING
             expected = Text("the code of the system that passed it on", "mã của hệ thống đã chuyển tiếp")
             faults.remark(Kind.VALUE, place_in(hop, "OrganId"), found=found, expected=expected)
+
+
+def _without_business(trace: Trace, faults: Faults) -> None:
+    """Taken as a new document, unless something else is said and not understood: a recall must not become one."""
+    element = trace.source
+    empty = element.child("Bussiness") if element is not None else None
+    if empty is not None and empty.child("BussinessDocType") is not None:
+        expected = Text("a whole number 0-3", "số nguyên 0-3")
+        faults.error(Kind.MISSING, place_in(trace, "Bussiness", "BussinessDocType"), found=EMPTY, expected=expected)
+        return
+    for child in element.children if element is not None else ():
+        if child.name != "Bussiness" and alike(child.name, ["Bussiness"]):
+            expected = Text(
+                "<Bussiness>: not understood, it would become a new document",
+                "<Bussiness>: nếu không hiểu được sẽ thành văn bản mới",
+            )
+            faults.error(Kind.UNKNOWN, child.place, found=quoted(child.name), expected=expected)
+            return
+    expected = Text("<Bussiness>; taken as a new document", "<Bussiness>; được coi là văn bản mới")
+    faults.remark(Kind.MISSING, place_in(trace, "Bussiness"), found=NOTHING, expected=expected)
 
 
 def _change(message: Document, faults: Faults) -> None:
@@ -124,22 +166,30 @@ def _change(message: Document, faults: Faults) -> None:
 
 def _links(message: Document, faults: Faults) -> None:
     """References and attachments belong together by content id, compared without `cid:`."""
-    listed = {bare_id(reference.content_id): reference for reference in message.references}
+    listed: dict[str, ContentReference] = {}
+    for reference in message.references:
+        key = bare_id(reference.content_id)
+        if listed.setdefault(key, reference) is not reference:
+            place = place_in(reference, "ContentId")
+            faults.error(Kind.DUPLICATE, place, found=quoted(reference.content_id or ""), expected=_EACH_ID_ONCE)
+    if len(message.attachments) > _MOST_FILES and message.carried is None:
+        expected = Text(f"at most {_MOST_FILES} of them", f"tối đa {_MOST_FILES}")
+        place = place_of(message.attachments[_MOST_FILES])
+        faults.error(Kind.TOO_LARGE, place, found=same(str(len(message.attachments))), expected=expected)
     present: set[str] = set()
     for attachment in message.attachments:
         key, place = bare_id(attachment.content_id), place_in(attachment, "ContentId")
         if key in present:
-            expected = Text("every content id once", "mỗi ContentId một lần")
-            faults.error(Kind.DUPLICATE, place, found=quoted(attachment.content_id or ""), expected=expected)
+            faults.error(Kind.DUPLICATE, place, found=quoted(attachment.content_id or ""), expected=_EACH_ID_ONCE)
         present.add(key)
-        reference = listed.get(key)
-        if reference is None:
+        named = listed.get(key)
+        if named is None:
             expected = Text("a <Reference> with this content id", "<Reference> có cùng ContentId")
             faults.remark(Kind.LINK, place, found=quoted(attachment.content_id or ""), expected=expected)
-        elif (attachment.content_id or "") != (reference.content_id or ""):
-            expected = quoted(reference.content_id or "")
+        elif (attachment.content_id or "") != (named.content_id or ""):
+            expected = quoted(named.content_id or "")
             faults.remark(Kind.LINK, place, found=quoted(attachment.content_id or ""), expected=expected)
-        if not (attachment.name or "").strip() and not (reference and (reference.name or "").strip()):
+        if not (attachment.name or "").strip() and not (named and (named.name or "").strip()):
             expected = Text("the name of the file", "tên tệp")
             faults.remark(Kind.MISSING, place_in(attachment, "AttachmentName"), found=NOTHING, expected=expected)
     for key, reference in listed.items():

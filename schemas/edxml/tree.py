@@ -15,11 +15,20 @@ from xml.parsers import expat
 
 from schemas.edxml.breaches import too_deep, too_large, too_many, wrong_encoding
 from schemas.edxml.content import Encoded, Sink
-from schemas.edxml.faults import EdxmlFault, Faults, Kind, Place, Stop, Text, quoted, same
+from schemas.edxml.faults import EdxmlFault, Faults, Kind, Place, Stop, Text, namespace_found, quoted, same
 from schemas.edxml.limits import Limits
+from schemas.edxml.syntax import not_well_formed
 
 NAMESPACE: Final = "http://www.mic.gov.vn/TBT/QCVN_102_2016"
 """The namespace of the format."""
+
+ROOT: Final = "edXML"
+
+LEGACY: Final = "http://www.e-doc.vn/Schema/"
+"""The namespace of the format of 2014, which is another one."""
+
+_FRAME: Final = (ROOT, "edXMLEnvelope", "AttachmentEncoded")
+"""Elements that are told by their names. A wrong namespace is a fault there, and what is below is read all the same."""
 
 USUAL_PREFIX: Final = "edxml"
 """In small letters. Undeclared, it is a fault, and what was meant is plain."""
@@ -37,25 +46,10 @@ _NO_ATTRIBUTES: Final[Mapping[str, str]] = MappingProxyType({})
 _XML: Final = "http://www.w3.org/XML/1998/namespace"
 _CHUNK: Final = 64 * 1024
 _UTF_8: Final = ("utf-8", "utf8", "us-ascii", "ascii")
-_UTF_16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff", b"<\x00", b"\x00<")
-
-_WELL_FORMED: Final = Text("well-formed XML", "XML đúng cú pháp")
-_SYNTAX: Final[dict[int, Text]] = {
-    2: Text("a syntax error", "lỗi cú pháp"),
-    3: Text("no element at all, or a file that breaks off", "không có phần tử nào hoặc tệp bị cụt"),
-    4: Text("a character that XML does not allow here", "ký tự mà XML không cho phép ở vị trí này"),
-    5: Text("a tag that is never closed", "thẻ không được đóng"),
-    6: Text("a character cut in half", "ký tự bị cắt đôi"),
-    7: Text("an end tag that does not fit its start tag", "thẻ đóng không khớp thẻ mở"),
-    8: Text("an attribute written twice", "thuộc tính bị viết hai lần"),
-    9: Text("something after the end of the message", "nội dung thừa sau khi gói tin kết thúc"),
-    11: Text("an entity that XML does not have", "thực thể không tồn tại trong XML"),
-    14: Text("a reference to an impossible character", "tham chiếu đến ký tự không hợp lệ"),
-    17: Text("the XML declaration not at the start of the file", "khai báo XML không ở đầu tệp"),
-    20: Text("a CDATA section that is never closed", "đoạn CDATA không được đóng"),
-    30: Text("a broken XML declaration", "khai báo XML bị hỏng"),
-}
-"""What expat's error numbers mean."""
+_WIDE_MARKS: Final = (
+    ("UTF-32", (b"\xff\xfe\x00\x00", b"<\x00\x00\x00", b"\x00\x00\xfe\xff", b"\x00\x00\x00<")),
+    ("UTF-16", (b"\xff\xfe", b"\xfe\xff", b"<\x00", b"\x00<")),
+)
 
 
 class Element:
@@ -132,10 +126,12 @@ def read_tree(data: bytes, faults: Faults, limits: Limits) -> Tree:
 class _Open:
     """An element whose end tag has not come yet."""
 
-    __slots__ = ("_alike", "element", "length", "outside", "pieces")
+    __slots__ = ("_alike", "element", "length", "outside", "pieces", "tag")
 
-    def __init__(self, element: Element, outside: dict[str, str]) -> None:
+    def __init__(self, element: Element, tag: str, outside: dict[str, str]) -> None:
         self.element = element
+        # Its name with prefix.
+        self.tag = tag
         # The prefixes that hold again behind it.
         self.outside = outside
         self.pieces: list[str] = []
@@ -162,6 +158,8 @@ class _Builder:
         self._scope: dict[str, str] = {"xml": _XML}
         self._names: dict[str, tuple[str, str]] = {}
         self._undeclared: set[str] = set()
+        # Namespaces (None: none) that stand where the format's should; told once each.
+        self._instead: set[str | None] = set()
         # Elements and attributes.
         self._things = 0
         self._sink: Sink | None = None
@@ -180,14 +178,14 @@ class _Builder:
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._text
-        parser.ProcessingInstructionHandler = self._instruction
 
     def run(self) -> None:
         size = len(self._data)
         if size > self._limits.file:
             raise Stop(too_large(Place(1, 1, "file"), size, self._limits.file))
-        if self._data.startswith(_UTF_16_MARKS):
-            raise Stop(wrong_encoding("UTF-16"))
+        for encoding, marks in _WIDE_MARKS:
+            if self._data.startswith(marks):
+                raise Stop(wrong_encoding(encoding))
         view = memoryview(self._data)
         try:
             for at in range(0, size, _CHUNK):
@@ -198,7 +196,9 @@ class _Builder:
                 self._check_bounds(min(at + _CHUNK, size))
             self._parser.Parse(b"", True)
         except expat.ExpatError as error:
-            raise Stop(self._syntax(error)) from error
+            inside = self._open[-1] if self._open else None
+            path, tag = (inside.element.path, inside.tag) if inside else ("file", None)
+            raise Stop(not_well_formed(error, path, tag, self._data, self._parser.ErrorByteIndex)) from error
         self.tree.complete = True
 
     def _line_ends(self, start: int, stop: int) -> int:
@@ -241,6 +241,10 @@ class _Builder:
         prefix, local = self._names.setdefault(name, (name.rpartition(":")[0], name.rpartition(":")[2]))
         around = self._open[-1] if self._open else None
         namespace = self._scope.get(prefix) or (NAMESPACE if prefix.lower() == USUAL_PREFIX else None)
+        if namespace != NAMESPACE and local in _FRAME and len(self._open) < 2 and namespace != LEGACY:
+            self._tell_namespace(Place(line, column, local), namespace)
+        if namespace in self._instead:
+            namespace = NAMESPACE
         element = Element(local, namespace, around.element if around else None, 1)
         element.line, element.column = line, column
         if plain:
@@ -253,7 +257,7 @@ class _Builder:
             used_prefix = used.rpartition(":")[0]
             if used_prefix and used_prefix not in self._scope and used_prefix not in self._undeclared:
                 self._tell_undeclared(element, used, used_prefix)
-        self._open.append(_Open(element, outside))
+        self._open.append(_Open(element, name, outside))
         if local == DATA_ELEMENT and self._sink is None:
             self._files += 1
             if self._files > self._limits.attachments:
@@ -273,6 +277,11 @@ class _Builder:
             raise Stop(too_many(place, PREFIXES))
         return {name: value for name, value in attributes.items() if name != "xmlns" and not name.startswith("xmlns:")}
 
+    def _tell_namespace(self, place: Place, namespace: str | None) -> None:
+        if namespace not in self._instead:
+            self._instead.add(namespace)
+            self._faults.error(Kind.NAMESPACE, place, found=namespace_found(namespace), expected=same(f'"{NAMESPACE}"'))
+
     def _tell_undeclared(self, element: Element, name: str, prefix: str) -> None:
         """Once for each prefix: what follows from it is no news."""
         self._undeclared.add(prefix)
@@ -286,6 +295,9 @@ class _Builder:
     def _end(self, name: str) -> None:
         closed = self._open.pop()
         self._scope = closed.outside
+        if not self._open:
+            # Only what follows the root is listened to: millions of instructions would be millions of calls.
+            self._parser.ProcessingInstructionHandler = self._instruction
         element = closed.element
         element.text = "".join(closed.pieces)
         if self._sink is not None and element is self._sink_element:
@@ -306,17 +318,17 @@ class _Builder:
                 # The rest of the data is let pass, at expat's own speed.
                 self._parser.CharacterDataHandler = None
             return
-        if text.isspace():
-            # Indentation. Expat hands over an element's text in one piece, unless it is long.
-            return
         inside = self._open[-1]
+        if not inside.pieces and text.isspace():
+            # Indentation. Blanks that follow a text belong to it: instructions and long texts cut it into pieces.
+            return
         inside.pieces.append(text)
         inside.length += len(text)
         if inside.length > self._limits.text:
             raise Stop(too_large(inside.element.place, inside.length, self._limits.text))
 
     def _instruction(self, target: str, data: str) -> None:
-        if target == CARRIED and not self._open and self.tree.root is not None:
+        if target == CARRIED:
             self.tree.carried = data
 
     def _here(self, what: str) -> Place:
@@ -324,14 +336,4 @@ class _Builder:
             self._parser.CurrentLineNumber,
             self._parser.CurrentColumnNumber + 1,
             self._open[-1].element.path if self._open else what,
-        )
-
-    def _syntax(self, error: expat.ExpatError) -> EdxmlFault:
-        words = expat.errors.messages.get(error.code, f"error {error.code}")
-        inside = self._open[-1].element.path if self._open else "file"
-        return EdxmlFault(
-            kind=Kind.NOT_WELL_FORMED,
-            place=Place(error.lineno, error.offset + 1, inside),
-            found=_SYNTAX.get(error.code, same(words)),
-            expected=_WELL_FORMED,
         )

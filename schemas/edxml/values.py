@@ -17,14 +17,21 @@ VIET_NAM: Final = timezone(timedelta(hours=7), "+07:00")
 YEARS: Final = range(2, 9999)
 """A little less than Python has, so that every moment has its time in UTC too."""
 
-_DATE: Final = re.compile(r"(\d{4})/(\d{1,2})/(\d{1,2})", re.ASCII)
-_OTHER_DATES: Final = (
-    re.compile(r"(?P<y>\d{4})/(?P<m>\d{1,2})/(?P<d>\d{1,2})[ T]\d{1,2}:\d{2}:\d{2}(?:\.\d+)?", re.ASCII),
-    re.compile(r"(?P<y>\d{4})-(?P<m>\d{1,2})-(?P<d>\d{1,2})(?:[ T].*)?", re.ASCII),
-    re.compile(r"(?P<d>\d{1,2})/(?P<m>\d{1,2})/(?P<y>\d{4})(?: .*)?", re.ASCII),
+_DATE: Final = re.compile(r"\d{4}/\d{1,2}/\d{1,2}", re.ASCII)
+_MOMENT: Final = re.compile(r"\d{4}/\d{1,2}/\d{1,2} \d{1,2}:\d{2}:\d{2}", re.ASCII)
+_TIME: Final = r"(?P<H>\d{1,2}):(?P<M>\d{2})(?::(?P<S>\d{2})(?:\.\d+)?)?"
+_ZONE: Final = r"(?P<zone>Z|[+-]\d{2}:?\d{2})?"
+_FORMS: Final = tuple(
+    re.compile(form, re.ASCII)
+    for form in (
+        rf"(?P<y>\d{{4}})(?P<sep>[/-])(?P<m>\d{{1,2}})(?P=sep)(?P<d>\d{{1,2}})(?:[ T]+{_TIME})?{_ZONE}",
+        # With AM or PM the month stands in front, or not: which day is meant cannot be told.
+        rf"(?P<d>\d{{1,2}})(?P<sep>[/.-])(?P<m>\d{{1,2}})(?P=sep)(?P<y>\d{{4}})(?: +{_TIME})?{_ZONE}",
+        rf"(?P<y>\d{{4}})(?P<m>\d{{2}})(?P<d>\d{{2}})(?:T?(?P<H>\d{{2}})(?P<M>\d{{2}})(?P<S>\d{{2}}))?{_ZONE}",
+    )
 )
-_MOMENT: Final = re.compile(r"(\d{4})/(\d{1,2})/(\d{1,2}) (\d{1,2}):(\d{2}):(\d{2})", re.ASCII)
-_OTHER_MOMENT: Final = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4}) (\d{1,2}):(\d{2}):(\d{2})", re.ASCII)
+"""All spellings of a day, with or without a time, that are met and can mean one day only."""
+
 _NUMBER: Final = re.compile(r"[+-]?\d{1,9}", re.ASCII)
 
 
@@ -46,46 +53,35 @@ class Value(NamedTuple):
 
 
 def _read_date(text: str) -> Read | None:
-    if match := _DATE.fullmatch(text):
-        year, month, day = (int(group) for group in match.groups())
-        return _date(year, month, day, regular=True)
-    for form in _OTHER_DATES:
-        if match := form.fullmatch(text):
-            return _date(int(match["y"]), int(match["m"]), int(match["d"]), regular=False)
-    return None
-
-
-def _date(year: int, month: int, day: int, *, regular: bool) -> Read | None:
-    if year not in YEARS:
-        return None
-    try:
-        return Read(date(year, month, day), regular)
-    except ValueError:
-        return None
+    """The day in Viet Nam: the evening of another day elsewhere, if a zone is told."""
+    moment = _moment(text)
+    return Read(moment.astimezone(VIET_NAM).date(), bool(_DATE.fullmatch(text))) if moment else None
 
 
 def _read_moment(text: str) -> Read | None:
+    moment = _moment(text)
+    return Read(moment, bool(_MOMENT.fullmatch(text))) if moment else None
+
+
+def _moment(text: str) -> datetime | None:
+    """The time that is spelt so; midnight if none is told, Vietnamese if no zone is, or a zone without a time."""
+    match = next((match for form in _FORMS if (match := form.fullmatch(text))), None)
+    if match is None or int(match["y"]) not in YEARS:
+        return None
     try:
-        if match := _MOMENT.fullmatch(text):
-            year, month, day, hour, minute, second = (int(group) for group in match.groups())
-            return Read(datetime(year, month, day, hour, minute, second, tzinfo=VIET_NAM))
-        if match := _OTHER_MOMENT.fullmatch(text):
-            day, month, year, hour, minute, second = (int(group) for group in match.groups())
-            return Read(datetime(year, month, day, hour, minute, second, tzinfo=VIET_NAM), False)
-        read = datetime.fromisoformat(text.replace("/", "-"))
+        zone = _zone(match["zone"]) if match["zone"] and match["H"] else VIET_NAM
+        year, month, day, hour, minute, second = (int(match[name] or 0) for name in ("y", "m", "d", "H", "M", "S"))
+        return datetime(year, month, day, hour, minute, second, tzinfo=zone)
     except ValueError:
         return None
-    return Read(aware(read), False)
 
 
-def _read_moment_in_range(text: str) -> Read | None:
-    read = _read_moment(text)
-    return read if read is not None and read.value.year in YEARS else None
-
-
-def aware(moment: datetime) -> datetime:
-    """A time of the format as an aware one: what has no zone is Vietnamese."""
-    return moment.replace(tzinfo=VIET_NAM) if moment.tzinfo is None else moment
+def _zone(text: str) -> timezone:
+    """Raises ValueError for what is no zone."""
+    if text == "Z":
+        return UTC
+    hours, minutes = int(text[1:3]), int(text[-2:])
+    return timezone((-1 if text[0] == "-" else 1) * timedelta(hours=hours, minutes=minutes))
 
 
 def naive(moment: datetime) -> datetime:
@@ -126,7 +122,9 @@ _BITS: Final = {"1": Read(True), "0": Read(False), "true": Read(True, False), "f
 
 TEXT: Final = Value(Text("a text", "văn bản"), Read, str, verbatim=True)
 TOKEN: Final = Value(Text("a value", "giá trị"), Read, str)
-DATE: Final = Value(same("yyyy/MM/dd"), _read_date, _write_date)
-MOMENT: Final = Value(same("yyyy/MM/dd HH:mm:ss"), _read_moment_in_range, _write_moment)
+DATE: Final = Value(Text("a day as yyyy/MM/dd", "ngày dạng yyyy/MM/dd"), _read_date, _write_date)
+MOMENT: Final = Value(
+    Text("a time as yyyy/MM/dd HH:mm:ss", "thời điểm dạng yyyy/MM/dd HH:mm:ss"), _read_moment, _write_moment
+)
 FLAG: Final = Value(same("true / false"), lambda text: _FLAGS.get(text.lower()), lambda value: str(value).lower())
 BIT: Final = Value(same("0 / 1"), lambda text: _BITS.get(text.lower()), lambda value: str(int(value)))

@@ -16,7 +16,9 @@ from schemas.edxml.limits import Limits
 LOCAL: Final = b"PK\x03\x04"
 _DESCRIPTOR: Final = b"PK\x07\x08"
 _CENTRAL: Final = b"PK\x01\x02"
-_END: Final = b"PK\x05\x06"
+EMPTY_ZIP: Final = b"PK\x05\x06"
+"""What an archive begins with that has no entry: the record of its end."""
+_END: Final = EMPTY_ZIP
 _END_64: Final = b"PK\x06\x06"
 _LOCATOR_64: Final = b"PK\x06\x07"
 
