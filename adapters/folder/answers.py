@@ -17,8 +17,9 @@ from adapters.compose import SPEC, Outgoing, status_item
 from adapters.folder import files, known
 from adapters.folder.drops import ending
 from adapters.folder.known import TAKE_BACK
-from adapters.folder.records import in_folder
+from adapters.folder.records import NotSent, in_folder
 from adapters.folder.sheet import About, Sheet
+from adapters.folder.texts import Told
 from adapters.letter import IncomingLetter, NaturalRef, Ref
 from schemas.edxml.naming import agency as agency_of
 from schemas.edxml.reading import Reading
@@ -31,7 +32,21 @@ from schemas.times import new_id, rfc3339
 REASON_LIMIT: Final = 8 * 1024
 """Bytes of a reason in a file."""
 
-_NOT_HERE: Final = "a document in inbox/: its folder's name, its id, or its number, notation, date and agency"
+
+def _not_here(shown: str) -> Told:
+    return Told(
+        f"No document {shown} came. Write its folder's name in inbox/, its id, or number, notation, date and agency.",
+        f"Không có văn bản đến nào là {shown}. Hãy ghi đúng tên thư mục của văn bản trong inbox/, mã văn bản,"
+        " hoặc số ký hiệu, ngày ban hành và cơ quan.",
+    )
+
+
+def _no_change(shown: str) -> Told:
+    return Told(
+        f"{shown} asks for no change of a document that came: 15 and 16 answer a recall, update or replacement.",
+        f"{shown} không phải yêu cầu thu hồi, cập nhật hay thay thế văn bản đã đến; 15 và 16 chỉ dùng để trả lời các"
+        " yêu cầu đó.",
+    )
 
 
 class Answering:
@@ -107,10 +122,8 @@ class Answering:
                     )
                 )
         if not items:
-            raise Refusal(
-                code="LT-CONCERNS-UNKNOWN", field="document", found=about.id or f"{about.number}/{about.notation}",
-                expected="a recall, update or replacement whose document is here" if letters else _NOT_HERE,
-            )  # fmt: skip
+            shown = about.id or f"{about.number}/{about.notation}"
+            raise NotSent([(_no_change if letters else _not_here)(shown)], code="LT-CONCERNS-UNKNOWN")
         return await self._signed(items, test=letters[0].manifest.test)
 
     async def _letters(self, about: About, recipient: str | None) -> list[IncomingLetter]:

@@ -31,6 +31,21 @@ MAX_DEPTH: Final = 6
 MAX_VALUES: Final = 20_000
 
 
+_PROBLEMS: Final = (
+    ("mapping values are not allowed", Told("a value with a colon in it; put the whole value in quotes",
+                                            'giá trị có dấu hai chấm; hãy đặt cả giá trị trong dấu nháy kép "…"')),
+    ("character '\\t'", Told("a tab; use blanks", "có dấu Tab; hãy dùng dấu cách")),
+    ("unexpected end of stream", Told("a quote that is never closed", "dấu nháy mở mà không đóng")),
+    ("could not find expected ':'", Told("a line without `name:`", "dòng không có dạng `tên: giá trị`")),
+    ("expected <block end>", Told("other indentation than above, or something behind a quote",
+                                  "thụt đầu dòng khác các dòng trên, hoặc có chữ thừa sau dấu nháy")),
+    ("cannot start any token", Told("a value that begins with a sign that YAML keeps for itself; put it in quotes",
+                                    "giá trị bắt đầu bằng ký hiệu riêng của YAML; hãy đặt trong dấu nháy kép")),
+    ("expected ',' or", Told("a bracket that is never closed", "ngoặc mở mà không đóng")),
+)  # fmt: skip
+"""What people get wrong, by a piece of the parser's words."""
+
+
 class NotPlain(Exception):
     """The file cannot be read; `told` says where and why."""
 
@@ -57,7 +72,8 @@ def load(data: bytes) -> dict[str, Value]:
     except yaml.MarkedYAMLError as why:
         mark = why.problem_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise _at(line, column, f"not YAML: {why.problem}", f"không đúng cú pháp YAML: {why.problem}") from why
+        told = _in_words(str(why.problem))
+        raise _at(line, column, told.en, told.vi) from why
     except (yaml.YAMLError, RecursionError) as why:
         raise NotPlain(Told(f"The sheet is not YAML: {why}", f"Phiếu không đúng cú pháp YAML: {why}")) from why
     if not isinstance(found, dict):
@@ -67,6 +83,13 @@ def load(data: bytes) -> dict[str, Value]:
 
 def _at(line: int, column: int, en: str, vi: str) -> NotPlain:
     return NotPlain(Told(f"Line {line}, column {column}: {en}.", f"Dòng {line}, cột {column}: {vi}."))
+
+
+def _in_words(problem: str) -> Told:
+    for piece, told in _PROBLEMS:
+        if piece in problem:
+            return told
+    return Told(f"not YAML: {problem}", f"không đúng cú pháp YAML: {problem}")
 
 
 class _Reader:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from adapters.folder.texts import Told
 from adapters.letter import Ref
 
 
@@ -27,6 +28,17 @@ class Dropped:
     ref: Ref
     dropped_at: float
     rejected: bool
+
+
+class NotSent(Exception):
+    """What was dropped goes to refused/; `told` are the reasons."""
+
+    def __init__(self, told: Sequence[Told], *, code: str | None = None, dropped: Dropped | None = None) -> None:
+        super().__init__("; ".join(one.en for one in told))
+        self.told = told
+        self.code = code
+        # What was sent before with the same mark.
+        self.dropped = dropped
 
 
 _DROPPED = "SELECT no, mark, job, folder, kind, outbox_no, sender, id, digest, dropped_at, rejected FROM dropped"

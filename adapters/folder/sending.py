@@ -25,7 +25,7 @@ from adapters.folder.claiming import REASON, REASON_TEXT, Claim
 from adapters.folder.contents import BadZip, edxml_bytes, unpacked
 from adapters.folder.looking import read_sheet
 from adapters.folder.places import Places
-from adapters.folder.records import Dropped
+from adapters.folder.records import Dropped, NotSent
 from adapters.folder.sheet import About, Sheet
 from adapters.folder.texts import VIET_NAM, Told
 from adapters.letter import NaturalRef, Ref
@@ -36,17 +36,6 @@ from schemas.edxml.reading import Reading, read
 from schemas.edxml.records import BusinessType, Document
 from schemas.errors import Refusal
 from schemas.problem import UNREACHABLE, Problem
-
-
-class NotSent(Exception):
-    """A claim goes to refused/; `told` are the reasons."""
-
-    def __init__(self, told: Sequence[Told], *, code: str | None = None, dropped: Dropped | None = None) -> None:
-        super().__init__("; ".join(one.en for one in told))
-        self.told = told
-        self.code = code
-        # What was sent before with the same mark.
-        self.dropped = dropped
 
 
 class NotNow(Exception):
@@ -142,6 +131,8 @@ class Sending:
         return await self._of_sheet(claim, sheet)
 
     async def _of_sheet(self, claim: Claim, sheet: Sheet) -> Outgoing:
+        if empty := await asyncio.to_thread(_empty, claim):
+            raise NotSent([_nothing_in(name) for name in empty])
         letter = Letter(
             subject=sheet.subject,
             to=sheet.to,
@@ -270,6 +261,15 @@ def write_reason(
     }
     files.write(folder / REASON, (json.dumps(value, indent=2) + "\n").encode())
     files.write(folder / REASON_TEXT, texts.reason_page(called, told, code=code, at=at))
+
+
+def _empty(claim: Claim) -> list[str]:
+    """Files without a byte: never what was meant, mostly a copy that broke off."""
+    return [name for name, path in zip(claim.names, claim.paths, strict=True) if path.stat().st_size == 0]
+
+
+def _nothing_in(name: str) -> Told:
+    return Told(f"{name} is empty (0 bytes); copy it again.", f"Tệp {name} trống (0 byte); hãy sao chép lại tệp.")
 
 
 def _called(claim: Claim) -> str:

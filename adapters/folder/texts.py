@@ -10,6 +10,8 @@ from typing import Any, Final, NamedTuple
 from schemas.errors import CATALOGUE, Refusal
 from schemas.problem import Problem
 
+_ANYTHING: Final = "LT-SCHEMA"
+
 VIET_NAM: Final = timezone(timedelta(hours=7))
 
 
@@ -92,7 +94,7 @@ def of_answer(code: str, detail: Mapping[str, Any]) -> list[Told]:
             str(detail.get("vi") or (entry.vi if entry else code)),
         )
     ]
-    place = _place(detail)
+    place = _place(code, detail)
     if place is not None:
         said.append(place)
     candidates = detail.get("candidates") or ()
@@ -102,7 +104,8 @@ def of_answer(code: str, detail: Mapping[str, Any]) -> list[Told]:
     return said
 
 
-def _place(detail: Mapping[str, Any]) -> Told | None:
+def _place(code: str, detail: Mapping[str, Any]) -> Told | None:
+    """`expected` is English; in Vietnamese the catalogue has said it, unless the code is for anything."""
     field, found, expected = (detail.get(name) for name in ("field", "found", "expected"))
     if field is None and found is None and expected is None:
         return None
@@ -112,8 +115,10 @@ def _place(detail: Mapping[str, Any]) -> Told | None:
     )  # fmt: skip
     vi = ", ".join(
         part for part in (f"tại {field}" if field else "", f"có: {found}" if found else "",
-                          f"cần: {expected}" if expected else "") if part
+                          f"cần: {expected}" if expected and code == _ANYTHING else "") if part
     )  # fmt: skip
+    if not vi:
+        return None
     return Told(f"{en[0].upper()}{en[1:]}.", f"{vi[0].upper()}{vi[1:]}.")
 
 

@@ -155,6 +155,25 @@ def test_a_link_to_a_secret_is_refused_and_never_read(tmp_path: Path) -> None:
     assert not outbox(settings)
 
 
+def test_an_empty_file_is_not_sent_and_is_named(tmp_path: Path) -> None:
+    settings = prepared(tmp_path)
+    (dropped(tmp_path / "root") / "12.pdf").write_bytes(b"")
+    (one,) = work(settings, tmp_path / "root")
+    assert one.what == "refused" and not outbox(settings)
+    assert [told.vi for told in one.told] == ["Tệp 12.pdf trống (0 byte); hãy sao chép lại tệp."]
+
+
+def test_an_answer_to_what_did_not_come_says_in_vietnamese_what_to_write(tmp_path: Path) -> None:
+    settings = prepared(tmp_path)
+    (places(tmp_path / "root").outbox / "không có.03").touch()
+    (one,) = work(settings, tmp_path / "root")
+    assert one.what == "refused"
+    assert [told.vi for told in one.told] == [
+        "Không có văn bản đến nào là không có. Hãy ghi đúng tên thư mục của văn bản trong inbox/, mã văn bản,"
+        " hoặc số ký hiệu, ngày ban hành và cơ quan."
+    ]
+
+
 def test_names_of_parts_cannot_leave_the_documents_folder(tmp_path: Path) -> None:
     # The contract refuses separators; what it lets through must be harmless too.
     names = [

@@ -115,6 +115,28 @@ def test_yaml_that_does_more_than_name_values_is_refused_with_a_sentence(text: s
     assert wrong.value.told.en and wrong.value.told.vi
 
 
+@pytest.mark.parametrize(
+    ("text", "vi"),
+    [
+        (
+            "trích yếu: V/v: họp giao ban\n",
+            "Dòng 1, cột 15: giá trị có dấu hai chấm; hãy đặt cả giá trị trong dấu nháy",
+        ),
+        ("trích yếu: a\n\tgửi: H53\n", "Dòng 2, cột 1: có dấu Tab; hãy dùng dấu cách."),
+        ('trích yếu: "không đóng\ngửi: H53\n', "Dòng 3, cột 1: dấu nháy mở mà không đóng."),
+        ("trích yếu: a\ngửi H53\n", "Dòng 3, cột 1: dòng không có dạng `tên: giá trị`."),
+        ("trích yếu: @a\n", "Dòng 1, cột 12: giá trị bắt đầu bằng ký hiệu riêng của YAML; hãy đặt trong dấu nháy"),
+        ("gửi: [H53, H41\nsố: 1\n", "Dòng 2, cột 3: ngoặc mở mà không đóng."),
+        ('trích yếu: "a" b\n', "Dòng 1, cột 16: thụt đầu dòng khác các dòng trên, hoặc có chữ thừa sau dấu nháy."),
+    ],
+)
+def test_what_people_get_wrong_in_yaml_is_told_in_their_words(text: str, vi: str) -> None:
+    with pytest.raises(NotPlain) as wrong:
+        load(text.encode())
+    assert wrong.value.told.vi.startswith(vi)
+    assert "not YAML" not in wrong.value.told.en
+
+
 def test_other_encodings_are_told() -> None:
     for data in (GOOD.encode("utf-16"), "trích yếu: a".encode("utf-16-le"), b"tr\xedch y\xeau: a"):
         with pytest.raises(NotPlain):
