@@ -34,6 +34,7 @@ SPEC: Final = "lienthong/1"
 """The version of the contract that these models are."""
 
 UUID_PATTERN: Final = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _UUID: Final = re.compile(UUID_PATTERN.removeprefix("^").removesuffix("$"), re.ASCII)
 
 
@@ -76,6 +77,26 @@ def _id(value: object) -> UUID:
         return value
     raise refuse("a UUID written in lower case as 8-4-4-4-12 hex digits")
 
+
+def _day(value: object) -> date:
+    # Not pydantic's own reading, which takes seconds since 1970 written as a text for a date.
+    if isinstance(value, str) and _DATE.fullmatch(value):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    raise refuse("a date, such as 2026-03-12")
+
+
+Day = Annotated[
+    date,
+    PlainValidator(_day),
+    PlainSerializer(date.isoformat, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date"}),
+]
+"""A date, written as year, month and day."""
 
 Moment = Annotated[
     datetime,
@@ -144,7 +165,7 @@ class NaturalKey(Wire):
     """Names a document as people do: sender, date of issue, number and notation (contract §2.2)."""
 
     from_: Code = Field(alias="from")
-    issued_on: date
+    issued_on: Day
     number: str
     notation: str
 

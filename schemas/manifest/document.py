@@ -4,7 +4,6 @@ The rules that need the directory, the database or the bytes of the parts are th
 from the manifest alone is said here.
 """
 
-from datetime import date
 from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
 
@@ -14,6 +13,7 @@ from pydantic.config import JsonDict, JsonValue
 from schemas.manifest.common import (
     Addressee,
     Code,
+    Day,
     Digest,
     Manifest,
     Moment,
@@ -97,7 +97,7 @@ class DocumentFields(Wire):
 
     number: str = ""
     notation: str = ""
-    issued_on: date | None = None
+    issued_on: Day | None = None
     place: str | None = None
     type: str | None = None
     """Name of the type, e.g. Công văn."""
@@ -106,7 +106,7 @@ class DocumentFields(Wire):
     signer: Signer | None = None
     priority: Annotated[int, Field(ge=0, le=4)] = 0
     """0 thường, 1 khẩn, 2 thượng khẩn, 3 hỏa tốc, 4 hỏa tốc hẹn giờ."""
-    due_on: date | None = None
+    due_on: Day | None = None
     deliver_by: Moment | None = None
     """The hour that priority 4 appoints."""
     expires_at: Moment | None = None

@@ -242,6 +242,8 @@ BAD: Final[tuple[Bad, ...]] = (
     _value("a bool for a number", DOCUMENT, "document.priority", True),
     _value("no hour appointed", DOCUMENT, "document.priority", 4, field="document.deliver_by"),
     _value("a date in another order", DOCUMENT, "document.issued_on", "12/03/2026"),
+    _value("seconds for a date", DOCUMENT, "document.issued_on", "1773279000"),
+    _value("a number for a date", DOCUMENT, "document.due_on", 1773279000),
     _value("an impossible date", DOCUMENT, "document.issued_on", "2026-02-30"),
     _value("a moment for a date", DOCUMENT, "document.due_on", "2026-03-12T00:00:00Z"),
     _value("a naive deadline", DOCUMENT, "document.deliver_by", "2026-03-12T10:00:00"),
