@@ -60,17 +60,6 @@ FIELDS = {  # type of line: (fields it must have, fields it may have)
     "event": ("log index path body", ""),
     "seal": ("jws", ""),
 }
-EVENT_FIELDS = {
-    "accepted": "document action priority test sent_at submitter thumbprint count recipients",
-    "dispatched": "message kind attempt owners",
-    "status_recorded": "message submitter thumbprint items",
-    "overdue": "document what due recipients",
-    "rerouted": "document deliveries",
-    "operator_action": "actor action target",
-    "directory_changed": "change codes",
-    "rejected": "error",
-    "log_opened": "origin",
-}
 ORDERS = {
     "ES256": 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
     "ES384": 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973,
@@ -94,9 +83,265 @@ class Bad(Exception):
         self.line = line
 
 
+# ── Shapes ───────────────────────────────────────────────────────────────────────────────────────
+# A shape is a test of one value, a dict of members ("?": may be missing, "~": may be null, too), or a list of a shape,
+# how many at least and how many at most.
+def written(pattern: str, most: int = 1 << 30, flags=re.ASCII):
+    compiled = re.compile(pattern + r"\Z", flags)
+    return lambda value: isinstance(value, str) and len(value) <= most and compiled.match(value) is not None
+
+
+def whole(least: float = -float("inf"), most: float = float("inf")):
+    return lambda value: type(value) is int and least <= value <= most
+
+
+def one_of(words: str):
+    return lambda value: isinstance(value, str) and value in words.split()
+
+
+def text(value) -> bool:
+    return isinstance(value, str)
+
+
+def flag(value) -> bool:
+    return isinstance(value, bool)
+
+
+def thing(value) -> bool:
+    return isinstance(value, dict)
+
+
+def time(value) -> bool:
+    return moment(value) is not None
+
+
+def date(value) -> bool:
+    return bool(text(value) and re.match(r"\d{4}-\d\d-\d\d\Z", value) and datetime.fromisoformat(value))
+
+
+def trimmed(value) -> str:
+    return unicodedata.normalize("NFC", value or "").strip()
+
+
+def fits(value, shape) -> None:
+    """Raises ValueError for a value of another shape."""
+    if isinstance(shape, dict):
+        if not isinstance(value, dict):
+            raise ValueError(f"{str(value)[:40]!r} is no object")
+        for name, inner in shape.items():
+            found = value.get(name.rstrip("?~"))
+            if found is None and (name.endswith("~") or (name.endswith("?") and name[:-1] not in value)):
+                continue
+            try:
+                fits(found, inner)
+            except (ValueError, TypeError) as error:
+                raise ValueError(f"{name.rstrip('?~')}: {error}") from None
+    elif isinstance(shape, list):
+        inner, least, most = shape if len(shape) == 3 else (shape[0], 0, 1 << 30)
+        if not isinstance(value, list) or not least <= len(value) <= most:
+            raise ValueError(f"no list of {least} to {most}")
+        for one in value:
+            fits(one, inner)
+    elif not shape(value):
+        raise ValueError(f"another value: {str(value)[:40]!r}")
+
+
+def names(shape, above: str = ""):
+    """Every member that a shape knows, as paths without positions."""
+    for name, inner in shape.items() if isinstance(shape, dict) else ():
+        path = above + name.rstrip("?~")
+        yield path
+        inner = inner[0] if isinstance(inner, list) else inner
+        for more in EITHER.get(inner, ()) if callable(inner) else (inner,):
+            yield from names(more, path + ".")
+
+
+CODE = written(r"[0-9A-Z]+(\.[0-9A-Z]+)*", 35)
+ID = written("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+DIGEST = written("[0-9a-f]{64}")
+ADDRESSEE = written(r"[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*", 255)
+NAME_BAD = r"\x00-\x1f\x7f-\x9f/\\\u2028-\u202e\u2066-\u2069"
+NAME = written(f"[^{NAME_BAD}]*[^{NAME_BAD}\\x20.][^{NAME_BAD}]*")
+SUBTYPE = "[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
+MEDIA_TYPE = written(
+    SUBTYPE + "/" + SUBTYPE + r'( ?; ?[A-Za-z0-9-]+=([A-Za-z0-9!#$&^_.+-]+|"[^"\\\x00-\x1f\x7f]*"))*', 255
+)
+REFERENCE = {"from": CODE, "id": ID, "digest": DIGEST}
+KEY = {"from": CODE, "issued_on": date, "number": text, "notation": text}
+
+
+def reference_or_key(value) -> bool:
+    fits(value, REFERENCE if thing(value) and "id" in value else KEY)
+    return True
+
+
+def reference_or_message(value) -> bool:
+    fits(value, REFERENCE if thing(value) and "digest" in value else {"from": CODE, "id": ID})
+    return True
+
+
+def reference_or_name(value) -> bool:
+    if not (thing(value) and text(value.get("message_id"))):
+        fits(value, REFERENCE)
+    return True
+
+
+EITHER = {
+    reference_or_key: (REFERENCE, KEY),
+    reference_or_message: (REFERENCE,),
+    reference_or_name: (REFERENCE, {"message_id": text}),
+}
+EVERY = {"id": ID, "from": CODE, "sent_at": time, "must_understand?": [text], "test?": flag}
+MANIFESTS = {  # contract §2
+    "document": {
+        **EVERY,
+        "action": one_of("new recall update replace"),
+        "to?": [ADDRESSEE, 0, 5000],
+        "partial?": flag,
+        "document": {
+            **dict.fromkeys(("number?", "notation?"), text),
+            "subject?": lambda value: text(value) and len(value) <= 500,
+            **dict.fromkeys(("place~", "type~", "summary~", "scope~", "drafter~"), text),
+            **dict.fromkeys(("issued_on~", "due_on~"), date),
+            **dict.fromkeys(("deliver_by~", "expires_at~"), time),
+            **dict.fromkeys(("pages~", "copies~"), whole(0)),
+            "appendixes?": [text],
+            "filed_to?": [text],
+            "signer~": {"name~": text, "position~": text, "authority~": text},
+            "priority?": whole(0, 4),
+            "steering~": whole(0, 3),
+        },
+        "replies_to?": [reference_or_key],
+        "concerns?": [reference_or_key],
+        "changes~": {"metadata?": flag, "added?": [CODE, 0, 5000], "removed?": [CODE, 0, 5000]},
+        "reason~": text,
+        "parts?": [
+            {
+                "name": lambda value: NAME(value) and len(value.encode()) <= 255,
+                "media_type": MEDIA_TYPE,
+                "size": whole(0, 2**53),
+                "sha256": DIGEST,
+                "role": one_of("document attachment edxml"),
+            },
+            0,
+            100,
+        ],
+        "via~": {"protocol": text, "system~": text},
+    },
+    "status": {
+        **EVERY,
+        "items": [
+            {
+                "concerns": REFERENCE,
+                "for~": CODE,
+                "code": one_of("01 02 03 04 05 06 13 15 16"),
+                "at": time,
+                "to?": [ADDRESSEE, 0, 5000],
+                "answers~": reference_or_message,
+                "reason~": text,
+                "staff~": dict.fromkeys(("name~", "department~", "phone~", "email~"), text),
+            },
+            1,
+            500,
+        ],
+    },
+    "notice": {
+        **EVERY,
+        "items": [
+            {
+                "event": one_of("accepted rejected rerouted overdue quarantined status-refused mailbox-reset"),
+                "concerns~": reference_or_name,
+                "error~": text,
+                "detail~": thing,
+                "at": time,
+                "first_accepted_at~": time,
+                "recipients~": {
+                    "count": whole(0),
+                    "list?": [{"code": CODE, "addressed_as": text, "owner": CODE}, 0, 500],
+                },
+                "unresolved?": [text],
+                "warnings?": [thing],
+                "leaf~": DIGEST,
+                "log_by~": time,
+            },
+            1,
+            500,
+        ],
+    },
+    "slip": {
+        "document": REFERENCE,
+        "accepted_at": time,
+        "attempt": whole(1),
+        "recipients~": [{"code": CODE, "addressed_as": text}],
+        "certificate": lambda value: text(value) and value != "" and base64.b64decode(value, validate=True) is not None,
+        "leaf": DIGEST,
+        "log_by": time,
+        "custody~": one_of("broker"),
+    },
+}
+NAMED = {"from": text, "id": ID, "digest": DIGEST}
+ITEM = {"item": whole(), "document": NAMED, "recipient": text, "code": text, "at": time, "error?": text}
+EVENTS = {  # contract §9, as far as it is looked at
+    "accepted": {
+        "document": NAMED,
+        "action": text,
+        "priority": whole(),
+        "test": flag,
+        "sent_at": time,
+        "submitter": text,
+        "thumbprint": DIGEST,
+        "count": whole(),
+        "recipients": [[text, 2, 2]],
+        "parts_digests?": [DIGEST],
+        "concerns?": [NAMED],
+    },
+    "dispatched": {"message": NAMED, "kind": text, "attempt": whole(), "owners": [text], "recipients?": [text]},
+    "status_recorded": {
+        "message": NAMED,
+        "submitter": text,
+        "thumbprint": DIGEST,
+        "items": [{**ITEM, "anomalous?": flag}],
+    },
+    "overdue": {"document": NAMED, "what": text, "due": time, "recipients": [text]},
+    "rerouted": {
+        "document": NAMED,
+        "deliveries": [{"closed": text, "successors": [text], "moved": flag, "owner?": text}],
+    },
+    "operator_action": {"actor": text, "action": text, "target": text, "recipients?": [text]},
+    "directory_changed": {"change": text, "codes": [text], "facts?": thing},
+    "rejected": {"error": text, "id?": text, "claimed_from?": text},
+}
+
+
+def rules(kind: str, manifest) -> None:
+    """What contract §2 asks of a manifest beyond the shape of its members. Raises ValueError."""
+    demanded = set(manifest.get("must_understand", ()))
+    if demanded - {"spec", "kind", *(names(MANIFESTS[kind]) if demanded else ())}:
+        raise ValueError("a field that must be understood and is not known")
+    if kind == "document":
+        action, fields = manifest["action"], manifest["document"]
+        if (action == "new") == bool(manifest.get("concerns")) or (action == "new" and not manifest.get("to")):
+            raise ValueError(f"whom and what a document of action {action} is about")
+        if action in ("recall", "replace") and not trimmed(manifest.get("reason")):
+            raise ValueError("no reason")
+        if action in ("new", "replace") and not manifest.get("parts"):
+            raise ValueError("no part")
+        if (action == "update") != (manifest.get("changes") is not None):
+            raise ValueError("changes")
+        if fields.get("priority") == 4 and fields.get("deliver_by") is None:
+            raise ValueError("no hour by which it must be delivered")
+    for item in manifest["items"] if kind == "status" else ():
+        if item["concerns"]["from"] != manifest["items"][0]["concerns"]["from"]:
+            raise ValueError("documents of several senders")
+        if item["code"] in ("02", "13", "16") and not trimmed(item.get("reason")):
+            raise ValueError("no reason")
+        if (item["code"] == "13" and not item.get("to")) or (item["code"] in ("15", "16") and not item.get("answers")):
+            raise ValueError(f"to whom or to what a {item['code']} is")
+
+
 # ── Bytes ────────────────────────────────────────────────────────────────────────────────────────
-def strict_json(data: bytes):
-    """RFC 8259 with one meaning only: no doubles, no floats, no surrogates, no U+0000."""
+def strict_json(data: bytes, *, fractions: bool = False):
+    """RFC 8259 with one meaning only: no doubles, no surrogates, no U+0000; fractions in signed payloads alone."""
 
     def pairs(items):
         found = dict(items)
@@ -109,26 +354,15 @@ def strict_json(data: bytes):
 
     def integer(text):
         number = int(text) if len(text) < 20 else None
-        if number is None or abs(number) > 2**53:
+        if number is None or abs(number) > 2**53 - (not fractions):
             refuse(text)
         return number
 
+    def fraction(text):
+        return float(text) if fractions and abs(float(text)) <= sys.float_info.max else refuse(text)
+
     text = data.decode("utf-8")
-    value = json.loads(text, object_pairs_hook=pairs, parse_float=refuse, parse_int=integer, parse_constant=refuse)
-    look(value, 0)
-    return value
-
-
-def strict_manifest(data: bytes):
-    """The same for signed payloads, in which fractions are allowed."""
-
-    def pairs(items):
-        found = dict(items)
-        if len(found) != len(items):
-            raise ValueError("a member twice")
-        return found
-
-    value = json.loads(data.decode("utf-8"), object_pairs_hook=pairs)
+    value = json.loads(text, object_pairs_hook=pairs, parse_float=fraction, parse_int=integer, parse_constant=refuse)
     look(value, 0)
     return value
 
@@ -159,6 +393,15 @@ def canonical(value) -> bytes:
         return [sort(one) for one in item] if isinstance(item, list) else item
 
     return json.dumps(sort(value), ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+
+
+def read_manifest(payload: bytes, kind: str):
+    """What was signed: a manifest (contract §2) or a slip (§3.2) of that kind. Raises ValueError, RecursionError."""
+    manifest = strict_json(payload, fractions=True)
+    fits(manifest, {"spec": one_of("lienthong/1"), "kind": one_of(kind), **MANIFESTS[kind]})
+    if kind != "slip":
+        rules(kind, manifest)
+    return manifest
 
 
 def b64(text, line: int, what: str) -> bytes:
@@ -602,62 +845,18 @@ class Checker:
         for event in self.events:
             body = event.body
             try:
-                if body["v"] != 1 or not isinstance(event.kind, str):
+                if type(body["v"]) is not int or body["v"] != 1 or not isinstance(event.kind, str):
                     raise ValueError("another version")
-                moment(body["at"])
-                for name in EVENT_FIELDS.get(event.kind, "").split():
-                    self.event_field(name, body[name], event.kind)
-                for name in ("part", "parts"):
-                    if type(body.get(name, 0)) is not int:
-                        raise ValueError(name)
+                fits(body, {"at": time, "part?": whole(), "parts?": whole(), **EVENTS.get(event.kind, {})})
+                moved = body["deliveries"] if event.kind == "rerouted" else ()
+                if any("owner" in one and len(one["successors"]) != 1 for one in moved):
+                    raise ValueError("an owner of several")
                 if event.kind == "directory_changed":
-                    facts = body.get("facts", {})
-                    if not isinstance(facts, dict):
-                        raise ValueError("facts")
-                    if body["change"] == "certificate.enrolled" and facts.get("custody") not in ("agency", "broker"):
+                    custody = body.get("facts", {}).get("custody")
+                    if body["change"] == "certificate.enrolled" and custody not in ("agency", "broker"):
                         raise ValueError("custody that is neither agency nor broker")
             except (KeyError, ValueError, TypeError, AttributeError) as error:
                 raise Bad("shape", event.line, f"event {event.index}: {error}") from None
-
-    def event_field(self, name: str, value, kind: str) -> None:
-        def texts(items) -> bool:
-            return isinstance(items, list) and all(isinstance(one, str) for one in items)
-
-        if name in ("document", "message"):
-            good = isinstance(value["from"], str) and isinstance(value["id"], str) and HEX64.match(value["digest"])
-        elif name in ("sent_at", "due"):
-            good = moment(value)
-        elif name == "thumbprint":
-            good = HEX64.match(value)
-        elif name in ("count", "priority", "attempt"):
-            good = type(value) is int
-        elif name == "test":
-            good = isinstance(value, bool)
-        elif name == "recipients" and kind == "accepted":
-            good = all(texts(pair) and len(pair) == 2 for pair in value)
-        elif name in ("recipients", "owners", "codes"):
-            good = texts(value)
-        elif name == "deliveries":
-            good = all(
-                isinstance(one["closed"], str)
-                and texts(one["successors"])
-                and isinstance(one["moved"], bool)
-                and (("owner" not in one) or (isinstance(one["owner"], str) and len(one["successors"]) == 1))
-                for one in value
-            )
-        elif name == "items":
-            good = all(
-                type(one["item"]) is int
-                and isinstance(one["recipient"], str)
-                and isinstance(one["code"], str)
-                and moment(one["at"])
-                and HEX64.match(one["document"]["digest"])
-                for one in value
-            )
-        else:
-            good = isinstance(value, str)
-        if not good:
-            raise ValueError(f"another {name}")
 
     # Certificates and what the log says of the directory
     def read_certificates(self) -> None:
@@ -746,24 +945,9 @@ class Checker:
             if message.kind == "seal":
                 continue
             try:
-                manifest = strict_manifest(message.payload)
-                if manifest["spec"] != "lienthong/1" or manifest["kind"] != message.kind:
-                    raise ValueError(f"a {manifest['kind']} of {manifest['spec']}")
-                if message.kind != "slip":
-                    moment(manifest["sent_at"])
-                    if not isinstance(manifest["from"], str) or not isinstance(manifest["id"], str):
-                        raise ValueError("no sender and id")
-                else:
-                    moment(manifest["accepted_at"])
-                    if not HEX64.match(manifest["document"]["digest"]):
-                        raise ValueError("no document")
-                if message.kind in ("status", "notice") and not manifest["items"]:
-                    raise ValueError("no items")
-                if message.kind == "document":
-                    _ = manifest["document"]["subject"], [part["sha256"] for part in manifest.get("parts", [])]
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+                message.manifest = read_manifest(message.payload, message.kind)
+            except (ValueError, RecursionError) as error:
                 raise Bad("shape", message.line, f"{message.kind}: {error}") from None
-            message.manifest = manifest
 
     def agreement(self) -> None:
         self.accepted = self.group("accepted", "document")

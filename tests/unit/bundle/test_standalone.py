@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 from broker.evidence.standalone import check_bundle
 from tests.kit.evidence_story import Told
+from tests.unit.schemas.manifest_examples import BAD, GOOD, JsonObject
 
 PROGRAM = Path(check_bundle.__file__)
 
@@ -27,6 +29,22 @@ def test_it_imports_nothing_of_ours_and_reads_on_an_old_python() -> None:
         )
     }
     assert modules - set(sys.stdlib_module_names) == {"cryptography"}
+
+
+def taken(manifest: JsonObject, kind: str) -> bool:
+    try:
+        check_bundle.read_manifest(json.dumps(manifest).encode(), kind)
+    except ValueError:
+        return False
+    return True
+
+
+def test_it_reads_the_messages_that_the_exchange_reads_and_no_others() -> None:
+    kinds = ("document", "status", "notice")
+    good = {name: manifest for name, manifest in GOOD.items() if manifest["kind"] in kinds}
+    assert [name for name, manifest in good.items() if not taken(manifest, manifest["kind"])] == []
+    bad = [(one.name, one.manifest) for one in BAD if one.manifest.get("kind", "document") in kinds]
+    assert [name for name, manifest in bad if taken(manifest, manifest.get("kind", "document"))] == []
 
 
 def test_it_runs_by_itself_and_says_why_not(told: Told, bundle: bytes, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -123,6 +124,14 @@ def changed(bundle: bytes, kind: str, change: Callable[[list[dict]], None]) -> b
     lines = [json.loads(line) for line in bundle.splitlines()]
     change([line for line in lines if line["type"] == kind])
     return b"".join(canonical_json(line) + b"\n" for line in lines)
+
+
+@pytest.mark.parametrize("number", [2**53, -(2**53), 2**53 + 1, 10**30])
+def test_numbers_that_have_no_canonical_form_are_refused_as_spelling(told: Told, bundle: bytes, number: int) -> None:
+    lines = bundle.splitlines(keepends=True)
+    at = next(at for at, line in enumerate(lines) if b'"revision":' in line)
+    lines[at] = re.sub(rb'"revision":\d+', b'"revision":%d' % number, lines[at])
+    assert refused(b"".join(lines), told) == ("encoding", at + 1)
 
 
 def test_what_is_changed_is_named(told: Told, bundle: bytes) -> None:
