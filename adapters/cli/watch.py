@@ -12,6 +12,7 @@ import typer
 from adapters import Agency
 from adapters.cli.output import JsonOption, emit_line, run, say
 from adapters.cli.setup import CONFIG
+from adapters.folder.texts import plain
 from adapters.settings import load
 from schemas.problem import NOT_GOOD
 
@@ -108,8 +109,10 @@ def _short(place: Path, folder: Path) -> str:
 
 def _text(value: dict[str, Any]) -> str:
     head = " ".join(
-        part for part in (value["what"], value["code"] or "", ", ".join(value["names"]), value["id"] or "") if part
+        part
+        for part in (value["what"], value["code"] or "", plain(", ".join(value["names"])), value["id"] or "")
+        if part
     )
-    place = f" → {value['place']}" if value["place"] else ""
+    place = f" → {plain(value['place'])}" if value["place"] else ""
     reasons = "".join(f"\n  {one['vi']}\n  {one['en']}" for one in value["reasons"])
-    return f"{head}{place}{reasons}"
+    return "\n".join(plain(line) for line in f"{head}{place}{reasons}".split("\n"))

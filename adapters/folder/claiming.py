@@ -82,11 +82,14 @@ def take(places: Places, drop: Drop, seen: Mapping[str, Identity]) -> Claim | No
             _give_back(places, claim, moved)
             raise
         moved.append((name, new))
-    for path in claim.paths:
-        files.settle(path)
-    files.sync(claim.folder)
-    files.sync(places.claimed)
-    files.sync(places.outbox)
+    try:
+        for path in claim.paths:
+            files.settle(path)
+        for folder in (claim.folder, places.claimed, places.outbox):
+            files.sync(folder)
+    except OSError:
+        _give_back(places, claim, moved)
+        raise
     return claim
 
 

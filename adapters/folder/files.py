@@ -66,8 +66,8 @@ def write_new(target: Path, pieces: Iterable[bytes]) -> None:
 
 
 def settle(path: Path) -> None:
-    """Make what another program wrote into a regular file durable; others are left alone."""
-    if Identity.of(path).regular:
+    """Make what another program wrote into a regular file durable; others, and what may not be read, are left alone."""
+    if Identity.of(path).regular and os.access(path, os.R_OK):
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             os.fsync(handle)

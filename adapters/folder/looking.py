@@ -6,7 +6,9 @@ for `settle` seconds; one that does not end as its kind ends has to rest much lo
 
 from __future__ import annotations
 
+import os
 import time
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +31,11 @@ _NOT_A_FILE: Final = Told(
     "Đây là liên kết, thư mục hoặc thiết bị; chỉ gửi tệp thông thường.",
 )
 _NO_NAME: Final = Told(
-    "Its name holds bytes that are no text; rename it.", "Tên tệp chứa ký tự không đọc được; hãy đổi tên."
+    "Its name holds signs that are no text; rename it.", "Tên tệp chứa ký tự không đọc được; hãy đổi tên."
+)
+_NO_RIGHT: Final = Told(
+    "This program may not read it; give it the right to, and drop it again.",
+    "Chương trình không có quyền đọc tệp này; hãy cấp quyền đọc rồi đặt lại vào outbox/.",
 )
 
 
@@ -75,6 +81,7 @@ class Looker:
             for name, identity in found.items()
         }
         odd = {name: _NOT_A_FILE for name, identity in found.items() if not identity.regular}
+        odd |= {name: _NO_RIGHT for name in found if name not in odd and not os.access(self.outbox / name, os.R_OK)}
         odd |= {name: _NO_NAME for name in found if not _is_text(name)}
         read = {
             name: self._sheet(name, identity)
@@ -86,7 +93,7 @@ class Looker:
         ready = [
             (group, {name: found[name] for name in group.names})
             for group in groups
-            if all(self._rests(name, now) for name in group.names)
+            if all(self._rests(name, now, patient=odd.get(name) in (_NOT_A_FILE, _NO_RIGHT)) for name in group.names)
         ]
         return Look(
             ready=ready,
@@ -94,11 +101,10 @@ class Looker:
             restless=len(ready) < len(groups) or any(not self._rests(one.name, now) for one in waiting),
         )
 
-    def _rests(self, name: str, now: float) -> bool:
-        seen, path = self._seen[name], self.outbox / name
-        rested = now - seen.since
-        if not seen.identity.regular:
-            return rested >= self.missing_after  # a folder may still be filling
+    def _rests(self, name: str, now: float, *, patient: bool = False) -> bool:
+        path, rested = self.outbox / name, now - self._seen[name].since
+        if patient:
+            return rested >= self.missing_after  # a folder may still be filling, rights may come last
         if rested < self.settle:
             return False
         if rested < self.settle * NOT_WHOLE and drops.ending(name) not in drops.ANSWERS and not files.looks_whole(path):
@@ -137,8 +143,4 @@ def note_path(outbox: Path, name: str) -> Path:
 
 
 def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return not any(unicodedata.category(sign) in ("Cc", "Cs") for sign in name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final, NamedTuple
@@ -69,7 +70,7 @@ def reason_page(names: Sequence[str], told: Sequence[Told], *, code: str | None,
     lines = [
         "CHƯA GỬI ĐƯỢC / NOT SENT",
         "",
-        f"Tệp / files: {', '.join(names)}",
+        f"Tệp / files: {', '.join(plain(name) for name in names)}",
         f"Lúc / at: {shown(at)}",
         *([f"Mã lỗi / code: {code}"] if code else []),
         "",
@@ -78,6 +79,11 @@ def reason_page(names: Sequence[str], told: Sequence[Told], *, code: str | None,
         *(one.en for one in told),
     ]
     return ("\r\n".join(lines) + "\r\n").encode("utf-8-sig", "replace")
+
+
+def plain(name: str) -> str:
+    """A file's name without anything that ends a line or acts on a terminal."""
+    return "".join("·" if unicodedata.category(sign) in ("Cc", "Cs") else sign for sign in name)
 
 
 def of_refusal(refusal: Refusal) -> list[Told]:
@@ -129,20 +135,22 @@ def of_problem(problem: Problem) -> list[Told]:
 
 
 _OS: Final[Mapping[int, Told]] = {
-    errno.ENOSPC: Told("the disk is full", "đĩa đầy"),
+    errno.ENOSPC: Told("the disk is full; make room, it goes on by itself",
+                       "đĩa đầy; hãy giải phóng dung lượng, chương trình sẽ tự tiếp tục"),
     errno.EDQUOT: Told("the disk quota is used up", "hết hạn mức dung lượng đĩa"),
-    errno.EACCES: Told("this program may not write there", "chương trình không có quyền ghi"),
+    errno.EACCES: Told("this program may not read or write there", "chương trình không có quyền đọc hoặc ghi"),
     errno.EPERM: Told("this program may not do that there", "chương trình không được phép thao tác"),
     errno.EROFS: Told("the file system is read-only", "hệ thống tệp chỉ cho đọc"),
     errno.EIO: Told("the disk reports an error", "lỗi đọc ghi đĩa"),
     errno.ESTALE: Told("the network folder is gone", "mất kết nối thư mục mạng"),
     errno.ENOTCONN: Told("the network folder is gone", "mất kết nối thư mục mạng"),
-    errno.ENOENT: Told("it is not there", "không tồn tại"),
-}
+    errno.ENOENT: Told("it is not there; put it back, or start the program again",
+                       "không tồn tại; hãy khôi phục thư mục, hoặc khởi động lại chương trình"),
+}  # fmt: skip
 
 
 def of_os(why: OSError) -> Told:
     """Why a file or folder cannot be used."""
     told = _OS.get(why.errno or 0, Told(why.strerror or str(why), why.strerror or str(why)))
-    place = why.filename or ""
-    return Told(f"{place}: {told.en}.", f"{place}: {told.vi}.")
+    place = f"{why.filename}: " if why.filename else ""
+    return Told(f"{place}{told.en}.", f"{place}{told.vi}.")

@@ -81,7 +81,7 @@ def test_a_folder_that_cannot_be_written_is_told_at_the_start(tmp_path: Path, mo
     monkeypatch.setattr(files, "write_new", refused)
     with pytest.raises(Problem) as why, opened(tmp_path / "root", tmp_path / "data"):
         pass
-    assert "outbox: this program may not write there" in why.value.found and "không có quyền ghi" in why.value.found
+    assert "outbox: this program may not read or write there" in why.value.found and "không có quyền" in why.value.found
 
 
 def test_a_folder_below_one_that_does_not_exist_is_refused_and_nothing_is_made(tmp_path: Path) -> None:
@@ -172,6 +172,47 @@ def test_an_answer_to_what_did_not_come_says_in_vietnamese_what_to_write(tmp_pat
         "Không có văn bản đến nào là không có. Hãy ghi đúng tên thư mục của văn bản trong inbox/, mã văn bản,"
         " hoặc số ký hiệu, ngày ban hành và cơ quan."
     ]
+
+
+def test_a_file_without_rights_is_refused_in_words_and_what_lies_beside_it_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, really = prepared(tmp_path), os.access
+    box = dropped(tmp_path / "root")
+    (box / "13.edxml").write_bytes(b"<secret/>")
+    monkeypatch.setattr(os, "access", lambda path, mode: really(path, mode) and Path(path).name != "13.edxml")
+    told = {one.what: one for one in work(settings, tmp_path / "root")}
+    assert set(told) == {"refused", "sent"} and len(outbox(settings)) == 1
+    assert "hãy cấp quyền đọc" in told["refused"].told[0].vi
+    assert told["refused"].place is not None and (told["refused"].place / "13.edxml").is_file()
+
+
+def test_a_disk_that_fails_after_the_files_were_taken_gives_them_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, times, really = prepared(tmp_path), iter(range(100)), files.settle
+    box, seen = dropped(tmp_path / "root"), []
+
+    def settle(path: Path) -> None:
+        if next(times) < 1:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        seen.append(path.name)
+        really(path)
+
+    monkeypatch.setattr(files, "settle", settle)
+    told = work(settings, tmp_path / "root")
+    assert [one.what for one in told if one.what != "well"] == ["trouble", "sent"]
+    assert sorted(seen) == ["12.pdf", "12.yaml"] and not list(box.iterdir()) and len(outbox(settings)) == 1
+
+
+def test_a_name_that_acts_on_a_terminal_is_refused_and_never_printed(tmp_path: Path) -> None:
+    settings = prepared(tmp_path)
+    (places(tmp_path / "root").outbox / "a\x1b[31m\n.edxml").write_bytes(b"<a/>")
+    (one,) = work(settings, tmp_path / "root")
+    assert one.what == "refused" and one.place is not None
+    assert "hãy đổi tên" in one.told[0].vi
+    reason = (one.place / "ly-do.txt").read_text("utf-8-sig")
+    assert "a·[31m·.edxml" in reason and "\x1b" not in reason
 
 
 def test_names_of_parts_cannot_leave_the_documents_folder(tmp_path: Path) -> None:
