@@ -20,8 +20,8 @@ class Limits:
     markup: int = 8 * MIB
     # One tag, comment or attribute: expat has to hold it whole.
     token: int = 256 * KIB
-    # Line ends, which cost expat more than anything else: 1.8 million are in the largest file of 76-character lines.
-    lines: int = 4_000_000
+    # Line ends, which cost expat more than anything else: 2.2 million are in the largest file of 64-character lines.
+    lines: int = 2_200_000
     # Elements inside each other; the format needs ten.
     depth: int = 32
     # Elements and attributes: 5,000 recipients with eight fields each, and as many in the list of a change.

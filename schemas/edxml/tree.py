@@ -204,7 +204,10 @@ class _Builder:
     def _line_ends(self, start: int, stop: int) -> int:
         """How many there are; looking whether there is one at all is ten times as fast as counting none."""
         data = self._data
-        return sum(data.count(end, start, stop) for end in (b"\n", b"\r") if data.find(end, start, stop) >= 0)
+        feeds = data.count(b"\n", start, stop) if data.find(b"\n", start, stop) >= 0 else 0
+        if data.find(b"\r", start, stop) < 0:
+            return feeds
+        return feeds + data.count(b"\r", start, stop) - data.count(b"\r\n", start, stop)
 
     def _check_bounds(self, fed: int) -> None:
         begun = self._parser.CurrentByteIndex
