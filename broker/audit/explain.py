@@ -29,8 +29,15 @@ _OPEN_STATES: Final = ("arrived", "received", "assigned", "processing")
 class Explanation:
     """One paragraph in each language."""
 
-    en: str
-    vi: str
+    sentences: tuple[Words, ...]
+
+    @property
+    def en(self) -> str:
+        return " ".join(sentence.en for sentence in self.sentences)
+
+    @property
+    def vi(self) -> str:
+        return " ".join(sentence.vi for sentence in self.sentences)
 
 
 def explain(story: Story, *, now: datetime) -> Explanation:
@@ -53,7 +60,7 @@ def explain(story: Story, *, now: datetime) -> Explanation:
             *_refused_messages(story.rejections, accepted=True),
             *_nothing_left(story),
         ]
-    return Explanation(en=" ".join(s.en for s in sentences), vi=" ".join(s.vi for s in sentences))
+    return Explanation(sentences=tuple(sentences))
 
 
 def local(at: datetime) -> str:

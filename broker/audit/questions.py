@@ -23,6 +23,8 @@ SQL = load_queries("broker.audit", "questions.sql")
 
 Trouble = Literal["overdue", "refused"]
 
+ENDED: Final = ("completed", "refused", "cancelled", "recalled", "moved")
+"""States in which nothing is waited for."""
 FEW: Final = 500
 """So many agencies of a level are asked for one by one; of more it is likely enough to meet some."""
 WIDER: Final = 8
@@ -57,6 +59,11 @@ class DeliveryLine:
     arrived_at: datetime | None
     reason: str | None
     """The recipient's, of a refusal."""
+
+    @property
+    def overdue(self) -> bool:
+        """Past its deadline, not arrived, and not ended in another way."""
+        return self.overdue_at is not None and self.arrived_at is None and self.state not in ENDED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

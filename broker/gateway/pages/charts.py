@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 LEFT, TOP, BOTTOM = 64.0, 10.0, 26.0
-SHOWN_LABELS = 12
-"""So many labels have room under a chart; others are left out evenly."""
+LETTER = 7.0
+"""The width of a letter under a chart; labels that have no room are left out evenly."""
+BARS_APART = 6.0
+"""Narrower groups of bars than this are drawn as lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +44,15 @@ class Label:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BarChart:
-    """Groups of bars beside each other, one group for each row of a table."""
+    """Groups of bars beside each other, one group for each row of a table; lines where there are too many."""
 
     series: tuple[str, ...]
     width: float
     height: float
     left: float
     bars: tuple[Bar, ...]
+    lines: tuple[str, ...]
+    """For each series, its points as SVG writes them; empty where there are bars."""
     ticks: tuple[Tick, ...]
     labels: tuple[Label, ...]
 
@@ -66,12 +70,14 @@ def bar_chart(
     each = min((group - gap) / max(len(series), 1), 48)
     bars: list[Bar] = []
     labels: list[Label] = []
-    every = math.ceil(len(rows) / SHOWN_LABELS) or 1
+    every = math.ceil((max((len(text) for text, _ in rows), default=0) * LETTER + 3) / group)
+    points: list[list[str]] = [[] for _ in series]
     for index, (text, values) in enumerate(rows):
         middle = LEFT + group * (index + 0.5)
         begin = middle - each * len(series) / 2
         for number, value in enumerate(values):
             tall = max(value * room / top, 1.0 if value else 0.0)
+            points[number].append(f"{middle:.1f},{TOP + room - tall:.1f}")
             bars.append(
                 Bar(
                     series=number,
@@ -83,7 +89,7 @@ def bar_chart(
                     height=round(tall, 1),
                 )
             )
-        if index % every == 0:
+        if index % every == 0 and middle + len(text) * LETTER / 2 <= width:
             labels.append(Label(text=text, x=round(middle, 1)))
     ticks = tuple(Tick(value=value, y=round(TOP + room - value * room / top, 1)) for value in range(0, top + 1, step))
     return BarChart(
@@ -91,7 +97,8 @@ def bar_chart(
         width=width,
         height=height,
         left=LEFT,
-        bars=tuple(bars),
+        bars=tuple(bars) if group >= BARS_APART else (),
+        lines=tuple(" ".join(one) for one in points) if group < BARS_APART else (),
         ticks=ticks,
         labels=tuple(labels),
     )

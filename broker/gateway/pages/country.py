@@ -33,6 +33,8 @@ MEASURES: Final[tuple[Measure, ...]] = ("arrived", "overdue", "volume")
 SHARES: Final = (0.5, 0.8, 0.95, 1.0)
 """Limits of the five steps of a share: under half, …, all of it."""
 DEFAULT_DAYS: Final = 30
+ORDERS: Final = ("sent", "deliveries", "arrived", "share", "overdue")
+"""The figures that the tables of places can be ordered by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,7 @@ class Region:
     x: float
     y: float
     step: str
-    """`q0` to `q4`, or `none` where nothing was to be delivered."""
+    """`q0` to `q4`, of a volume `v1` to `v4`, or `none` where nothing was to be delivered."""
     figure: str
     """What stands on it: a share or a number, as the measure demands; empty where there is nothing."""
     place: Place | None
@@ -68,7 +70,7 @@ class Sheet:
 
 
 def step_of(place: Place | None, measure: Measure, greatest: int) -> str:
-    """Which of the five steps a place has; `none` if it had no deliveries."""
+    """Which step a place has: of five from bad to good, or of four of a volume; `none` if it had no deliveries."""
     if place is None or place.deliveries == 0:
         return "none"
     if measure == "arrived":
@@ -78,7 +80,7 @@ def step_of(place: Place | None, measure: Measure, greatest: int) -> str:
         return "q4"
     part = value / max(greatest, 1)
     number = sum(part > limit for limit in (0.1, 0.3, 0.6))
-    return f"q{3 - number}" if measure == "overdue" else f"q{number + 1}"
+    return f"q{3 - number}" if measure == "overdue" else f"v{number + 1}"
 
 
 def _share_step(share: float) -> str:
@@ -199,6 +201,15 @@ def communes_sheet(
     )
 
 
+def ordered(places: Sequence[Place], order: str | None) -> tuple[Place, ...]:
+    """Places with the greatest figure first, or the smallest share; in the order of their codes otherwise."""
+    if order == "share":
+        return tuple(sorted(places, key=lambda p: p.arrived / p.deliveries if p.deliveries else 2.0))
+    if order not in ORDERS:
+        return tuple(places)
+    return tuple(sorted(places, key=lambda p: -int(getattr(p, order))))
+
+
 def _greatest(places: Iterable[Place], measure: Measure) -> int:
     return max((place.overdue if measure == "overdue" else place.deliveries for place in places), default=0)
 
@@ -216,7 +227,7 @@ async def show_country(visit: Visit) -> Response:
         sheet=country_sheet(
             places, chosen["measure"], f"?{link}" if link else "", linked=linked_provinces(places, visit.scope)
         ),
-        places=places,
+        places=ordered(places, chosen["order"]),
         complete=overview.complete,
         **chosen,
     )
@@ -238,7 +249,7 @@ async def show_province(visit: Visit) -> Response:
         "province.html",
         province=row,
         sheet=communes_sheet(row["code"], overview.places, chosen["measure"], may_open=visit.may_open),
-        places=overview.places,
+        places=ordered(overview.places, chosen["order"]),
         complete=overview.complete,
         **chosen,
     )
@@ -255,6 +266,7 @@ def _chosen(visit: Visit) -> dict[str, Any]:
         "last": write_day(period.last),
         "measure": measure if measure in MEASURES else "arrived",
         "measures": MEASURES,
+        "order": visit.query("order"),
     }
 
 

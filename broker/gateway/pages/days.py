@@ -5,22 +5,24 @@ from __future__ import annotations
 import re
 from datetime import date, timedelta
 
-from broker.audit.period import Period
+from broker.audit.period import NO_DAY_AFTER, NO_DAY_BEFORE, Period
 from schemas.problem import Problem
 
 _WRITTEN = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})")
 
 
 def read_day(text: str | None) -> date | None:
-    """The day that a person wrote, None for nothing. Raises `Problem` for anything else."""
+    """The day that a person wrote, None for nothing. Raises `Problem` for anything else and for years out of reach."""
     if not text:
         return None
     try:
-        if match := _WRITTEN.fullmatch(text.strip()):
-            return date(int(match[3]), int(match[2]), int(match[1]))
-        return date.fromisoformat(text.strip())
+        match = _WRITTEN.fullmatch(text.strip())
+        day = date(int(match[3]), int(match[2]), int(match[1])) if match else date.fromisoformat(text.strip())
+        if NO_DAY_BEFORE < day < NO_DAY_AFTER:
+            return day
     except ValueError:
-        raise Problem(f"the day “{text[:40]}”", "a day such as 22/11/2026", "Write it in this way.") from None
+        pass
+    raise Problem(f"the day “{text[:40]}”", "a day such as 22/11/2026", "Write it in this way.")
 
 
 def write_day(day: date | None) -> str:

@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import quote, urlencode
 from uuid import UUID
 
 from starlette.responses import Response
@@ -19,12 +20,14 @@ from broker.audit.explain import explain
 from broker.audit.overview import document_by_province
 from broker.audit.record import DeliveryRecord, DocumentRecord, Story
 from broker.audit.scope import visible
+from broker.audit.terms import words_of
 from broker.audit.timeline import Moment, timeline
 from broker.audit.words import PROCESSING
 from broker.directory.records import AgencyId
 from broker.directory.snapshot import Directory
 from broker.gateway.pages.country import document_sheet
 from broker.gateway.pages.guard import Denied, Page, Visit, page
+from broker.gateway.pages.naming import fits
 from broker.gateway.pages.tables import Form, download
 from broker.gateway.pages.told import refused
 from broker.intake.checks import judge_signature
@@ -135,7 +138,7 @@ async def show(visit: Visit) -> Response:
         parts=parts,
         related=related,
         actions=actions,
-        explanation=explain(story, now=datetime.now(UTC)),
+        explanation=explain(story, now=datetime.now(UTC)).sentences,
         moments=moments if visit.query("all") else moments[:MOMENTS_SHOWN],
         more_moments=0 if visit.query("all") else max(0, len(moments) - MOMENTS_SHOWN),
         counts=_counts(story.deliveries),
@@ -157,15 +160,21 @@ def is_overdue(delivery: DeliveryRecord) -> bool:
     return delivery.overdue_at is not None and delivery.arrived_at is None and delivery.closed_at is None
 
 
-def _listed(visit: Visit, deliveries: tuple[DeliveryRecord, ...]) -> dict[str, Any]:
-    """The deliveries that the visitor filtered for, one page of them."""
-    state, words = visit.query("state"), (visit.query("to") or "").casefold()
-    chosen = [
+def _chosen(visit: Visit, deliveries: tuple[DeliveryRecord, ...]) -> list[DeliveryRecord]:
+    """The deliveries that the visitor filtered for, by state and by the recipient's code or words of its name."""
+    state, to = visit.query("state"), visit.query("to") or ""
+    words = words_of(to)
+    return [
         d
         for d in deliveries
         if (state not in STATES or _in_state(d, state))
-        and (not words or words in d.recipient.casefold() or words in d.recipient_name.casefold())
+        and (not to or d.recipient.startswith(to.upper()) or fits(words, d.recipient_name))
     ]
+
+
+def _listed(visit: Visit, deliveries: tuple[DeliveryRecord, ...]) -> dict[str, Any]:
+    """Of what the visitor filtered for, one page."""
+    chosen, state = _chosen(visit, deliveries), visit.query("state")
     text = visit.query("page") or "1"
     number = max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 6 else 1
     begin = (number - 1) * DELIVERIES_SHOWN
@@ -179,7 +188,15 @@ def _listed(visit: Visit, deliveries: tuple[DeliveryRecord, ...]) -> dict[str, A
         "state": state if state in STATES else "",
         "to": visit.query("to") or "",
         "overdue": is_overdue,
+        "filtered": lambda form: _file_of(visit, form),
     }
+
+
+def _file_of(visit: Visit, form: str) -> str:
+    """The address of the deliveries that are filtered for, as a file."""
+    path = f"/documents/{quote(visit.path('sender'), safe='')}/{visit.path('id')}/deliveries{form}"
+    asked = {name: visit.query(name) for name in ("to", "state") if visit.query(name)}
+    return f"{path}?{urlencode(asked)}" if asked else path
 
 
 def _in_state(delivery: DeliveryRecord, state: str | None) -> bool:
@@ -281,7 +298,7 @@ def _not_judged(code: str, why: str) -> SignatureVerdict:
 
 
 async def deliveries_file(visit: Visit) -> Response:
-    """The deliveries, all that the visitor sees, as a file."""
+    """The deliveries that the visitor filtered for, of all that he sees, as a file."""
     form: Form = "xlsx" if visit.path("form") == "xlsx" else "csv"
     async with visit.reading() as connection:
         seen = await seen_document(visit, connection)
@@ -299,7 +316,7 @@ async def deliveries_file(visit: Visit) -> Response:
             d.arrived_at,
             d.closed_at,
         )
-        for d in seen.story.deliveries
+        for d in _chosen(visit, seen.story.deliveries)
     ]
     titles = (visit.say("column.code"), *(visit.say(f"column.{head}") for head in heads))
     return await download(form, f"deliveries-{seen.document.id}", titles, rows)

@@ -23,6 +23,7 @@ from starlette.responses import RedirectResponse, Response
 
 from broker.audit.scope import EVERYTHING, Scope
 from broker.directory.changing import Author
+from broker.directory.records import Agency
 from broker.gateway.addresses import Network
 from broker.gateway.app import Gateway
 from broker.gateway.pages import sessions
@@ -93,6 +94,16 @@ class Denied(Exception):
         self.why = why
 
 
+class Unclear(Exception):
+    """A field of a form names several agencies; the visitor chooses one."""
+
+    def __init__(self, *, field: str, written: str, agencies: tuple[Agency, ...]) -> None:
+        super().__init__(written)
+        self.field = field
+        self.written = written
+        self.agencies = agencies
+
+
 @dataclass(frozen=True, kw_only=True)
 class Site:
     """What all pages share."""
@@ -156,16 +167,20 @@ class Visit:
     @property
     def author(self) -> Author:
         """Who acts, by pseudonym, with the reason that the form gave."""
-        return Author(actor=self.account.id, reason=str(self.form.get("reason") or "").strip())
+        return Author(actor=self.account.id, reason=self.field("reason").strip())
 
     def query(self, name: str) -> str | None:
         """A parameter of the address, without surrounding space; None if it is empty or not there."""
-        value = self.request.query_params.get(name, "").strip()[:500]
+        value = _text(self.request.query_params.get(name, "")).strip()[:500]
         return value or None
 
     def path(self, name: str) -> str:
         """A part of the path."""
-        return str(self.request.path_params[name])
+        return _text(str(self.request.path_params[name]))
+
+    def field(self, name: str) -> str:
+        """A field of the form; empty if it is not there."""
+        return _text(str(self.form.get(name) or ""))
 
     def say(self, key: str, **values: object) -> str:
         """A text of the catalogue in the visitor's language."""
@@ -225,6 +240,8 @@ def guarded(site: Site, what: Page) -> Callable[[Request], Awaitable[Response]]:
         except Denied as denied:
             await _note_denial(visit, denied)
             response = visit.show("error.html", status=denied.status, kind=denied.status, problem=None)
+        except Unclear as unclear:
+            response = visit.show("which.html", status=400, unclear=unclear)
         except (Problem, Refusal) as problem:
             response = _problem_page(visit, problem)
         except Exception:
@@ -274,7 +291,7 @@ async def _answer(what: Page, visit: Visit) -> Response:
 
 
 async def _note_denial(visit: Visit, denied: Denied) -> None:
-    target = f"{denied.status} {visit.request.method} {visit.request.url.path}"
+    target = _text(f"{denied.status} {visit.request.method} {visit.request.url.path}")
     token = visit.request.cookies.get(visit.site.cookie(SESSION))
     if not token:
         return  # strangers could fill the table at will
@@ -345,6 +362,11 @@ def local_path(target: str | None) -> str:
     if target is None or not target.startswith("/") or target.startswith(("//", "/\\")) or "\\" in target:
         return "/"
     return target if target.isprintable() else "/"
+
+
+def _text(given: str) -> str:
+    """What was asked or written without the one character that the database has no place for."""
+    return given.replace("\x00", "")
 
 
 def _loopback(host: str) -> bool:

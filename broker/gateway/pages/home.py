@@ -55,7 +55,7 @@ def _days_chart(visit: Visit, counted: dict[str, tuple[int, int]], first: date |
     assert first is not None
     days = [date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1)]
     rows = [(f"{day:%d/%m}", counted.get(day.isoformat(), (0, 0))) for day in days]
-    return bar_chart((visit.say("figure.sent"), visit.say("figure.received")), rows, height=200)
+    return bar_chart((visit.say("figure.sent"), visit.say("figure.received")), rows, width=600, height=260)
 
 
 PAGES: tuple[Page, ...] = (page("/", show),)

@@ -13,6 +13,7 @@ from broker.audit.words import LEVELS, PROCESSING
 from broker.gateway.pages.days import read_period, write_day
 from broker.gateway.pages.documents import seen_document
 from broker.gateway.pages.guard import Page, Visit, page
+from broker.gateway.pages.naming import asked
 from broker.gateway.pages.tables import Cell, Form, download
 
 SHOWN: Final = 100
@@ -26,12 +27,12 @@ def _level(visit: Visit) -> str | None:
 
 
 async def _troubled(visit: Visit, trouble: Trouble) -> Response:
-    period = read_period(visit.query("first"), visit.query("last"))
+    period, below = read_period(visit.query("first"), visit.query("last")), asked(visit, "under")
     async with visit.reading() as connection:
         found = await troubled(
             connection,
             trouble,
-            under=visit.query("under"),
+            under=below.code,
             level=_level(visit),
             period=period,
             limit=SHOWN,
@@ -50,6 +51,7 @@ async def _troubled(visit: Visit, trouble: Trouble) -> Response:
         first=write_day(period.first),
         last=write_day(period.last),
         under=visit.query("under") or "",
+        below=below,
         level=_level(visit) or "",
         levels=LEVELS,
         first_page=visit.query("after") is None,
@@ -71,9 +73,9 @@ async def troubled_file(visit: Visit) -> Response:
     trouble: Trouble = "overdue" if visit.path("trouble") == "overdue" else "refused"
     form: Form = "xlsx" if visit.path("form") == "xlsx" else "csv"
     period = read_period(visit.query("first"), visit.query("last"))
-    asked: dict[str, Any] = {"under": visit.query("under"), "level": _level(visit), "period": period}
+    wanted: dict[str, Any] = {"under": asked(visit, "under").code, "level": _level(visit), "period": period}
     async with visit.reading() as connection:
-        found = await troubled(connection, trouble, **asked, limit=IN_A_FILE, scope=visit.scope)
+        found = await troubled(connection, trouble, **wanted, limit=IN_A_FILE, scope=visit.scope)
     return await download(form, trouble, *lines_table(visit, found.lines))
 
 
@@ -116,17 +118,25 @@ async def ask_missing(visit: Visit) -> Response:
 
 async def show_missing(visit: Visit) -> Response:
     """Which recipients of a document have not confirmed it: all, or communes, or those below an agency."""
-    level, under = visit.query("level"), visit.query("under")
+    level, below = visit.query("level"), asked(visit, "under")
     form = visit.query("form")
     async with visit.reading() as connection:
         seen = await seen_document(visit, connection)
         await visible(connection, visit.scope)
         found = await missing(
-            connection, seen.document_id, level=level if level in LEVELS else None, under=under, scope=visit.scope
+            connection, seen.document_id, level=level if level in LEVELS else None, under=below.code, scope=visit.scope
         )
     if form in ("csv", "xlsx"):
         return await download("xlsx" if form == "xlsx" else "csv", "missing", *lines_table(visit, found.lines))
-    return visit.show("missing.html", d=seen.document, found=found, level=level or "", under=under or "", levels=LEVELS)
+    return visit.show(
+        "missing.html",
+        d=seen.document,
+        found=found,
+        level=level or "",
+        under=visit.query("under") or "",
+        below=below,
+        levels=LEVELS,
+    )
 
 
 PAGES: tuple[Page, ...] = (

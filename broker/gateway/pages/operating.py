@@ -56,7 +56,7 @@ async def _cancel(visit: Visit) -> None:
 
 
 async def _resend(visit: Visit) -> None:
-    named = str(visit.form.get("recipients") or "").replace(",", " ").split()
+    named = visit.field("recipients").replace(",", " ").split()
     await resend(
         visit.site.gateway.pool,
         visit.author,

@@ -91,6 +91,7 @@ class Renderer:
             "day": _day,
             "segment": lambda value: quote(str(value), safe=""),
             "size": _size,
+            "lasting": _lasting,
             "quoted": _quoted,
             "local_days": lambda text: _ISO_DAY.sub(r"\3/\2/\1", text),
             "party": _party,
@@ -249,6 +250,17 @@ def _size(context: Context, size: int) -> str:
         amount, unit = amount / 1000, larger
     shown = f"{amount:.0f}" if unit == "B" else f"{amount:.1f}"
     return f"{shown if _language(context) == 'en' else shown.replace('.', ',')} {unit}"
+
+
+@pass_context
+def _lasting(context: Context, seconds: float) -> str:
+    """A length of time in its two largest units: 40 giây, 3 giờ 10 phút, 2 ngày 5 giờ."""
+    left, units = int(seconds), []
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
+        number, left = divmod(left, size)
+        units.append(f"{number} {_t(context, f'unit.{unit}')}" if number else "")
+    first = next((place for place, told in enumerate(units) if told), 3)
+    return " ".join(filter(None, units[first : first + 2])) or f"0 {_t(context, 'unit.second')}"
 
 
 @pass_context

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Final
 
@@ -37,7 +38,8 @@ async def show(visit: Visit) -> Response:
     by, period = chosen_of(visit)
     async with visit.reading() as connection:
         found = await report(connection, by=by, period=period, scope=visit.scope)
-    rows = found.rows if by != "agency" else tuple(sorted(found.rows, key=lambda r: (-r.sent - r.deliveries, r.key)))
+    order = visit.query("order") if visit.query("order") in COUNTS else None
+    rows = found.rows if by != "agency" else _busiest_first(found.rows, order)
     series = (visit.say("figure.sent"), visit.say("figure.received"))
     shown = AGENCIES_SHOWN if by == "agency" else SHOWN
     charted = rows[:20] if by == "agency" else rows[-CHARTED:]
@@ -48,6 +50,7 @@ async def show(visit: Visit) -> Response:
         left_out=max(0, len(rows) - shown),
         total=found.total(),
         counts=COUNTS,
+        order=order,
         by=by,
         dimensions=DIMENSIONS,
         first=write_day(period.first),
@@ -56,6 +59,11 @@ async def show(visit: Visit) -> Response:
         chart=bar_chart(series, [(_short(visit, found, row), (row.sent, row.received)) for row in charted]),
         presets=_presets(day_of(datetime.now(UTC))),
     )
+
+
+def _busiest_first(rows: Sequence[ReportRow], order: str | None) -> tuple[ReportRow, ...]:
+    """By one of the counts, else by all traffic."""
+    return tuple(sorted(rows, key=lambda r: (-(getattr(r, order) if order else r.sent + r.deliveries), r.key)))
 
 
 def title_of(visit: Visit, found: Report, row: ReportRow) -> str:

@@ -12,12 +12,16 @@ from starlette.responses import Response
 from broker.audit.scope import visible
 from broker.audit.search import Found, Wanted, search_documents
 from broker.audit.words import PRIORITY, PROCESSING
+from broker.directory.records import Agency
 from broker.gateway.pages.days import read_period, write_day
 from broker.gateway.pages.guard import Page, Visit, page
+from broker.gateway.pages.naming import Asked, asked, fitting
 from broker.gateway.pages.tables import Form, download
 from broker.store.pool import Connection
 
 SHOWN: Final = 50
+AGENCIES_SHOWN: Final = 6
+"""Agencies whose names have the words, beside the documents whose subjects have them."""
 IN_A_FILE: Final = 10_000
 """Documents that are written into one file at most; more are told to narrow the search."""
 _IDENTIFIER: Final = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9a-fA-F]{64}")
@@ -25,10 +29,16 @@ _NUMBER: Final = re.compile(r"(?P<number>\d[^/\s]*)/(?P<notation>\S+)")
 FIELDS: Final = ("q", "number", "notation", "sender", "recipient", "under", "state", "overdue", "first", "last")
 
 
+def agencies_of(visit: Visit) -> dict[str, Asked]:
+    """The agencies that the form names, by its fields."""
+    return {field: asked(visit, field) for field in ("sender", "recipient", "under")}
+
+
 def wanted_of(visit: Visit) -> Wanted:
     """What the address asks for. `q` is one field for everything: number/notation, or words of the subject."""
     period = read_period(visit.query("first"), visit.query("last"))
     words, number, notation = visit.query("q"), visit.query("number"), visit.query("notation")
+    named = agencies_of(visit)
     if words and (match := _NUMBER.fullmatch(words)) and not number and not notation:
         words, number, notation = None, match["number"], match["notation"]
     state = visit.query("state")
@@ -36,9 +46,9 @@ def wanted_of(visit: Visit) -> Wanted:
         number=number,
         notation=notation,
         subject=words,
-        sender=visit.query("sender"),
-        recipient=visit.query("recipient"),
-        under=visit.query("under"),
+        sender=named["sender"].code,
+        recipient=named["recipient"].code,
+        under=named["under"].code,
         state=state if state in PROCESSING else None,
         overdue=visit.query("overdue") is not None,
         since=period.begin,
@@ -50,7 +60,6 @@ def wanted_of(visit: Visit) -> Wanted:
 
 async def show(visit: Visit) -> Response:
     """The search form, and what was found."""
-    asked = any(visit.query(name) for name in FIELDS)
     words = visit.query("q")
     if words and _IDENTIFIER.fullmatch(words):
         return visit.redirect(f"/documents/{words}")
@@ -63,7 +72,19 @@ async def show(visit: Visit) -> Response:
     period = read_period(visit.query("first"), visit.query("last"))
     values |= {"first": write_day(period.first), "last": write_day(period.last)}
     first = wanted.after is None
-    return visit.show("search.html", found=found, asked=asked, first_page=first, limit=IN_A_FILE, asked_for=values)
+    agencies: tuple[Agency, ...] = ()
+    if wanted.subject and first:
+        agencies = fitting(visit.site.gateway.directory.current, wanted.subject, visit.codes, AGENCIES_SHOWN)
+    return visit.show(
+        "search.html",
+        found=found,
+        asked=any(values.values()),
+        first_page=first,
+        limit=IN_A_FILE,
+        asked_for=values,
+        named=agencies_of(visit),
+        agencies=agencies,
+    )
 
 
 async def as_file(visit: Visit) -> Response:

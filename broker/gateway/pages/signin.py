@@ -39,8 +39,8 @@ async def show(visit: Visit) -> Response:
 async def submit(visit: Visit) -> Response:
     """Check login and password; a new session, whatever the browser held before."""
     site = visit.site
-    login = str(visit.form.get("login") or "")
-    target = local_path(str(visit.form.get("next") or "/"))
+    login = visit.field("login")
+    target = local_path(visit.field("next") or "/")
     device = visit.request.cookies.get(site.cookie(DEVICE))
     address = str(address_of(visit.request, site.proxies) or "?")
     async with site.gateway.pool.acquire() as connection:

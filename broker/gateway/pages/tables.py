@@ -13,6 +13,7 @@ import xlsxwriter
 from starlette.responses import Response
 
 from broker.audit.period import VIETNAM
+from broker.audit.sheets import harmless
 
 Cell = str | int | datetime | date | None
 Form = Literal["csv", "xlsx"]
@@ -20,7 +21,6 @@ MEDIA_TYPES: Final[dict[Form, str]] = {
     "csv": "text/csv; charset=utf-8",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
-_STARTS_A_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 async def download(form: Form, name: str, heads: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Response:
@@ -72,6 +72,6 @@ def _text(cell: Cell) -> str:
         return cell.astimezone(VIETNAM).strftime("%d/%m/%Y %H:%M:%S")
     if isinstance(cell, date):
         return cell.strftime("%d/%m/%Y")
-    if isinstance(cell, str) and cell.startswith(_STARTS_A_FORMULA):
-        return "'" + cell
+    if isinstance(cell, str):
+        return harmless(cell)
     return "" if cell is None else str(cell)

@@ -7,6 +7,7 @@ import csv
 import html
 import io
 import json
+import re
 
 import httpx
 import openpyxl
@@ -69,6 +70,70 @@ async def test_a_document_shows_who_signed_it_where_it_is_and_who_does_not_have_
         missing = (await client.get(scene.path(scene.telegram, "/missing?level=commune"))).text
         assert OTHER_WARD in missing
         assert f"/agencies/{WARD}" not in missing
+
+
+async def test_an_agency_is_found_by_words_of_its_name_and_a_choice_is_offered_where_several_have_them(
+    scene: Scene,
+) -> None:
+    async with scene.signed_in("auditor") as client:
+        for written in ("Ba Đình", "ba dinh", "ủy ban nhân dân phường ba đình", "Ba D", WARD.lower()):
+            page = await client.get("/search", params={"recipient": written})
+            assert page.status_code == 200, written
+            assert scene.path(scene.inside) in page.text, written
+            assert scene.path(scene.outside) not in page.text, written
+            assert "UBND phường Ba Đình" in page.text, "which agency that was"
+        assert (await client.get("/search", params={"recipient": "Bà Đình"})).status_code == 400
+        choice = await client.get("/overdue", params={"under": "phường", "level": "commune"})
+        assert choice.status_code == 400
+        for code in (WARD, OTHER_WARD, FAR_WARD):
+            assert f'href="/overdue?level=commune&amp;under={code}"' in choice.text
+        by_words = (await client.get("/search", params={"q": "ngoc ha"})).text
+        assert f'href="/agencies/{OTHER_WARD}"' in by_words
+    async with scene.signed_in("hanoi") as client:
+        choice = await client.get("/overdue", params={"under": "phường"})
+        assert OTHER_WARD in choice.text
+        assert FAR_WARD not in choice.text
+        assert "Bình Đức" not in choice.text
+        for written in (FAR_WARD, "Bình Đức"):
+            page = await client.get("/search", params={"sender": written})
+            assert "UBND phường Bình Đức" not in page.text
+
+
+async def test_the_file_of_recipients_has_those_that_are_shown(scene: Scene) -> None:
+    async with scene.signed_in("auditor") as client:
+        page = (await client.get(scene.path(scene.telegram), params={"to": "phuong", "state": "refused"})).text
+        address = re.search(r'href="([^"]*deliveries\.csv[^"]*)"', page)
+        assert address is not None
+        text = (await client.get(html.unescape(address[1]))).content.decode("utf-8-sig")
+        assert [row[0] for row in csv.reader(io.StringIO(text))][1:] == [FAR_WARD]
+
+
+async def test_tables_of_places_and_agencies_are_ordered_by_what_is_asked(scene: Scene) -> None:
+    async with scene.signed_in("auditor") as client:
+        for path, order, first in (
+            (f"/map/{HANOI}?order=", "overdue", OTHER_WARD),
+            (f"/map/{HANOI}?order=", "share", OTHER_WARD),
+            (f"/map/{HANOI}?order=", "nothing", HANOI),
+            ("/reports?by=agency&always=1&order=", "refused", FAR_WARD),
+        ):
+            page = await client.get(f"{path}{order}")
+            rows = page.text.partition("<tbody>")[2]
+            found = re.search(r'href="/agencies/([^"]+)"', rows)
+            assert found is not None
+            assert found[1] == first, (path, order)
+            assert ("aria-sort" in page.text) == (order != "nothing")
+
+
+async def test_the_overview_says_what_its_colours_mean(scene: Scene) -> None:
+    async with scene.signed_in("auditor") as client:
+        assert "tất cả đã đến" in (await client.get("/")).text
+
+
+async def test_who_has_not_received_a_document_is_told_without_repeating_the_document(scene: Scene) -> None:
+    async with scene.signed_in("auditor") as client:
+        page = (await client.get(scene.path(scene.telegram, "/missing"))).text
+        assert page.count("Công điện về việc ứng phó bão số 3") == 1
+        assert OTHER_WARD in page
 
 
 async def test_the_map_leads_from_the_country_to_a_provinces_communes(scene: Scene) -> None:

@@ -7,6 +7,7 @@ import math
 import re
 from datetime import date, timedelta
 from importlib.resources import files
+from itertools import pairwise
 from string import Formatter
 
 import openpyxl
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from broker.gateway.pages import accounts
 from broker.gateway.pages.catalogue import TEXTS
 from broker.gateway.pages.cells import province_sheet
-from broker.gateway.pages.charts import bar_chart, nice_step
+from broker.gateway.pages.charts import LETTER, bar_chart, nice_step
 from broker.gateway.pages.country import compact, country_sheet, figure_of, step_of
 from broker.gateway.pages.days import read_day, read_period, write_day
 from broker.gateway.pages.geography import SHEET, Spot, geography, short_name
@@ -74,7 +75,7 @@ def test_a_day_is_read_as_it_is_written(day: date) -> None:
     assert read_day(write_day(day)) == day == read_day(day.isoformat())
 
 
-@pytest.mark.parametrize("text", ["31/02/2026", "2026", "mai", "1/1/26", "99/99/9999"])
+@pytest.mark.parametrize("text", ["31/02/2026", "2026", "mai", "1/1/26", "99/99/9999", "01/01/0001", "31/12/9999"])
 def test_what_is_no_day_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(Problem, match="22/11/2026"):
         read_day(text)
@@ -95,6 +96,18 @@ def test_bars_are_as_tall_as_their_values_and_stay_inside(values: list[tuple[int
     assert 2 <= len(chart.ticks) <= 12
     tallest = max(chart.bars, key=lambda bar: bar.value, default=None)
     assert tallest is None or all(bar.height <= tallest.height for bar in chart.bars)
+
+
+@pytest.mark.parametrize("rows", [7, 14, 20, 60, 366])
+def test_labels_under_a_chart_do_not_touch_and_many_groups_are_lines(rows: int) -> None:
+    chart = bar_chart(("a", "b"), [(f"{n % 28:02}/11", (n, 2 * n)) for n in range(rows)], width=600)
+    gaps = [after.x - before.x for before, after in pairwise(chart.labels)]
+    assert all(gap >= 5 * LETTER for gap in gaps)
+    assert rows > 14 or len(chart.labels) == rows, "two weeks have a label each"
+    assert all(label.x + len(label.text) * LETTER / 2 <= chart.width for label in chart.labels)
+    assert bool(chart.bars) != bool(chart.lines)
+    assert [len(line.split()) for line in chart.lines] in ([], [rows, rows])
+    assert bool(chart.lines) == (rows > 60)
 
 
 @given(st.integers(1, 10**9))
@@ -160,10 +173,11 @@ def test_numbers_are_written_as_each_language_writes_them() -> None:
 
 
 def test_a_cell_never_runs_as_a_formula() -> None:
-    rows = [["=HYPERLINK(1)", "+1", "-1", "@x", "bình thường"]]
-    text = as_csv(["a", "b", "c", "d", "e"], rows).decode("utf-8-sig")
-    assert text.splitlines()[1] == "'=HYPERLINK(1),'+1,'-1,'@x,bình thường"
-    sheet = openpyxl.load_workbook(io.BytesIO(as_xlsx(["a", "b", "c", "d", "e"], rows))).active
+    rows = [["=HYPERLINK(1)", "+1", "-1", "@x", "＝1+1", " =1+1", "bình thường"]]
+    heads = list("abcdefg")
+    text = as_csv(heads, rows).decode("utf-8-sig")
+    assert text.splitlines()[1] == "'=HYPERLINK(1),'+1,'-1,'@x,'＝1+1,' =1+1,bình thường"
+    sheet = openpyxl.load_workbook(io.BytesIO(as_xlsx(heads, rows))).active
     assert sheet is not None
     assert all(cell.data_type == "s" for cell in sheet[2])
 
