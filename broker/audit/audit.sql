@@ -16,10 +16,10 @@ WHERE d.digest = $1
 ORDER BY d.accepted_at;
 
 -- name: document_by_number
--- Documents with this number and notation, newest first.
+-- Documents with this number and notation, each in any of these spellings, newest first.
 SELECT d.document_id, d.id, a.code AS sender, d.digest
 FROM document d JOIN agency a ON a.agency_id = d.sender_id
-WHERE d.number = $1 AND d.notation = $2 AND ($3::text IS NULL OR a.code = $3)
+WHERE d.number IN ($1, $2) AND d.notation IN ($3, $4, $5, $6) AND ($7::text IS NULL OR a.code = $7)
 ORDER BY d.accepted_at DESC
 LIMIT 20;
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -161,7 +162,10 @@ async def _candidates(connection: Connection, wanted: str, sender: str | None) -
     if _DIGEST.fullmatch(wanted.lower()):
         return await connection.fetch(SQL["document_by_digest"], bytes.fromhex(wanted))
     if (match := _NUMBER.fullmatch(wanted)) is not None:
-        return await connection.fetch(SQL["document_by_number"], match["number"], match["notation"], sender)
+        number, notation = (unicodedata.normalize("NFC", match[name].strip()) for name in ("number", "notation"))
+        notations = [notation, notation.upper()]
+        notations += [unicodedata.normalize("NFD", one) for one in notations]
+        return await connection.fetch(SQL["document_by_number"], number, number.upper(), *notations, sender)
     return ()
 
 

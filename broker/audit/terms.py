@@ -71,8 +71,12 @@ class Word:
 
 def words_of(text: str) -> list[Word]:
     """The words of `text` in their order. Composed and decomposed spelling are the same."""
-    composed = unicodedata.normalize("NFC", text.lower())
-    return [_word(match[0][:LONGEST_WORD]) for match in _WORD.finditer(composed)]
+    return [_word(match[0][:LONGEST_WORD]) for match in _WORD.finditer(_lower(text))]
+
+
+def _lower(text: str) -> str:
+    """Composed and in lower case; the Icelandic ð, which many keyboards write where đ is meant, is one."""
+    return unicodedata.normalize("NFC", text.lower()).replace("ð", "đ")
 
 
 @lru_cache(maxsize=20_000)
@@ -88,7 +92,7 @@ def _word(written: str) -> Word:
 
 def label(text: str) -> str:
     """A number or notation as it is compared: composed, lower case, without blanks."""
-    return "".join(unicodedata.normalize("NFC", text.lower()).split())[:LONGEST_WORD]
+    return "".join(_lower(text).split())[:LONGEST_WORD]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

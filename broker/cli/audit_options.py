@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
 
 import typer
 
-from broker.audit.period import VIETNAM, Period
+from broker.audit.period import NO_DAY_AFTER, NO_DAY_BEFORE, VIETNAM, Period
 from broker.audit.words import LEVELS
 from schemas.problem import Problem
 
@@ -35,16 +36,24 @@ def moment(text: str, *, option: str, end: bool, ago: bool = True) -> datetime:
     if ago and (past := _AGO.fullmatch(text.strip())) is not None:
         unit = {"m": "minutes", "h": "hours", "d": "days"}[past[2]]
         return datetime.now(UTC) - timedelta(**{unit: int(past[1])})
-    try:
+    if (day := _day(text)) is not None:
+        return datetime.combine(day, time(), VIETNAM) + timedelta(days=end)
+    found: datetime | None = None
+    with suppress(ValueError):
         found = datetime.fromisoformat(text.strip())
-    except ValueError:
+    if found is None or not NO_DAY_BEFORE < found.date() < NO_DAY_AFTER:
         others = "a time (2026-11-20T08:00:00+07:00)" + (", or a time ago (30m, 12h, 7d)" if ago else "")
-        raise Problem(
-            f"{option} is “{text}”.", f"a day ({_A_DAY}), {others}.", "Write it in one of these ways."
-        ) from None
-    if found.tzinfo is None:
-        found = found.replace(tzinfo=VIETNAM)
-    return found + timedelta(days=1) if end and len(text.strip()) == len(_A_DAY) else found
+        raise Problem(f"{option} is “{text}”.", f"a day ({_A_DAY}), {others}.", "Write it in one of these ways.")
+    return found if found.tzinfo is not None else found.replace(tzinfo=VIETNAM)
+
+
+def _day(text: str) -> date | None:
+    """The day that is written, if it is one of those that can be recorded."""
+    try:
+        day = date.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return day if NO_DAY_BEFORE < day < NO_DAY_AFTER else None
 
 
 def span(since: str | None, until: str | None, *, ago: bool = True) -> tuple[datetime | None, datetime | None]:
@@ -65,10 +74,10 @@ def day_option(text: str | None, *, option: str) -> date | None:
     """A day that a person wrote. Raises Problem for anything else."""
     if text is None:
         return None
-    try:
-        return date.fromisoformat(text.strip())
-    except ValueError:
-        raise Problem(f"{option} is “{text}”.", "a day, such as 2026-11-20.", "Figures count whole days.") from None
+    day = _day(text)
+    if day is None:
+        raise Problem(f"{option} is “{text}”.", "a day, such as 2026-11-20.", "Figures count whole days.")
+    return day
 
 
 def period_of(first: str | None, last: str | None) -> Period:

@@ -67,7 +67,7 @@ STATEMENTS: tuple[tuple[Mapping[str, str], str, tuple[object, ...], str], ...] =
     (QUESTIONS, "troubled", ([1, 2, 3], None, None, None, "overdue", 101, None, None), "delivery_pkey"),
     (RECORDS, "document_by_id", ("00000000-0000-0000-0000-000000000001", None), "document_id_only"),
     (RECORDS, "document_by_digest", (b"\x01" * 32,), "document_digest"),
-    (RECORDS, "document_by_number", ("12", "G01-VP", None), "document_number"),
+    (RECORDS, "document_by_number", ("12", "12", *("G01-VP",) * 4, None), "document_number"),
     (RECORDS, "visible", ("{1,2}", "{5}"), "document_pkey"),
     (RECORDS, "document_row", (5,), "document_pkey"),
     (RECORDS, "deliveries", (5, None), "delivery_pkey"),
