@@ -300,14 +300,20 @@ def directory_changed(
     change: str,
     codes: Sequence[str],
     facts: Mapping[str, str | int | bool | None] | None = None,
+    actor: str | None = None,
+    reason_digest: bytes | None = None,
 ) -> list[Event]:
     """The directory changed.
 
     `change` is a word such as `agency.added` or `certificate.revoked`, `codes` the agencies it is about, `facts` what
-    else a verifier needs to recompute the projection: dates, digests, thumbprints, flags; never a name.
-    Raises ValueError for a fact that is not one word.
+    else a verifier needs to recompute the projection: dates, digests, thumbprints, flags; never a name. `actor` and
+    `reason_digest` are as in `operator_action`. Raises ValueError for a fact that is not one word.
     """
     common: dict[str, Any] = {"revision": revision, "change": _token("change", change)}
+    if actor is not None:
+        common["actor"] = _token("actor", actor)
+    if reason_digest is not None:
+        common["reason_sha256"] = reason_digest.hex()
     if facts:
         common["facts"] = {
             name: _token(name, value) if isinstance(value, str) else value for name, value in facts.items()

@@ -6,6 +6,7 @@ A change holds the directory's advisory lock until its transaction ends, so revi
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -32,10 +33,20 @@ Facts: TypeAlias = Mapping[str, str | int | bool | None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Author:
-    """Who changes the directory, and why. Kept in the database, never in the log."""
+    """Who changes something, and why. Kept in the database; the log has `pseudonym` and `reason_digest`."""
 
     actor: str
     reason: str = ""
+
+    @property
+    def pseudonym(self) -> str:
+        """The same for the same person; says nothing about who that is."""
+        return hashlib.sha256(self.actor.encode()).hexdigest()[:16]
+
+    @property
+    def reason_digest(self) -> bytes:
+        """SHA-256 of the reason."""
+        return hashlib.sha256(self.reason.encode()).digest()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,11 +90,18 @@ class Change:
 
     async def record_all(self, told: Sequence[Telling], *, target: str) -> None:
         """Write several events of one change, in this order, and one operator's action for each word among them."""
+        author = self.author
         events = [
             (event, telling.agency_id)
             for telling in told
             for event in directory_changed(
-                at=self.at, revision=self.revision, change=telling.change, codes=telling.codes, facts=telling.facts
+                at=self.at,
+                revision=self.revision,
+                change=telling.change,
+                codes=telling.codes,
+                facts=telling.facts,
+                actor=author.pseudonym,
+                reason_digest=author.reason_digest,
             )
         ]
         await self.connection.execute(
@@ -94,7 +112,6 @@ class Change:
             [event.leaf for event, _ in events],
             [agency_id for _, agency_id in events],
         )
-        author = self.author
         for change in dict.fromkeys(telling.change for telling in told):
             await self.connection.execute(SQL["write_action"], self.at, author.actor, change, target, author.reason)
 

@@ -30,7 +30,7 @@ SQL: Final = load_queries("broker.evidence", "fsck.sql")
 GRACE: Final = timedelta(minutes=5)
 """What is younger than this may still be on its way."""
 
-ROW_CHECKS: Final = ("without_deliveries", "nobody_publishes", "never_leaves", "inline_content")
+ROW_CHECKS: Final = ("without_deliveries", "nobody_publishes", "never_leaves", "inline_content", "parts_recorded")
 
 Progress = Callable[[str, int], None]
 

@@ -35,6 +35,13 @@ SELECT 'content' AS place, encode(digest, 'hex') AS key, 'inline' AS what, encod
        encode(digest, 'hex') AS expected
 FROM content WHERE inline IS NOT NULL AND stored_at < $1 AND (sha256(inline) <> digest OR octet_length(inline) <> size);
 
+-- name: parts_recorded
+-- Where every part of an accepted document is kept is recorded.
+SELECT 'content' AS place, encode(p.digest, 'hex') AS key, 'row' AS what, 'no row' AS found,
+       'where ' || p.name || ' of document ' || s.code || ' ' || d.id || ' is kept' AS expected
+FROM document_part p JOIN document d USING (document_id) JOIN agency s ON s.agency_id = d.sender_id
+WHERE d.accepted_at < $1 AND NOT EXISTS (SELECT FROM content c WHERE c.digest = p.digest);
+
 -- name: stored_content
 -- Parts that accepted documents name and that are kept in the content store.
 SELECT DISTINCT c.digest, c.size, c.place FROM content c JOIN document_part p USING (digest)

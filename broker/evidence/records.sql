@@ -26,6 +26,9 @@ CROSS JOIN LATERAL (VALUES
     ('submitter_id', u.code, t.b ->> 'submitter'),
     ('thumbprint', encode(d.thumbprint, 'hex'), t.b ->> 'thumbprint'),
     ('natural_key', encode(d.natural_key, 'hex'), t.b ->> 'natural_key'),
+    ('warnings', (SELECT string_agg(w, ', ' ORDER BY w)
+                  FROM jsonb_path_query(d.warnings, '$[*].error') AS k (w_), LATERAL (SELECT w_ #>> '{}' AS w) z),
+                 (SELECT string_agg(w, ', ' ORDER BY w) FROM jsonb_array_elements_text(t.b -> 'warnings') AS k (w))),
     ('leaf', encode(d.leaf, 'hex'), encode(t.leaf, 'hex')),
     ('document_part', (SELECT coalesce(jsonb_agg(encode(p.digest, 'hex') ORDER BY p.ordinal), '[]')
                        FROM document_part p WHERE p.document_id = d.document_id)::text, (t.b -> 'parts_digests')::text)
@@ -234,6 +237,26 @@ CROSS JOIN LATERAL (VALUES
 ) AS x (what, found, expected)
 WHERE x.found IS DISTINCT FROM x.expected AND (m.id IS NOT NULL OR x.what = 'row');
 
+-- name: refused_items
+-- Which items of a recorded message were refused, and for what, is what its events tell.
+WITH told AS (
+    SELECT b #>> '{message,from}' AS sender, (b #>> '{message,id}')::uuid AS id, i ->> 'item' AS item, i ->> 'error' AS error
+    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'status_recorded' AND at >= $1) e
+    CROSS JOIN LATERAL jsonb_array_elements(b -> 'items') AS i
+    WHERE i ? 'error'
+), there AS (
+    SELECT s.code AS sender, m.id, r ->> 'item' AS item, r ->> 'error' AS error
+    FROM status_message m JOIN agency s ON s.agency_id = m.sender_id
+    CROSS JOIN LATERAL jsonb_array_elements(
+        CASE jsonb_typeof(m.refused_items) WHEN 'array' THEN m.refused_items ELSE '[null]' END) AS r
+    WHERE m.accepted_at >= $1
+)
+SELECT 'status_message' AS place, sender || ' ' || id || ' item ' || coalesce(item, '?') AS key, 'refused_items' AS what,
+       CASE WHEN h.one IS NULL THEN 'nothing' ELSE coalesce(error, 'no error') END AS found,
+       CASE WHEN t.one IS NULL THEN 'nothing: no event tells it' ELSE error END AS expected
+FROM (SELECT *, 1 AS one FROM told) t FULL JOIN (SELECT *, 1 AS one FROM there) h USING (sender, id, item, error)
+WHERE t.one IS NULL OR h.one IS NULL;
+
 -- name: status_leaves
 -- A status message names the leaf of one of its events.
 SELECT 'status_message' AS place, s.code || ' ' || m.id AS key, 'leaf' AS what, encode(m.leaf, 'hex') AS found,
@@ -268,12 +291,15 @@ FROM (SELECT *, 1 AS one FROM told) t FULL JOIN (SELECT *, 1 AS one FROM there) 
      USING (document, sender, recipient, code, at, by)
 WHERE t.one IS NULL OR h.one IS NULL;
 
--- name: status_entry_digests
--- A status carries the digest of the message that it came in, and names its answers as that does.
-SELECT 'status_entry' AS place, m.id || ' item ' || e.item AS key, 'digest' AS what, encode(e.digest, 'hex') AS found,
-       encode(m.digest, 'hex') AS expected
-FROM status_entry e JOIN status_message m USING (status_message_id)
-WHERE e.recorded_at >= $1 AND e.digest <> m.digest;
+-- name: status_entry_messages
+-- A status carries the digest of the message that it came in, and was recorded when that was.
+SELECT 'status_entry' AS place, s.code || ' ' || m.id || ' item ' || e.item AS key, x.what, x.found, x.expected
+FROM status_entry e JOIN status_message m USING (status_message_id) JOIN agency s ON s.agency_id = m.sender_id
+CROSS JOIN LATERAL (VALUES
+    ('digest', encode(e.digest, 'hex'), encode(m.digest, 'hex')),
+    ('recorded_at', e.recorded_at::text, m.accepted_at::text)
+) AS x (what, found, expected)
+WHERE m.accepted_at >= $1 AND x.found <> x.expected;
 
 -- name: rejections
 -- Every refusal is there, and no other.
@@ -321,6 +347,7 @@ CROSS JOIN LATERAL (VALUES
     ('der', encode(sha256(c.der), 'hex'), encode(c.thumbprint, 'hex')),
     ('agency_id', c.code, t.b #>> '{codes,0}'),
     ('custody', c.custody, t.b #>> '{facts,custody}'),
+    ('enrolled_at', c.enrolled_at::text, (t.b ->> 'at')::timestamptz::text),
     ('not_before', c.not_before::text, (t.b #>> '{facts,not_before}')::timestamptz::text),
     ('not_after', c.not_after::text, (t.b #>> '{facts,not_after}')::timestamptz::text),
     ('revoked_at', c.revoked_at::text, (r.b #>> '{facts,revoked_at}')::timestamptz::text)
@@ -422,12 +449,33 @@ CROSS JOIN LATERAL (VALUES
 WHERE x.found IS DISTINCT FROM x.expected AND (a.action_id IS NOT NULL OR x.what = 'row');
 
 -- name: directory_authors
--- Every change of the directory has somebody who made it.
-SELECT DISTINCT 'admin_action' AS place, (b ->> 'at') || ' ' || (b ->> 'change') AS key, 'row' AS what, 'no row' AS found,
-       'who made this change, and why' AS expected
-FROM (SELECT at, convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event
-      WHERE kind = 'directory_changed' AND at >= $1) e
-WHERE NOT EXISTS (SELECT FROM admin_action a WHERE a.at = e.at AND a.action = e.b ->> 'change');
+-- Every change of the directory was made by who is recorded, for the reason that is. Events of before tell neither. Several
+-- changes of one moment have a row each.
+WITH told AS (
+    SELECT at, b, b ->> 'change' AS change,
+           CASE WHEN coalesce(b ->> 'part', '1') <> '1' THEN NULL
+                WHEN b ->> 'change' ~ '^certificate[.]' THEN b #>> '{facts,thumbprint}'
+                WHEN b ->> 'change' ~ '^(agency|mandate)[.]'
+                THEN (SELECT string_agg(c.code, ', ' ORDER BY c.n)
+                      FROM jsonb_array_elements_text(b -> 'codes') WITH ORDINALITY AS c (code, n) WHERE c.n <= 5)
+           END AS target
+    FROM (SELECT at, convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event
+          WHERE kind = 'directory_changed' AND at >= $1) e
+)
+SELECT DISTINCT 'admin_action' AS place, (b ->> 'at') || ' ' || change AS key, x.what, x.found, x.expected
+FROM told t
+LEFT JOIN LATERAL (SELECT *, encode(sha256(convert_to(reason, 'UTF8')), 'hex') AS why,
+                          left(encode(sha256(convert_to(actor, 'UTF8')), 'hex'), 16) AS who
+                   FROM admin_action a WHERE a.at = t.at AND a.action = t.change
+                   ORDER BY (a.target = t.target) IS TRUE DESC, a.action_id LIMIT 1) a ON true
+CROSS JOIN LATERAL (VALUES
+    ('row', CASE WHEN a.action_id IS NULL THEN 'no row' END,
+            CASE WHEN a.action_id IS NULL THEN 'who made this change, and why' END),
+    ('reason', a.why, coalesce(b ->> 'reason_sha256', a.why)),
+    ('actor', a.who, coalesce(b ->> 'actor', a.who)),
+    ('target', a.target, coalesce(t.target, a.target))
+) AS x (what, found, expected)
+WHERE x.found IS DISTINCT FROM x.expected AND (x.what = 'row' OR a.action_id IS NOT NULL);
 
 -- name: actions_untold
 -- No action of an operator is recorded that no event tells.
@@ -438,6 +486,35 @@ WHERE a.at >= $1
   AND NOT EXISTS (SELECT FROM surviving_event e WHERE e.at = a.at AND e.kind IN ('operator_action', 'directory_changed')
                     AND a.action IN (convert_from(e.body, 'UTF8')::jsonb ->> 'action',
                                      convert_from(e.body, 'UTF8')::jsonb ->> 'change'));
+
+-- name: accounts
+-- An account is there that an operator made, and is disabled when, and only if, the newest event about that says so.
+WITH told AS (
+    SELECT b ->> 'target' AS account, b ->> 'action' AS action, b ->> 'at' AS at, epoch, xid, event_id
+    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b, epoch, xid, event_id FROM surviving_event
+          WHERE kind = 'operator_action') e
+    WHERE b ->> 'action' LIKE 'account.%'
+), made AS (SELECT account, min(at) AS at FROM told WHERE action = 'account.add' GROUP BY 1),
+newest AS (
+    SELECT DISTINCT ON (account) account, action FROM told WHERE action IN ('account.disable', 'account.enable')
+    ORDER BY account, epoch DESC, xid DESC, event_id DESC
+)
+SELECT 'account' AS place, coalesce(a.account_id, m.account) AS key, 'row' AS what,
+       CASE WHEN m.account IS NULL THEN 'a row' ELSE 'no row' END AS found,
+       coalesce('the account made at ' || m.at, 'no row: no event tells that an operator made it') AS expected
+FROM account a FULL JOIN made m ON m.account = a.account_id
+WHERE m.account IS NULL OR a.account_id IS NULL
+UNION ALL
+SELECT 'account', a.account_id, 'disabled_at', coalesce(a.disabled_at::text, 'nothing'),
+       CASE WHEN a.disabled_at IS NULL THEN 'since when it is disabled' ELSE 'nothing' END || ', as events tell'
+FROM account a LEFT JOIN newest n ON n.account = a.account_id
+WHERE (a.disabled_at IS NOT NULL) <> (coalesce(n.action, '') = 'account.disable');
+
+-- name: epoch_there
+-- Without its row nothing that happens is written down.
+SELECT 'exchange_epoch' AS place, 'the one row' AS key, 'row' AS what, count(*) || ' rows' AS found,
+       'one row: without it no event is written' AS expected
+FROM exchange_epoch HAVING count(*) <> 1;
 
 -- name: mailboxes
 -- A mailbox has been made again at least as often as events tell.
@@ -451,15 +528,24 @@ LEFT JOIN mailbox m ON m.owner_id = a.agency_id
 WHERE coalesce(m.generation, 0) < t.generation;
 
 -- name: event_documents
--- The column that finds a document's events names the document that the bytes name.
+-- The column that finds a document's events names the document that the bytes name, and nothing where they name none.
+-- Of an operator's action the bytes know the document's id alone; a refused status may name a document that is not there.
 SELECT 'event' AS place, e.at || ' ' || e.event_id AS key, 'document_id' AS what,
-       coalesce(e.document_id::text, 'nothing') AS found, coalesce(d.document_id::text, 'nothing') AS expected
-FROM (SELECT at, event_id, document_id, convert_from(body, 'UTF8')::jsonb AS b FROM event
-      WHERE kind IN ('accepted', 'overdue', 'rerouted', 'dispatched') AND at >= $1) e
-CROSS JOIN LATERAL (SELECT coalesce(b -> 'document', b -> 'message') AS named) n
-JOIN LATERAL (SELECT d.document_id FROM document d JOIN agency s ON s.agency_id = d.sender_id
-              WHERE d.id = (named ->> 'id')::uuid AND s.code = named ->> 'from') d ON true
-WHERE coalesce(b ->> 'kind', 'document') = 'document' AND e.document_id IS DISTINCT FROM d.document_id;
+       coalesce(e.document_id::text, 'nothing') AS found, coalesce(array_to_string(k.ids, ' or '), 'nothing') AS expected
+FROM (SELECT at, event_id, kind, document_id, convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event
+      WHERE at >= $1) e
+CROSS JOIN LATERAL (SELECT CASE kind
+    WHEN 'status_recorded' THEN b #> '{items,0,document}'
+    WHEN 'dispatched' THEN CASE b ->> 'kind' WHEN 'document' THEN b -> 'message' END
+    WHEN 'operator_action' THEN CASE WHEN b ->> 'action' LIKE 'document.%' THEN jsonb_build_object('id', b -> 'target') END
+    ELSE b -> 'document' END AS named) n
+CROSS JOIN LATERAL (SELECT array_agg(d.document_id) AS ids
+                    FROM document d JOIN agency s ON s.agency_id = d.sender_id
+                    WHERE d.id = (named ->> 'id')::uuid AND s.code = coalesce(named ->> 'from', s.code)) k
+WHERE (k.ids IS NULL AND e.document_id IS NOT NULL
+       AND (named IS NULL OR EXISTS (SELECT FROM document d WHERE d.document_id = e.document_id)))
+   OR (e.document_id = ANY (k.ids) IS NOT TRUE AND k.ids IS NOT NULL
+       AND NOT (e.document_id IS NULL AND coalesce(b #> '{items,0}' ? 'error', false)));
 
 -- name: inline_content
 -- Parts that are kept here are the bytes that their digest names.
@@ -469,13 +555,46 @@ SELECT 'content' AS place, encode(digest, 'hex') AS key, 'inline' AS what,
 FROM content
 WHERE inline IS NOT NULL AND stored_at >= $1 AND (sha256(inline) <> digest OR octet_length(inline) <> size);
 
+-- name: parts_recorded
+-- Where a document's parts are kept is recorded.
+SELECT 'content' AS place, encode(p.digest, 'hex') AS key, 'row' AS what, 'no row' AS found,
+       'where ' || p.name || ' of document ' || s.code || ' ' || d.id || ' is kept' AS expected
+FROM document_part p JOIN document d USING (document_id) JOIN agency s ON s.agency_id = d.sender_id
+WHERE d.accepted_at >= $1 AND NOT EXISTS (SELECT FROM content c WHERE c.digest = p.digest);
+
 -- name: changes
--- A delivery is asked for a change by the message whose digest the row carries.
-SELECT 'change_request' AS place, c.document_id || ' to ' || c.recipient_id AS key, 'asked_by' AS what,
-       encode(c.asked_by, 'hex') AS found, coalesce(encode(coalesce(d.digest, m.digest), 'hex'), 'no such message') AS expected
-FROM change_request c LEFT JOIN document d ON d.document_id = c.asking_document_id
+-- A delivery is asked for a change by the message whose digest the row carries, since that was accepted.
+SELECT 'change_request' AS place, s.code || ' ' || o.id || ' to ' || r.code AS key, x.what, x.found, x.expected
+FROM change_request c JOIN document o ON o.document_id = c.document_id JOIN agency s ON s.agency_id = o.sender_id
+JOIN agency r ON r.agency_id = c.recipient_id
+LEFT JOIN document d ON d.document_id = c.asking_document_id
 LEFT JOIN status_message m ON m.status_message_id = c.asking_status_id
-WHERE c.asked_at >= $1 AND c.asked_by IS DISTINCT FROM coalesce(d.digest, m.digest);
+CROSS JOIN LATERAL (VALUES
+    ('asked_by', encode(c.asked_by, 'hex'), coalesce(encode(coalesce(d.digest, m.digest), 'hex'), 'no such message')),
+    ('asked_at', c.asked_at::text, coalesce(coalesce(d.accepted_at, m.accepted_at)::text, c.asked_at::text)),
+    ('kind', c.kind, coalesce(d.action, 'take-back'))
+) AS x (what, found, expected)
+WHERE o.accepted_at >= $1 AND x.found <> x.expected;
+
+-- name: changes_overdue
+-- An answer to a change is overdue when, and only if, an event says so.
+WITH told AS (
+    SELECT DISTINCT (b #>> '{document,id}')::uuid AS id, b #>> '{document,from}' AS sender, r.code AS recipient,
+           (b ->> 'at')::timestamptz AS at
+    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'overdue' AND at >= $1) e
+    CROSS JOIN LATERAL jsonb_array_elements_text(b -> 'recipients') AS r (code)
+    WHERE b ->> 'what' = 'change'
+), there AS (
+    SELECT DISTINCT d.id, s.code AS sender, r.code AS recipient, c.overdue_at AS at
+    FROM change_request c JOIN document d USING (document_id) JOIN agency s ON s.agency_id = d.sender_id
+    JOIN agency r ON r.agency_id = c.recipient_id
+    WHERE c.overdue_at >= $1
+)
+SELECT 'change_request' AS place, sender || ' ' || id || ' to ' || recipient AS key, 'overdue_at' AS what,
+       CASE WHEN h.one IS NULL THEN 'nothing' ELSE at::text END AS found,
+       CASE WHEN t.one IS NULL THEN 'nothing: no event tells it' ELSE at::text END AS expected
+FROM (SELECT *, 1 AS one FROM told) t FULL JOIN (SELECT *, 1 AS one FROM there) h USING (id, sender, recipient, at)
+WHERE t.one IS NULL OR h.one IS NULL;
 
 -- name: changes_asked
 -- A recall, and a 13, asks everybody who has the document and has not refused it or given it back.
@@ -493,13 +612,6 @@ JOIN agency r ON r.agency_id = v.recipient_id
 WHERE NOT v.recalled AND v.processing NOT IN ('refused', 'cancelled') AND v.moved_at IS NULL
   AND NOT EXISTS (SELECT FROM change_request q WHERE q.document_id = k.document_id AND q.recipient_id = k.recipient_id
                     AND q.asked_by = k.asked_by);
-
--- name: changes_kinds
--- A change is of the kind that was asked.
-SELECT 'change_request' AS place, c.document_id || ' to ' || c.recipient_id AS key, 'kind' AS what, c.kind AS found,
-       coalesce(d.action, 'take-back') AS expected
-FROM change_request c LEFT JOIN document d ON d.document_id = c.asking_document_id
-WHERE c.asked_at >= $1 AND c.kind <> coalesce(d.action, 'take-back');
 
 -- name: answers
 -- An answer answers something that was asked of this very delivery.
@@ -569,7 +681,10 @@ FROM (SELECT at, event_id, agency_id, convert_from(body, 'UTF8')::jsonb AS b FRO
       WHERE kind = 'directory_changed') e
 LEFT JOIN agency a USING (agency_id)
 WHERE (b ->> 'change' ~ '^(agency|mandate|certificate|alias)[.]' OR b ->> 'change' = 'mandates.imported')
-  AND a.code IS DISTINCT FROM b #>> '{codes,0}';
+  AND a.code IS DISTINCT FROM b #>> '{codes,0}'
+UNION ALL
+SELECT 'event', at || ' ' || event_id, 'agency_id', agency_id::text, 'nothing'
+FROM surviving_event WHERE kind <> 'directory_changed' AND agency_id IS NOT NULL;
 
 -- name: closings
 -- An agency ends on the day that an event tells, and is marked as closed at once if that day has come. An import of before
@@ -718,6 +833,11 @@ SELECT body FROM surviving_event WHERE kind = 'directory_changed' ORDER BY epoch
 SELECT h.code AS hub, a.code AS agency, m.may_sign, m.valid_from, m.valid_until
 FROM mandate m JOIN agency h ON h.agency_id = m.hub_id JOIN agency a ON a.agency_id = m.agency_id;
 
+-- name: quarantined
+-- Quarantined messages, whole, and what the columns say of them; for a comparison outside the database.
+SELECT at, code, kind, claimed_from, id, digest, number, notation, body FROM rejection
+WHERE quarantined AND at >= $1 ORDER BY rejection_id;
+
 -- name: signed_documents
 -- Documents with their signed bytes and what the columns say about those; for a comparison outside the database.
 SELECT d.document_id, s.code AS sender, d.id, d.digest, d.jws, d.action, d.priority, d.test, d.number, d.notation,
@@ -735,8 +855,9 @@ WITH came AS (
     GROUP BY e.status_message_id
 )
 SELECT m.status_message_id, s.code AS sender, m.id, m.digest, m.jws, m.sent_at, m.thumbprint, m.accepted_at, c.der,
-       k.entries
+       o.code AS concerned, k.entries
 FROM status_message m JOIN agency s ON s.agency_id = m.sender_id LEFT JOIN certificate c USING (thumbprint)
+LEFT JOIN agency o ON o.agency_id = m.concerns_sender_id
 LEFT JOIN came k USING (status_message_id)
 WHERE m.accepted_at >= $1 ORDER BY m.status_message_id;
 

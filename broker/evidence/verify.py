@@ -35,11 +35,24 @@ from broker.evidence.tree_rows import SQL as LOG
 from broker.evidence.tree_rows import growth_at
 from broker.evidence.verify_log import LogCheck
 from broker.evidence.verify_messages import SQL as RECORDS
-from broker.evidence.verify_messages import check_documents, check_states, check_statuses, read_signers
+from broker.evidence.verify_messages import (
+    check_documents,
+    check_quarantine,
+    check_states,
+    check_statuses,
+    read_signers,
+)
 from broker.store.pool import Connection
 
 #: The statements of records.sql that stream rows for a comparison outside the database.
-STREAMED: Final = ("signed_documents", "signed_statuses", "delivery_facts", "directory_told", "mandates_known")
+STREAMED: Final = (
+    "signed_documents",
+    "signed_statuses",
+    "quarantined",
+    "delivery_facts",
+    "directory_told",
+    "mandates_known",
+)
 
 RECORD_CHECKS: Final = tuple(name for name in RECORDS if name not in STREAMED)
 """Statements that yield findings."""
@@ -263,11 +276,12 @@ async def _records(connection: Connection, since: datetime, scope: Scope, progre
         progress("kinds of rows", 1)
     signers = await read_signers(connection) if scope.full else None
     checks = (
-        ("documents", check_documents(connection, since, signers=signers, progress=_of(progress, "documents"))),
-        ("statuses", check_statuses(connection, since, signers=signers, progress=_of(progress, "statuses"))),
-        ("deliveries", check_states(connection, since, progress=_of(progress, "deliveries"))),
+        check_documents(connection, since, signers=signers, progress=_of(progress, "documents")),
+        check_statuses(connection, since, signers=signers, progress=_of(progress, "statuses")),
+        check_quarantine(connection, since),
+        check_states(connection, since, progress=_of(progress, "deliveries")),
     )
-    for _, check in checks:
+    for check in checks:
         async for finding in check:
             yield finding
 

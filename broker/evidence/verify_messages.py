@@ -16,6 +16,8 @@ import orjson
 
 from broker.evidence.findings import Finding, shown
 from broker.evidence.signers import MandateRow, Signers
+from broker.intake.checks import claims_of
+from broker.intake.submission import Submission, stored_claim
 from broker.statuses.history import Change, Recorded, read, start_of
 from broker.store.pool import Connection
 from broker.store.queries import load_queries
@@ -28,6 +30,9 @@ from schemas.states import ChangeState, Processing, StatusCode
 from schemas.times import parse_rfc3339
 
 SQL: Final = load_queries("broker.evidence", "records.sql")
+
+CODES: Final = frozenset(code.value for code in StatusCode)
+"""A row may say anything; a code that there is not is told where its event is."""
 
 Progress = Callable[[int], None]
 
@@ -54,6 +59,31 @@ async def check_statuses(
         for finding in _status(row):
             yield finding
         progress(1)
+
+
+async def check_quarantine(connection: Connection, since: datetime) -> AsyncIterator[Finding]:
+    """What is recorded of messages in quarantine, against the messages, which stay as they came."""
+    async for row in connection.cursor(SQL["quarantined"], since, prefetch=100):
+        key = f"{row['at']} {row['code']}"
+        if row["body"] is None:
+            expected = "the quarantined message"
+            yield Finding(where="rejection", key=key, what="body", found="nothing", expected=expected)
+            continue
+        kind = row["kind"]
+        claims = claims_of(Submission(body=row["body"], routing_key="", submitter=None, message_id=None, kind=kind))
+        digest = None if row["digest"] is None else row["digest"].hex()
+        # Refusals of before name no number.
+        for column, found, said in (
+            ("digest", digest, claims.digest),
+            ("kind", kind, stored_claim(claims.kind)),
+            ("claimed_from", row["claimed_from"], stored_claim(claims.sender)),
+            ("id", row["id"], stored_claim(claims.id)),
+            ("number", row["number"], row["number"] and stored_claim(claims.number)),
+            ("notation", row["notation"], row["notation"] and stored_claim(claims.notation)),
+        ):
+            if found != said:
+                expected = f"{shown(said)}, as the message says"
+                yield Finding(where="rejection", key=key, what=column, found=shown(found), expected=expected)
 
 
 async def check_states(connection: Connection, since: datetime, *, progress: Progress) -> AsyncIterator[Finding]:
@@ -185,6 +215,7 @@ def _status(row: Any) -> Iterator[Finding]:
             "sender_id": (row["sender"], manifest.from_),
             "id": (row["id"], manifest.id),
             "sent_at": (row["sent_at"], manifest.sent_at),
+            "concerns_sender_id": (row["concerned"], manifest.items[0].concerns.from_),
         },
     )
     for number, code, reason, staff, at, about in orjson.loads(row["entries"] or "[]"):
@@ -235,6 +266,7 @@ def _states(row: Any) -> Iterator[Finding]:
     recorded = [
         Recorded(code=StatusCode(code), at=at, digest=digest, answers=answers)
         for code, at, digest, answers, _ in row["facts"] or ()
+        if code in CODES
     ]
     changes = [_asked(change, row["dispatched_at"]) for change in row["changes"] or ()]
     try:

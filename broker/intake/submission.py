@@ -53,6 +53,11 @@ class Claims:
     notation: str | None = None
 
 
+def stored_claim(claim: str | None) -> str | None:
+    """A claim as PostgreSQL can keep it: a text column takes no U+0000 and no unpaired surrogate."""
+    return claim if claim is None else claim.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Opened(Generic[M]):
     """A well-formed message whose speaker may use this connection: contract §4, steps 1 to 4, have passed."""

@@ -23,7 +23,7 @@ from broker.intake.changing import write_change
 from broker.intake.parts import KeptPart
 from broker.intake.pending import forget, kept_back, remember
 from broker.intake.records import SQL, KnownDocument, recipients_of
-from broker.intake.submission import Authentic, Opened, Refused
+from broker.intake.submission import Authentic, Opened, Refused, stored_claim
 from broker.store.pool import Connection
 from schemas.events import Event, rejected
 from schemas.manifest import DocumentManifest
@@ -276,9 +276,9 @@ async def _record_refused(
         SQL["insert_rejections"],
         [r.at for r in refused],
         [r.submission.submitter for r in refused],
-        [_stored(r.claims.kind) for r in refused],
-        [_stored(r.claims.sender) for r in refused],
-        [_stored(r.claims.id) for r in refused],
+        [stored_claim(r.claims.kind) for r in refused],
+        [stored_claim(r.claims.sender) for r in refused],
+        [stored_claim(r.claims.id) for r in refused],
         [bytes.fromhex(r.claims.digest) if r.claims.digest else None for r in refused],
         [r.submission.message_id for r in refused],
         [r.refusal.code for r in refused],
@@ -286,8 +286,8 @@ async def _record_refused(
         [None if r.verdict is None else orjson.dumps(r.verdict.as_dict()).decode() for r in refused],
         [r.submission.body if r.quarantined else None for r in refused],
         [r.quarantined for r in refused],
-        [_stored(r.claims.number) for r in refused],
-        [_stored(r.claims.notation) for r in refused],
+        [stored_claim(r.claims.number) for r in refused],
+        [stored_claim(r.claims.notation) for r in refused],
     )
     for one in refused:
         # Whoever it claims to be from: only the connection that submitted it hears of it (contract §2.5).
@@ -322,8 +322,3 @@ def _rejection_event(one: Refused) -> Event:
 def _tell(notices: NoticeBuilder, opened: Opened[DocumentManifest], item: bytes) -> None:
     if opened.submitter.has_mailbox:
         notices.add(opened.submitter.id, opened.submitter.code, item)
-
-
-def _stored(claim: str | None) -> str | None:
-    """A claim as PostgreSQL can keep it: a text column takes no U+0000 and no unpaired surrogate."""
-    return claim if claim is None else claim.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")

@@ -1,9 +1,9 @@
 """A day of an exchange, for tests that tamper with what it left behind: played once, by real workers and a keeper.
 
 Ministry, province (a hub), its communes (one added, the others imported), another ministry. Documents accepted,
-refused, duplicated, recalled, answered, overdue; mandates ended, narrowed and imported again, agencies closed; a
-certificate revoked, an operator's hold and release; enough events to fill a tile and begin another; several checkpoints
-on the way.
+refused, put into quarantine, recalled, asked back, answered, held and cancelled; mandates ended, narrowed and imported
+again, agencies closed; a certificate revoked, accounts; enough events to fill a tile and begin another; several
+checkpoints on the way.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from uuid import uuid4
 from broker.directory.changes import Author, add_mandate, close, end_mandate, import_csv, revoke_certificate
 from broker.directory.live import today_in_vietnam
 from broker.evidence.duties import KeepLog, PublishLog
-from broker.interventions.documents import resend
+from broker.gateway.pages.accounts import Role, add_account, set_enabled
+from broker.interventions.documents import cancel, hold, resend
 from broker.upkeep.lease import Lease
 from schemas.certificates import new_private_key
 from schemas.events import dispatched
@@ -80,11 +81,64 @@ async def _play(exchange: Exchange) -> None:
         await eventually(
             exchange, "SELECT bool_and(dispatched_at IS NOT NULL OR processing = 'cancelled') FROM delivery"
         )
+    await _ask_back(exchange, ministry, province)
+    await _keep_back(exchange, ministry, other)
+    await _let_in(exchange)
     await exchange.stop_workers()
     await _log(exchange)
     for count in (1, 2, FILLER - 3):
         await _fill(exchange, count)
         await _log(exchange)
+
+
+async def _ask_back(exchange: Exchange, ministry: End, province: End) -> None:
+    """A document that its recipient gives back; and another one under the same id, which is put into quarantine."""
+    asked = await sent(exchange, ministry, province)
+    await report(exchange, province, item(asked, "01", 4))
+    await eventually(exchange, "SELECT count(*) = 6 FROM status_entry")
+    taken = await report(exchange, ministry, item(asked, "13", 5, to=[province.code], reason="thiếu phụ lục"))
+    await eventually(exchange, "SELECT count(*) = 2 FROM change_request")
+    answers = {"from": ministry.code, "id": str(taken.id)}
+    await report(exchange, province, item(asked, "15", 6, answers=answers))
+    await eventually(exchange, "SELECT count(*) = 1 FROM change_request WHERE answered_at IS NOT NULL")
+    await exchange.send(exchange.letter(ministry, [province], id=str(asked.id)), ministry)
+    await eventually(exchange, "SELECT count(*) = 1 FROM rejection WHERE quarantined")
+    await exchange.all_published()
+
+
+async def _keep_back(exchange: Exchange, sender: End, away: End) -> None:
+    """Documents to a mailbox that is lost: one is held, the other held and cancelled."""
+    await exchange.lose_mailbox(away)
+    for number in (1, 2):
+        letter = exchange.letter(sender, [away])
+        await exchange.send(letter, sender)
+        await eventually(
+            exchange,
+            "SELECT count(*) = $1 FROM delivery WHERE processing <> 'dispatched' "
+            "AND dispatched_at IS NULL AND recipient_id = $2",
+            number,
+            away.id,
+        )
+        await hold(exchange.pool, AUTHOR, str(letter.id))
+    await cancel(exchange.pool, AUTHOR, str(letter.id), grace=timedelta(0))
+
+
+async def _let_in(exchange: Exchange) -> None:
+    """People who may look at the pages; one of them not any more."""
+    who = {"actor": AUTHOR.actor, "reason": AUTHOR.reason}
+    async with exchange.pool.acquire() as connection:
+        for login in ("an", "binh"):
+            await add_account(
+                connection,
+                login=login,
+                full_name=login,
+                role=Role.auditor,
+                root=None,
+                password=None,
+                oidc_subject=f"issuer {login}",
+                **who,
+            )
+        await set_enabled(connection, "binh", False, **who)
 
 
 async def _import(exchange: Exchange, hub: End) -> None:

@@ -394,6 +394,7 @@ TAMPERINGS = [
             "accepted_at": "accepted_at - interval '1 second'",
             "leaf": "sha256('x')",
             "recipients": "7",
+            "warnings": '\'[{"error": "LT-DUP-NATURAL"}]\'',
             "via": '\'{"protocol": "x"}\'',
             "thumbprint": "(SELECT c.thumbprint FROM certificate c WHERE c.thumbprint <> document.thumbprint LIMIT 1)",
             "submitter_id": "(SELECT min(agency_id) FROM agency)",
@@ -510,7 +511,7 @@ TAMPERINGS = [
     Tampering(
         name="a delivery kept back",
         sql="ALTER TABLE event DISABLE TRIGGER ALL; UPDATE delivery SET processing = 'held' WHERE document_id ="
-        " (SELECT max(document_id) FROM document WHERE action = 'new')",
+        " (SELECT max(document_id) FROM delivery WHERE dispatched_at IS NOT NULL AND arrived_at IS NULL)",
         where="delivery",
         what="processing",
     ),
@@ -938,6 +939,116 @@ TAMPERINGS = [
         where="change_request",
         what="asked_by",
     ),
+    # ── what columns alone find, and what somebody would change along with it ──
+    Tampering(
+        name="a hold that is gone, with the column that finds its event",
+        sql="UPDATE event SET document_id = NULL WHERE kind = 'operator_action';"
+        "UPDATE delivery SET processing = 'accepted' WHERE processing = 'held'; UPDATE document SET held_at = NULL",
+        where="event",
+        what="document_id",
+    ),
+    Tampering(
+        name="an operator's action on another document",
+        sql=f"UPDATE event SET document_id = {FIRST} WHERE kind = 'operator_action' AND document_id IS NOT NULL",
+        where="event",
+        what="document_id",
+    ),
+    Tampering(
+        name="a status's event among those of another document",
+        sql=f"UPDATE event SET document_id = {FIRST} + 1 WHERE kind = 'status_recorded' AND document_id = {FIRST}",
+        where="event",
+        what="document_id",
+    ),
+    Tampering(
+        name="an event about no document among those of one",
+        sql=f"UPDATE event SET document_id = {FIRST} WHERE {entry(LATE)}",
+        where="event",
+        what="document_id",
+    ),
+    Tampering(
+        name="an event about no agency among those of one",
+        sql=f"UPDATE event SET agency_id = 1 WHERE {entry(LATE)}",
+        where="event",
+        what="agency_id",
+    ),
+    Tampering(
+        name="no epoch, so that nothing is written down any more",
+        sql="DELETE FROM exchange_epoch",
+        where="exchange_epoch",
+        what="row",
+    ),
+    Tampering(
+        name="what is known of a part removed",
+        sql="SET LOCAL session_replication_role = replica; DELETE FROM content",
+        where="content",
+        what="row",
+    ),
+    Tampering(
+        name="since when a certificate is enrolled",
+        sql="UPDATE certificate SET enrolled_at = enrolled_at - interval '1 day'",
+        where="certificate",
+        what="enrolled_at",
+    ),
+    columns(
+        "change_request",
+        "kind = 'take-back'",
+        {
+            "asked_at": "asked_at - interval '1 day'",
+            "overdue_at": "now()",
+            "kind": "'recall'",
+            "state": "'asked'",
+            "answered_at": "NULL",
+        },
+    ),
+    columns("status_entry", "code = '02'", {"recorded_at": "recorded_at - interval '1 day'"}),
+    Tampering(
+        name="a status of a code that there is not",
+        sql="UPDATE status_entry SET code = '07' WHERE code = '02'",
+        where="status_entry",
+        what="row",
+    ),
+    columns(
+        "status_message",
+        "true",
+        {"concerns_sender_id": "1", "refused_items": '\'[{"item": 7, "error": "LT-TIME"}]\''},
+    ),
+    columns(
+        "rejection",
+        "quarantined",
+        {
+            "kind": "'status'",
+            "claimed_from": "'X'",
+            "id": "gen_random_uuid()",
+            "digest": "sha256('x')",
+            "number": "'0'",
+            "notation": "'X'",
+        },
+    ),
+    columns("rejection", "quarantined", {"body": "NULL"}),
+    Tampering(
+        name="a quarantined message exchanged",
+        sql="UPDATE rejection SET body = (SELECT jws FROM document LIMIT 1) WHERE quarantined",
+        where="rejection",
+        what=("digest", "id"),
+    ),
+    columns(
+        "admin_action",
+        "action IN ('agency.added', 'mandates.imported')",
+        {"actor": "'another'", "reason": "'another'"},
+    ),
+    columns("admin_action", "action IN ('mandate.ended', 'certificate.revoked')", {"target": "'another'"}),
+    Tampering(
+        name="an account that no operator made",
+        sql="INSERT INTO account (account_id, login, role) VALUES ('p-' || repeat('0', 16), 'xx', 'operator')",
+        where="account",
+        what="row",
+        key="p-0",
+    ),
+    Tampering(
+        name="an account removed", sql="DELETE FROM account WHERE login = 'an'", where="account", what="row", key="p-"
+    ),
+    columns("account", "login = 'binh'", {"disabled_at": "NULL"}),
+    columns("account", "login = 'an'", {"disabled_at": "now()"}),
     # ── files ──
     Tampering(name="a full tile", files=flip("tile/0/000", 32 * 7), where="tile", what="leaf", key="position 7"),
     Tampering(name="a full tile cut", files=cut("tile/0/000", 1), where="tile", what="file", key="tile/0/000"),
