@@ -118,12 +118,9 @@ def _existing(places: Iterable[tuple[Record, Place]]) -> tuple[Place, ...]:
 
 
 def _counted(places: Sequence[Record], figures: Mapping[int, Mapping[str, int] | Record]) -> list[Place]:
-    """The figures of agencies gathered for each place."""
-    counted = []
-    for place in places:
-        rows = [figures[agency] for agency in place["agencies"] if agency in figures]
-        counted.append(_place(place, {name: sum(row[name] for row in rows) for name in COLUMNS}))
-    return counted
+    """Each agency as a place with its own figures."""
+    nothing = dict.fromkeys(COLUMNS, 0)
+    return [_place(place, figures.get(place["place_id"], nothing)) for place in places]
 
 
 def _place(place: Record, sums: Mapping[str, int] | Record) -> Place:

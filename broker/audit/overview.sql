@@ -39,7 +39,7 @@ WITH RECURSIVE below AS (
     UNION
     SELECT a.agency_id FROM below b JOIN agency a ON a.parent_id = b.agency_id
 )
-SELECT b.agency_id AS place_id, ARRAY[b.agency_id] AS agencies, p.code, p.name, p.level, p.nso_code, p.state
+SELECT b.agency_id AS place_id, p.code, p.name, p.level, p.nso_code, p.state
 FROM below b JOIN agency p ON p.agency_id = b.agency_id
 WHERE $1::bigint[] IS NULL OR b.agency_id = ANY ($1)
 ORDER BY p.code, b.agency_id;

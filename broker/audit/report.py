@@ -146,19 +146,18 @@ async def _told_of(
 
 def _rows(by: Dimension, figures: Sequence[tuple[Record, Record | None]]) -> tuple[ReportRow, ...]:
     """Figures, each with the agency or the kind of agencies that it is about, as the lines of a report."""
-    sums: dict[tuple[str, str, int], dict[str, int]] = {}
+    sums: dict[tuple[str, str, int], list[int]] = {}
     if by == "tier":
         # The national table has its three lines whether or not anything was sent.
-        sums = {(tier, _told(TIERS[tier]), 0): dict.fromkeys(COUNTS, 0) for tier in TIERS if tier != NO_TIER}
+        sums = {(tier, _told(TIERS[tier]), 0): [0] * len(COUNTS) for tier in TIERS if tier != NO_TIER}
     for row, about in figures:
-        line = _line(by, row, about)
-        total = sums.setdefault(line, dict.fromkeys(COUNTS, 0))
-        for name, column in COUNTS.items():
-            total[name] += row[column]
+        line, counts = _line(by, row, about), [row[column] for column in COUNTS.values()]
+        earlier = sums.get(line)
+        sums[line] = counts if earlier is None else [one + other for one, other in zip(earlier, counts, strict=True)]
     return tuple(
-        ReportRow(key=line[0], title=line[1], **counts)
+        ReportRow(key=line[0], title=line[1], **dict(zip(COUNTS, counts, strict=True)))
         for line, counts in sorted(sums.items(), key=lambda item: (item[0][0] == NO_TIER, item[0]))
-        if by == "tier" or any(counts.values())
+        if by == "tier" or any(counts)
     )
 
 
