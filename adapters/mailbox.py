@@ -20,6 +20,7 @@ from typing import TypeVar
 from adapters import inbox
 from adapters.amqp import Arrival, Lost, Session
 from adapters.content import ContentMissing, ContentStore, PartFiles
+from adapters.ending import end
 from adapters.identity import Keyring
 from adapters.inbox import Incoming, Office, TakenIn
 from adapters.judge import Believed, Trust, Unbelieved, judge
@@ -91,12 +92,10 @@ class Mailbox:
             unread = asyncio.create_task(session.unread.wait())
             try:
                 await asyncio.wait({reading, unread}, return_when=asyncio.FIRST_COMPLETED)
-                if reading.done():
-                    await reading
+                if reading.done() and not reading.cancelled():  # which the library may do: then it is read anew
+                    reading.result()
             finally:
-                for task in (reading, unread):
-                    task.cancel()
-                await asyncio.gather(reading, unread, return_exceptions=True)
+                await end((reading, unread))
                 await session.stop_reading()
 
     async def _read(self, session: Session, arrivals: asyncio.Queue[Arrival]) -> None:

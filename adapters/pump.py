@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 
 from adapters import compose, outbox, reports
 from adapters.amqp import CONNECT_SECONDS, Lost, NotTaken, Publish, Session
-from adapters.ending import end
+from adapters.ending import end, together
 from adapters.identity import Keyring
 from adapters.mailbox import Mailbox
 from adapters.outbox import Due, Result
@@ -56,17 +56,7 @@ class Pump:
 
     async def run(self) -> None:
         """Run until cancelled."""
-        # No TaskGroup: it cancels its tasks once, and a cancellation may be swallowed (see `end`).
-        tasks = [
-            asyncio.create_task(self._stay_connected()),
-            asyncio.create_task(self._mailbox.retry_parked()),
-        ]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                await task  # neither ends by itself but of a defect
-        finally:
-            await end(tasks, again_after=CONNECT_SECONDS + 1)
+        await together(self._stay_connected(), self._mailbox.retry_parked(), again_after=CONNECT_SECONDS + 1)
 
     def wake(self, *, documents: bool) -> None:
         """Something was put into the outbox; documents are not held back to be gathered."""
@@ -110,7 +100,8 @@ class Pump:
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                await task  # a defect in a task is not a lost connection: it ends the pump and is seen
+                if not task.cancelled():  # which the library does to who waits on a dead connection
+                    task.result()  # a defect in a task is not a lost connection: it ends the pump and is seen
         except (sqlite3.OperationalError, ExceptionGroup) as why:
             if not _is_full_or_locked(why):
                 raise

@@ -12,9 +12,12 @@ import pytest
 
 from adapters import Agency, Letter, Part
 from adapters.agency import DATABASE
+from adapters.amqp import Session
+from adapters.pace import Pace
 from adapters.settings import AgencySettings
 from schemas.problem import UNREACHABLE, Problem
 from tests.integration.adapters.standin import MINISTRY, PROVINCE, StandIn
+from tests.kit.cutting import CuttingProxy
 
 
 class Wire:
@@ -162,3 +165,59 @@ async def test_a_wrong_password_is_told_as_such(exchange: StandIn) -> None:
     async with Agency.open(settings) as me:
         with pytest.raises(Problem, match="refused the AMQP user"):
             await me.wait_connected(10)
+
+
+async def test_a_connection_that_is_given_up_for_silence_is_made_again(
+    exchange: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Session] = []
+    init = Session.__init__
+
+    def kept(self: Session, *given: Any) -> None:
+        init(self, *given)
+        opened.append(self)
+
+    monkeypatch.setattr(Session, "__init__", kept)
+    ministry, _ = await exchange.agency(MINISTRY), await exchange.agency(PROVINCE)
+    async with Agency.open(ministry) as me:
+        await (await me.send(letter(0))).accepted(timeout=30)
+        exchange.answering = False
+        for number in range(1, 4):
+            sending = asyncio.create_task(me.send(letter(number)))
+            await asyncio.sleep(0)
+            opened[-1]._connection._reader_task.cancel()  # type: ignore[attr-defined]  # as its heartbeat would
+            await sending
+            await exchange.until(lambda wanted=number + 1: len(opened) == wanted and me.connected)
+            me.raise_if_ended()
+    assert len(exchange.documents) == 4
+
+
+@pytest.mark.parametrize("call", ["read", "publish", "ack"])
+async def test_who_is_cancelled_by_the_library_has_lost_the_connection(
+    exchange: StandIn, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    good = getattr(Session, call)
+
+    async def given_up_once(*_: Any, **__: Any) -> None:
+        monkeypatch.setattr(Session, call, good)
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(Session, call, given_up_once)
+    ministry, _ = await exchange.agency(MINISTRY), await exchange.agency(PROVINCE)
+    async with Agency.open(ministry) as me:
+        for number in range(2):
+            await (await me.send(letter(number))).accepted(timeout=30)
+        assert getattr(Session, call) is good
+
+
+async def test_a_server_that_hangs_up_in_the_greeting_is_tried_again(exchange: StandIn) -> None:
+    proxy = CuttingProxy()
+    proxy.target_port = urlsplit(exchange.vhost.amqp_url).port or 0
+    proxy.cuts = [0, 1, 8, 9, 100, 400, 600, 700, 800]
+    async with proxy.running():
+        settings = await exchange.agency(MINISTRY)
+        url = urlunsplit(urlsplit(settings.amqp_url)._replace(netloc=f"127.0.0.1:{proxy.port}"))
+        settings = replace(settings, amqp_url=url)
+        async with Agency(settings, pace=Pace(first_reconnect_seconds=0.01, last_reconnect_seconds=0.01)) as me:
+            await exchange.until(lambda: not proxy.cuts and me.connected)
+            me.raise_if_ended()
