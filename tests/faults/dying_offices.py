@@ -6,7 +6,6 @@ product.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import sys
@@ -18,6 +17,7 @@ import adapters.inbox
 from adapters.amqp import Session
 from adapters.simulate.plan import load_plan
 from adapters.simulate.run import run
+from tests.kit import stacks
 
 
 class Point(StrEnum):
@@ -50,4 +50,4 @@ def arrange(point: Point) -> None:
 
 if __name__ == "__main__":
     arrange(Point(sys.argv[1]))
-    asyncio.run(run(load_plan(Path(sys.argv[2]))))
+    stacks.run(run(load_plan(Path(sys.argv[2]))))

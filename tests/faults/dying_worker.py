@@ -6,7 +6,6 @@ after it. KIND (document or status) says in whose batch: others pass unharmed. N
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import sys
@@ -22,6 +21,7 @@ from broker.intake import reception
 from broker.settings import load_settings
 from broker.statuses import processor
 from broker.worker import serve
+from tests.kit.stacks import run
 
 
 class Point(StrEnum):
@@ -98,4 +98,4 @@ def _then_die(function: Callable[..., Any]) -> Callable[..., Any]:
 
 if __name__ == "__main__":
     arrange(Point(sys.argv[1]), sys.argv[2])
-    asyncio.run(serve(load_settings()))
+    run(serve(load_settings()))

@@ -8,8 +8,9 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from subprocess import TimeoutExpired
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from tests.faults.running import Exchange as Programs
 from tests.faults.running import tail
 from tests.kit.exchange import End, Exchange, Letter, running_exchange
 from tests.kit.installation import Installation
+from tests.kit.stacks import end_of
 from tests.kit.statuses import item, status
 
 DYING_WORKER = Path(__file__).with_name("dying_worker.py")
@@ -68,7 +70,7 @@ async def a_worker_dies(exchange: Exchange, point: Point, kind: str) -> None:
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )
-    _, errors = await asyncio.wait_for(process.communicate(), PATIENCE)
+    _, errors = await end_of(process, within=PATIENCE)
     assert process.returncode == -signal.SIGKILL, errors.decode()
     async with asyncio.timeout(PATIENCE):
         while await exchange.depth(queue) < held:
@@ -244,8 +246,10 @@ async def test_a_document_is_stored_once_although_its_recipient_died_while_stori
 
         plan = str(offices.write_plan(1, sent))
         died = installation.run(sys.executable, str(DYING_OFFICES), point.value, plan, name="offices-dying")
-        code = await asyncio.to_thread(died.process.wait, PATIENCE)
-        assert code == -signal.SIGKILL, tail(died.log)
+        with suppress(TimeoutExpired):
+            await asyncio.to_thread(died.process.wait, PATIENCE)
+        died.process.send_signal(signal.SIGUSR1)  # if it lives, it says where it stands
+        assert await asyncio.to_thread(died.process.wait, PATIENCE) == -signal.SIGKILL, tail(died.log)
         before = memory(offices, other_half)
         if point is dying_offices.Point.BEFORE_COMMIT:
             assert not before.inbox and not before.reported, "half a transaction"

@@ -20,6 +20,7 @@ from adapters.settings import AgencySettings
 from schemas.times import new_id
 from tests.conftest import Vhost
 from tests.integration.adapters.standin import MINISTRY, PROVINCE, StandIn
+from tests.kit.stacks import end_of
 
 PROGRAM = Path(__file__).with_name("two_offices.py")
 KILLED = -9
@@ -66,7 +67,7 @@ class Run:
             await asyncio.sleep(kill_after)
             if process.returncode is None:
                 process.kill()
-        output, errors = await asyncio.wait_for(process.communicate(), 60)
+        output, errors = await end_of(process, within=60)
         assert process.returncode in (0, KILLED), errors.decode()
         return process.returncode, json.loads(output)["crossings"] if process.returncode == 0 else 0
 

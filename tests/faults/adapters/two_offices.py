@@ -21,6 +21,7 @@ import adapters.store
 from adapters import Agency, Letter, Part
 from adapters.amqp import Session
 from adapters.settings import load
+from tests.kit.stacks import run
 
 crossings = 0
 die_at = 0
@@ -112,5 +113,5 @@ if __name__ == "__main__":
     given = json.loads(Path(sys.argv[1]).read_text())
     die_at = int(given.get("die_at", 0))
     watch_boundaries()
-    asyncio.run(main(given))
+    run(main(given))
     print(json.dumps({"crossings": crossings}))
