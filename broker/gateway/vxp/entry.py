@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -90,19 +91,22 @@ class Door:
         )
 
 
-async def body_of(request: Request, limit: int) -> bytes:
-    """The request's body. Raises TooLarge beyond `limit` bytes, ClientDisconnect if it breaks off."""
+async def pieces_of(request: Request, limit: int) -> AsyncGenerator[bytes]:
+    """The request's body as it comes. Raises TooLarge beyond `limit` bytes, ClientDisconnect if it breaks off."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
         raise TooLarge
-    pieces: list[bytes] = []
     size = 0
-    async for piece in _pieces(request):
+    async for piece in request.stream():
         size += len(piece)
         if size > limit:
             raise TooLarge
-        pieces.append(piece)
-    return b"".join(pieces)
+        yield piece
+
+
+async def body_of(request: Request, limit: int) -> bytes:
+    """The request's body, for small ones. Raises as `pieces_of`."""
+    return b"".join([piece async for piece in pieces_of(request, limit)])
 
 
 async def drain(request: Request, limit: int) -> None:
@@ -112,16 +116,6 @@ async def drain(request: Request, limit: int) -> None:
     """
     if request.headers.get("expect", "").lower() == "100-continue":
         return
-    size = 0
-    try:
-        async for piece in _pieces(request):
-            size += len(piece)
-            if size > limit:
-                return
-    except ClientDisconnect:
-        return
-
-
-async def _pieces(request: Request) -> AsyncIterator[bytes]:
-    async for piece in request.stream():
-        yield piece
+    with suppress(TooLarge, ClientDisconnect):
+        async for _ in pieces_of(request, limit):
+            continue

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Final
+from typing import IO, Any, Final
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from broker.directory.records import Agency
@@ -41,19 +41,21 @@ class Made:
     urgent: bool = False
 
 
-def file_of(body: bytes, hash_file: str | None) -> bytes | None:
+def file_in(body: IO[bytes], hash_file: str | None) -> bytes | None:
     """The file in a request's body, which has a CRLF behind it that does not belong to it; None if the hash is another.
 
     `hash_file` is SHA-256 in hex; existing software leaves the leading zero of a byte away. Without a hash, as in the
     provincial flavour, the body is the file.
     """
+    body.seek(0)
+    file = body.read()
     if hash_file is None:
-        return body
+        return file
     given = hash_file.strip().lower()
-    for file in (body.removesuffix(b"\r\n"), body):
-        digest = sha256(file).digest()
+    for one in (file.removesuffix(b"\r\n"), file):
+        digest = sha256(one).digest()
         if given in (digest.hex(), unpadded(digest)):
-            return file
+            return one
     return None
 
 

@@ -8,24 +8,30 @@ Nothing is ever deleted here.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import IO, Any, Final
 from uuid import UUID, uuid5
 
 import asyncpg
 import structlog
 
+from broker.content.store import whole
 from broker.gateway.app import Gateway
 from broker.gateway.vxp.answers import INTERNAL, NOT_PROCESSED, Answer, failed, moment
 from broker.gateway.vxp.dispensing import Dispenser, in_order
+from broker.gateway.vxp.files import AtWork, OnDisk, PacketFile, begun, sent_from, spooled, written
 from broker.gateway.vxp.making import arrival
 from broker.gateway.vxp.submission import PUBLISHING, publish
 from broker.gateway.vxp.submission import SQL as SUBMISSION_SQL
 from broker.gateway.vxp.systems import System, Systems
 from broker.store.queries import load_queries
-from schemas.edxml.content import Content, Plain
+from schemas.edxml.content import Content
+from schemas.edxml.limits import LIMITS
 from schemas.edxml.rendering import render_document
 from schemas.edxml.writing import write_pieces
+from schemas.errors import Refusal
 from schemas.jws import encode_message, parse_stored, sign
 from schemas.manifest import DocumentManifest, Role, parse_manifest
 from schemas.wire import status_key
@@ -54,6 +60,7 @@ class Packets:
         self.gateway = gateway
         self.systems = systems
         limit = gateway.settings.vxp_list_limit
+        self._writing = AtWork()
         self._dispenser = Dispenser(
             gateway.pool,
             gateway.brief,
@@ -89,7 +96,7 @@ class Packets:
         rows = await self.gateway.pool.fetch(SQL["list_sent"], system.id, wanted, doc_id, since, until, SENT_LIMIT)
         return Answer(more={"data": [_sent(row, kind) for row in rows], "count": len(rows)})
 
-    async def file(self, system: System, doc_id: UUID) -> bytes | None:
+    async def file(self, system: System, doc_id: UUID) -> PacketFile | None:
         """The edXML file of a packet, and its lease anew; None if the system has no such packet.
 
         Raises OSError or ContentMissing if the content store cannot give a part, Refusal if no file can be written.
@@ -98,7 +105,7 @@ class Packets:
         if row is None:
             return None
         if row["file"] is not None:
-            return bytes(row["file"])
+            return PacketFile(size=len(row["file"]), pieces=whole(row["file"]))
         return await self._written(row)
 
     async def update(self, system: System, doc_id: UUID, status: str, reason: str) -> Answer:
@@ -168,7 +175,7 @@ class Packets:
                 log.warning("a 01 waits to be published", doc_id=str(doc_id), why=type(error).__name__)
         return Answer()
 
-    async def _written(self, packet: asyncpg.Record) -> bytes:
+    async def _written(self, packet: asyncpg.Record) -> PacketFile:
         """The file of a document: the one that its sender posted, or one that says what its manifest says."""
         pool = self.gateway.pool
         found = await pool.fetchrow(SQL["document_of"], packet["document_id"])
@@ -179,8 +186,11 @@ class Packets:
         kept = {row["digest"]: row for row in await pool.fetch(SQL["parts_of"], packet["document_id"])}
         original = next((part for part in manifest.parts if part.role is Role.EDXML), None)
         if original is not None:
-            return await self._bytes(kept[original.sha256])
-        contents: dict[str, Content] = {digest: Plain(await self._bytes(row)) for digest, row in kept.items()}
+            return PacketFile(size=original.size, pieces=await begun(self._bytes(kept[original.sha256])))
+        total = sum(row["size"] for row in kept.values())
+        if total > LIMITS.unpacked_total:
+            expected = f"at most {LIMITS.unpacked_total} bytes, what an edXML file can carry"
+            raise Refusal(code="LT-SIZE", field="parts", found=f"{total} bytes", expected=expected)
         directory = self.gateway.directory.current
         # Groups mean nothing to old software, and a change may name nobody: the resolved ones are written.
         named = [agency.code for to in manifest.to if (agency := directory.find(to)) is not None]
@@ -188,19 +198,25 @@ class Packets:
         names = {
             code: agency.name for code in (manifest.from_, *recipients) if (agency := directory.find(code)) is not None
         }
+        async with self._writing.on(total), AsyncExitStack() as stack:
+            contents: dict[str, Content] = {}
+            for digest, row in kept.items():
+                file = await stack.enter_async_context(spooled(self._bytes(row)))
+                contents[digest] = OnDisk(file, row["size"], digest)
 
-        def write() -> bytes:
-            rendered = render_document(payload, contents, recipients=recipients, names=names)
-            assert rendered.message is not None
-            return b"".join(write_pieces(rendered.message))
+            def write() -> IO[bytes]:
+                rendered = render_document(payload, contents, recipients=recipients, names=names)
+                assert rendered.message is not None
+                return written(write_pieces(rendered.message))
 
-        return await asyncio.to_thread(write)
+            message = await asyncio.to_thread(write)
+        return PacketFile(size=message.tell(), pieces=sent_from(message))
 
-    async def _bytes(self, row: asyncpg.Record) -> bytes:
+    def _bytes(self, row: asyncpg.Record) -> AsyncIterator[bytes]:
         """A part's bytes, out of the record or the content store, where they were verified when they came."""
         if row["inline"] is not None:
-            return bytes(row["inline"])
-        return b"".join([piece async for piece in self.gateway.content.read(row["digest"], 0, row["size"])])
+            return whole(row["inline"])
+        return self.gateway.content.read(row["digest"], 0, row["size"])
 
 
 def unknown(doc_id: UUID) -> Answer:

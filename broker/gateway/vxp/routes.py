@@ -7,13 +7,14 @@ file by existing clients, so nothing comes.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
-from base64 import b64encode
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from os import SEEK_END
+from typing import IO, Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -27,6 +28,7 @@ from starlette.responses import Response
 from broker.content.store import ContentMissing
 from broker.dispatch.patience import is_away
 from broker.gateway.app import Gateway
+from broker.gateway.streams import Streamed
 from broker.gateway.vxp.agencies import BODY_LIMIT, Agencies
 from broker.gateway.vxp.answers import (
     DENIED,
@@ -38,11 +40,12 @@ from broker.gateway.vxp.answers import (
     failed,
     refused,
 )
-from broker.gateway.vxp.entry import Caller, Door, TooLarge, body_of, drain
-from broker.gateway.vxp.making import file_of
+from broker.gateway.vxp.entry import Caller, Door, TooLarge, body_of, drain, pieces_of
+from broker.gateway.vxp.files import AtWork, PacketFile, as_answer, spooled
+from broker.gateway.vxp.making import file_in
 from broker.gateway.vxp.packets import MESSAGE_TYPES, Packets, not_readable, unknown
 from broker.gateway.vxp.signing import Denied
-from broker.gateway.vxp.submission import Submitter
+from broker.gateway.vxp.submission import Kind, Submitter
 from broker.gateway.vxp.systems import Systems
 from schemas.edxml.values import VIET_NAM
 from schemas.errors import Refusal
@@ -62,7 +65,7 @@ REASONS: Final = ("reason", "description", "desc", "status_desc")
 DATES: Final = ("%Y/%m/%d %H:%M:%S", "%Y/%m/%d", "%d/%m/%Y %H:%M:%S", "%d/%m/%Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d")
 _ID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
-Handler = Callable[[Request, Caller], Awaitable[Answer | bytes]]
+Handler = Callable[[Request, Caller], Awaitable[Answer | bytes | Response]]
 
 
 class Invalid(Exception):
@@ -122,6 +125,7 @@ class Facade:
     submitter: Submitter
     packets: Packets
     agencies: Agencies
+    sending: AtWork = field(default_factory=AtWork)
 
     def signed(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         """A path whose requests are signed."""
@@ -136,13 +140,15 @@ class Facade:
     ) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             answer = await self._answer(request, handler, enter)
+            if isinstance(answer, Response):
+                return answer
             return Response(answer if isinstance(answer, bytes) else answer.body, media_type=JSON)
 
         return endpoint
 
     async def _answer(
         self, request: Request, handler: Handler, enter: Callable[[Request], Awaitable[Caller]]
-    ) -> Answer | bytes:
+    ) -> Answer | bytes | Response:
         try:
             caller = await enter(request)
             request.state.caller = caller.system.name
@@ -191,26 +197,15 @@ class Facade:
         if not hash_file:
             await drain(request, self.gateway.settings.vxp_file_bytes)
             return failed(INVALID_FILE, "Thiếu hash-file", "The header hash-file is missing")
-        # One more than the file: the CRLF behind it.
-        body = await body_of(request, self.gateway.settings.vxp_file_bytes + 2)
-        file = file_of(body, hash_file)
-        if file is None:
-            return failed(
-                INVALID_FILE,
-                "Tệp không khớp với hash-file",
-                "The file does not fit hash-file: it was changed or cut off",
-            )
-        return await self.submitter.submit(caller.system, file, kind=_submitted(kind), claimed=claimed)
+        # More than the file: the CRLF behind it.
+        async with spooled(pieces_of(request, self.gateway.settings.vxp_file_bytes + 2)) as body:
+            return await self._submitted(caller, body, kind, claimed, hash_file)
 
     async def send_form(self, request: Request, caller: Caller) -> Answer:
         """The provincial flavour: a form with the file, and no hash of it."""
-        body = await body_of(request, self.gateway.settings.vxp_file_bytes + FORM_ROOM)
-
-        async def once() -> AsyncGenerator[bytes, None]:
-            yield body
-
+        pieces = pieces_of(request, self.gateway.settings.vxp_file_bytes + FORM_ROOM)
         try:
-            form = await MultiPartParser(request.headers, once(), max_files=2, max_fields=20).parse()
+            form = await MultiPartParser(request.headers, pieces, max_files=2, max_fields=20).parse()
         except (MultiPartException, KeyError) as error:
             return failed(INVALID_FILE, "Không đọc được biểu mẫu", f"The form cannot be read: {error}")
         try:
@@ -218,12 +213,25 @@ class Facade:
             kind = _kind(_plain(form.get("messageType")))
             if not isinstance(file, UploadFile):
                 return failed(INVALID_FILE, "Thiếu edocFile", "The form has no file edocFile")
-            data = await file.read()
+            file.file.seek(0, SEEK_END)
+            return await self._submitted(caller, file.file, kind, _plain(form.get("from")) or None, None)
         finally:
             await form.close()
-        return await self.submitter.submit(
-            caller.system, data, kind=_submitted(kind), claimed=_plain(form.get("from")) or None
-        )
+
+    async def _submitted(
+        self, caller: Caller, body: IO[bytes], kind: str, claimed: str | None, hash_file: str | None
+    ) -> Answer:
+        """Submit the file in a body, which stands at its end. Few large ones are in memory at a time."""
+        async with self.sending.on(body.tell()):
+            file = await asyncio.to_thread(file_in, body, hash_file)
+            if file is None:
+                return failed(
+                    INVALID_FILE,
+                    "Tệp không khớp với hash-file",
+                    "The file does not fit hash-file: it was changed or cut off",
+                )
+            meant: Kind = "status" if kind == "status" else "document"
+            return await self.submitter.submit(caller.system, file, kind=meant, claimed=claimed)
 
     # ── Fetching ──
     async def received(self, request: Request, caller: Caller) -> Answer:
@@ -248,36 +256,32 @@ class Facade:
     async def count_statuses(self, request: Request, caller: Caller) -> Answer:
         return await self.packets.count(caller.system, "status")
 
-    async def get(self, request: Request, caller: Caller) -> Answer:
+    async def get(self, request: Request, caller: Caller) -> Answer | Response:
         return await self._get(caller, caller.parameter("docId"))
 
-    async def get_by_query(self, request: Request, caller: Caller) -> Answer:
+    async def get_by_query(self, request: Request, caller: Caller) -> Answer | Response:
         return await self._get(caller, request.query_params.get("docId"))
 
-    async def _get(self, caller: Caller, text: str | None) -> Answer:
+    async def _get(self, caller: Caller, text: str | None) -> Answer | Response:
         doc_id = _id(text)
         try:
             file = await self.packets.file(caller.system, doc_id)
         except (OSError, ContentMissing) as error:
             log.error("a file cannot be given", doc_id=str(doc_id), error=type(error).__name__)
             return not_readable(type(error).__name__)
-        return unknown(doc_id) if file is None else Answer(more={"data": b64encode(file).decode()})
+        return unknown(doc_id) if file is None else _streamed(as_answer(file), JSON)
 
     async def download(self, request: Request) -> Response:
         """The file itself. Existing clients write out whatever comes, so an error has no body."""
-        found: list[bytes] = []
 
-        async def handler(request: Request, caller: Caller) -> Answer:
+        async def handler(request: Request, caller: Caller) -> Answer | Response:
             doc_id = _id(caller.parameter("docId"))
             file = await self.packets.file(caller.system, doc_id)
-            if file is None:
-                return unknown(doc_id)
-            found.append(file)
-            return Answer()
+            return unknown(doc_id) if file is None else _streamed(file, "application/octet-stream")
 
         answer = await self._answer(request, handler, self.door.by_signature)
-        if found:
-            return Response(found[0], media_type="application/octet-stream")
+        if isinstance(answer, Response):
+            return answer
         assert isinstance(answer, Answer)
         status = 403 if answer.code == NOT_SIGNED_IN else 503 if answer.code == INTERNAL else 404
         return Response(status_code=status, headers={"XroadVnpt-ErrorCode": str(answer.code)})
@@ -305,6 +309,11 @@ class Facade:
         return await self.packets.update(caller.system, doc_id, wanted, reason)
 
 
+def _streamed(file: PacketFile, media_type: str) -> Response:
+    headers = {"Content-Type": media_type, "Content-Length": str(file.size)}
+    return Streamed(file.pieces, status_code=200, headers=headers)
+
+
 def _kind(text: str | None) -> str:
     """`edoc` or `status`; without one `edoc`. Raises Invalid."""
     kind = (text or "edoc").strip().lower()
@@ -313,10 +322,6 @@ def _kind(text: str | None) -> str:
             failed(NOT_PROCESSED, "messagetype phải là edoc hoặc status", "messagetype has to be edoc or status")
         )
     return kind
-
-
-def _submitted(kind: str) -> Any:
-    return "status" if kind == "status" else "document"
 
 
 def _id(text: str | None) -> UUID:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final, Literal
@@ -60,9 +60,6 @@ LOOKS: Final = (0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2)
 """Seconds between two looks at what the exchange thinks of a submission; the last repeats."""
 PUBLISHING: Final = 10.0
 """Seconds that a publish may take to be confirmed while its request waits; after that the background gives it out."""
-LARGE: Final = 2 * 1024 * 1024
-"""Bytes from which a file is large; few of those are worked on at a time."""
-LARGE_AT_ONCE: Final = 2
 
 Kind = Literal["document", "status"]
 log = structlog.get_logger(__name__)
@@ -97,7 +94,6 @@ class Submitter:
 
     gateway: Gateway
     systems: Systems
-    _large: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LARGE_AT_ONCE))
 
     @property
     def _uploads(self) -> Uploads:
@@ -112,12 +108,6 @@ class Submitter:
         `claimed` is who is said to send it beside the file. Raises what the database raises if nothing could be
         written down; what was written down is answered with its `DocId`, also while its fate is not known.
         """
-        if len(file) < LARGE:
-            return await self._submit(system, file, kind, claimed)
-        async with self._large:
-            return await self._submit(system, file, kind, claimed)
-
-    async def _submit(self, system: System, file: bytes, kind: Kind, claimed: str | None) -> Answer:
         file_digest = (await asyncio.to_thread(sha256, file)).digest()
         row = await self.gateway.pool.fetchrow(SQL["submission_of_file"], system.id, kind, file_digest)
         if row is not None and row["state"] != "rejected":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.gateway.vxp.answers import Answer, refused
-from broker.gateway.vxp.making import document_id, file_of, unpadded
+from broker.gateway.vxp.making import document_id, file_in, unpadded
 from broker.gateway.vxp.sealing import CustodyKey
 from schemas.errors import CATALOGUE, Refusal
 from schemas.problem import Problem
@@ -21,15 +22,15 @@ from schemas.problem import Problem
 def test_the_file_is_found_with_both_hashes_and_with_or_without_the_crlf(file: bytes, crlf: bool, padded: bool) -> None:
     digest = hashlib.sha256(file).digest()
     given_hash = digest.hex().upper() if padded else unpadded(digest)
-    assert file_of(file + b"\r\n" if crlf else file, given_hash) == file
+    assert file_in(BytesIO(file + b"\r\n" if crlf else file), given_hash) == file
 
 
 def test_another_file_does_not_fit() -> None:
     digest = hashlib.sha256(b"a").hexdigest()
-    assert file_of(b"b", digest) is None
-    assert file_of(b"a\n", digest) is None
-    assert file_of(b"a\r\n\r\n", digest) is None
-    assert file_of(b"a\r\n", None) == b"a\r\n"
+    assert file_in(BytesIO(b"b"), digest) is None
+    assert file_in(BytesIO(b"a\n"), digest) is None
+    assert file_in(BytesIO(b"a\r\n\r\n"), digest) is None
+    assert file_in(BytesIO(b"a\r\n"), None) == b"a\r\n"
 
 
 def test_the_captured_hash_is_recognised() -> None:
