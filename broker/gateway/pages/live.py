@@ -59,6 +59,8 @@ Look = Callable[[Connection], Awaitable[str]]
 async def _stream(visit: Visit, event: str, look: Look) -> Response:
     streams, session = visit.site.streams, visit.session
     assert session is not None
+    if visit.request.method == "HEAD":  # nobody would read it, and it would hold a place all the same
+        return Response(media_type="text/event-stream")
     if not streams.admit(session.key):
         return Response(status_code=429, headers={"Retry-After": "30"})
     return EventSourceResponse(_events(visit, event, look), ping=3600, headers={"Cache-Control": "no-store"})

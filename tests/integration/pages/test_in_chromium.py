@@ -52,6 +52,12 @@ async def visiting(chromium: Browser, scene: Scene, login: str | None = None, **
         await context.close()
 
 
+CARDS = """() => { const all = (what) => [...document.querySelectorAll('table.cards' + what)];
+  return [all('').some((t) => t.scrollWidth > t.parentElement.clientWidth),
+    Math.max(...all(' tbody tr').map((r) => r.offsetHeight))]; }"""
+"""Whether a list is wider than its place, and how tall its tallest line is."""
+
+
 @pytest.mark.parametrize(("language", "scripts"), [("vi", True), ("en", True), ("vi", False)])
 async def test_from_the_sign_in_to_an_operators_action(
     chromium: Browser, scene: Scene, language: str, scripts: bool
@@ -211,3 +217,26 @@ def _pages(scene: Scene) -> list[str]:
     paths = ["/", "/search?q=bao", "/map", f"/map/{HANOI}", "/reports?by=tier&always=1", "/reports?by=agency&always=1"]
     paths += ["/overdue", "/refused", "/missing?q=bao", "/log", "/dead-letters", "/quarantine", "/accounts"]
     return [*paths, own, f"{own}/missing", f"{own}/deliveries/{WARD}", f"{own}/act/hold", f"/agencies/{HANOI}"]
+
+
+async def test_after_signing_out_going_back_shows_nothing(chromium: Browser, scene: Scene) -> None:
+    async with visiting(chromium, scene, "auditor") as seen:
+        page = seen.page
+        await seen.go(scene.path(scene.inside))
+        await seen.go("/")
+        await page.get_by_role("button", name="Đăng xuất").click()
+        await page.wait_for_url("**/sign-in")
+        for _ in range(2):
+            await page.go_back()
+            assert "nước sạch" not in await page.content()
+            assert await page.locator("#f-password").is_visible(), page.url
+
+
+async def test_on_a_telephone_a_long_list_is_read_without_scrolling_sideways(chromium: Browser, scene: Scene) -> None:
+    async with visiting(chromium, scene, "auditor") as seen:
+        await seen.page.set_viewport_size({"width": 360, "height": 800})
+        for path in ("/search", "/overdue", "/refused", f"/agencies/{HANOI}", scene.path(scene.telegram)):
+            await seen.go(path)
+            wide, tallest = await seen.page.evaluate(CARDS)
+            assert not wide, path
+            assert 0 < tallest < 320, path

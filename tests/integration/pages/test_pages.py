@@ -302,6 +302,16 @@ async def test_a_session_holds_a_few_streams_and_no_more(scene: Scene) -> None:
             await stream.__aexit__(None, None, None)
 
 
+async def test_asking_for_the_head_of_a_page_or_a_stream_tells_no_more_and_holds_nothing_open(scene: Scene) -> None:
+    async with scene.signed_in("hanoi") as client:
+        for _ in range(PER_SESSION + 1):
+            assert (await client.head("/live/home", timeout=10)).status_code in (200, 405)
+        mine, others = await client.head(scene.path(scene.inside)), await client.head(scene.path(scene.outside))
+        assert (mine.status_code, others.status_code) == (200, 404)
+        assert mine.content == others.content == b""
+        assert (await client.head("/accounts")).status_code == 403
+
+
 async def test_an_english_visitor_reads_english(scene: Scene) -> None:
     async with scene.signed_in("operator") as client:
         chosen = await client.get("/language?to=en&back=/search?q=b%C3%A3o")
