@@ -7,33 +7,28 @@ that verdicts and proofs can be looked at among five million others. Four people
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
 import asyncpg
 
-from broker.audit.finding import completeness
 from broker.cli.output import progress, say
 from broker.directory.changes import add_mandate
 from broker.directory.records import AgencyId
-from broker.evidence.duties import KeepLog
 from broker.evidence.growth import Growth
 from broker.gateway.pages.accounts import Role, add_account
 from broker.services import Endpoints
 from broker.store.migrations import migrate
-from broker.upkeep.lease import Lease
-from broker.upkeep.rollups import FollowLog
 from schemas.wire import DEAD, SUBMIT, document_key
 from tests.conftest import fresh_vhost
 from tests.kit.exchange import AUTHOR, End, Exchange, running_exchange
 from tests.kit.gateway import Running, running_gateway
+from tests.kit.scene import keep_up
 from tests.kit.statuses import eventually, item, report
 
 PASSWORD = "hai bà đi chợ Đồng Xuân"
@@ -45,6 +40,8 @@ PEOPLE: tuple[tuple[str, Role, str | None, str], ...] = (
     ("commune5", Role.auditor, COMMUNE, "Phạm Văn Xã"),
 )
 """Login, role, subtree, name."""
+KEPT_WITHIN = 600.0
+"""Seconds, in which the keeper takes over what was sent."""
 AT_ONCE = 100_000
 """Leaves that are read at once."""
 
@@ -158,7 +155,7 @@ async def _furnish(exchange: Exchange) -> None:
         '{"field": "id", "found": "other bytes", "expected": "those accepted"}',
         "văn bản khác".encode(),
     )
-    await _keep(exchange)
+    await keep_up(exchange, KEPT_WITHIN)
     async with exchange.pool.acquire() as connection:
         for login, role, root, name in reversed(PEOPLE):
             await add_account(
@@ -210,22 +207,6 @@ async def _served(exchange: Exchange, hub: End) -> dict[str, End]:
     }
     assert {PROVINCE, COMMUNE, OTHER_COMMUNE, FAR_PROVINCE, FAR_COMMUNE} <= set(ends)
     return ends
-
-
-async def _keep(exchange: Exchange) -> None:
-    """What the keeper does until nothing waits."""
-    lease = Lease(exchange.pool, seconds=600)
-    assert await lease.take(), "another keeper is active"
-    log, rollups = KeepLog(exchange.pool, exchange.settings), FollowLog(period=1)
-    deadline = datetime.now(UTC) + timedelta(minutes=10)
-    while datetime.now(UTC) < deadline:
-        await log.run(lease)
-        await rollups.run(lease)
-        async with exchange.pool.acquire() as connection:
-            if not (await completeness(connection)).behind:
-                break
-        await asyncio.sleep(0.1)
-    await lease.release()
 
 
 async def _found(gateway: Running) -> Ground:

@@ -146,7 +146,7 @@ async def make_scene(gateway: Running) -> Scene:
     await exchange.publish_as_broker(b"nothing", exchange=SUBMIT, routing_key=key, type="document")
     await exchange.until_depth(DEAD, 1)
     await _people(exchange)
-    await _keep(exchange)
+    await keep_up(exchange)
     return Scene(
         gateway=gateway,
         ministry=ministry,
@@ -166,12 +166,15 @@ async def _served(exchange: Exchange, hub: End, code: str, name: str, level: Lev
     return replace(hub, id=agency.id, code=code, has_mailbox=False)
 
 
-async def _keep(exchange: Exchange) -> None:
-    """What the keeper does: events into the log, a checkpoint over them, figures and search terms out of it."""
-    lease = Lease(exchange.pool, seconds=60)
+async def keep_up(exchange: Exchange, seconds: float = PATIENCE) -> None:
+    """What the keeper does: events into the log, a checkpoint over them, figures and search terms out of it.
+
+    Until nothing waits, for `seconds` at most.
+    """
+    lease = Lease(exchange.pool, seconds=max(60, seconds))
     assert await lease.take(), "another keeper is active"
     log, rollups = KeepLog(exchange.pool, exchange.settings), FollowLog(period=1)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(seconds):
         while True:
             await log.run(lease)
             await rollups.run(lease)
