@@ -21,6 +21,7 @@ from broker.evidence.tile_files import TileFiles, published_notes
 from broker.evidence.tiles import Tile, tiles_of
 from broker.evidence.tree_rows import SQL as LOG
 from broker.evidence.tree_rows import growth_at, tile_bytes
+from broker.evidence.verify_log import older_than_signed
 from broker.store.pool import Connection
 from broker.store.queries import load_queries
 from schemas.problem import Problem
@@ -48,6 +49,8 @@ async def check_files(
             continue
         files = TileFiles(log_dir, head["origin"])
         published, fault = _published(files, notes.get(files.folder.name), head, vkeys)
+        if fault is None and published is not None:
+            fault = await older_than_signed(connection, head, files, published)
         if fault is not None:
             yield fault
         if repair and published is not None and published > head["signed_size"]:

@@ -131,6 +131,10 @@ SELECT event_at FROM log_entry WHERE origin_id = $1 AND position = $2;
 -- What was signed, in order, from a size on.
 SELECT size, root, at, note, number FROM checkpoint WHERE origin_id = $1 AND size >= $2 ORDER BY size LIMIT $3;
 
+-- name: long_signed
+-- How many entries the newest checkpoint covers that the keeper has had five minutes to publish.
+SELECT max(size) FROM checkpoint WHERE origin_id = $1 AND at < now() - interval '5 minutes';
+
 -- name: position_of_leaf
 -- Where an event with this leaf stands.
 SELECT l.position FROM event e JOIN log_entry l ON l.event_at = e.at AND l.event_id = e.event_id

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from broker.evidence.merkle import HASH_SIZE, EvidenceFault
-from broker.evidence.tiles import Tile, decode_entries, encode_entries, parse_path
+from broker.evidence.tiles import FULL, Tile, decode_entries, encode_entries, parse_path
+from schemas.events import BODY_LIMIT
 
 CHECKPOINT: Final = "checkpoint"
 _BESIDE: Final = ".being-written"
+_MOST: Final = FULL * (2 + BODY_LIMIT)
+"""Bytes of the largest file that a log can have: a full bundle of the longest entries."""
 
 
 def published_notes(log_dir: Path) -> dict[str, bytes]:
@@ -26,7 +30,8 @@ def published_notes(log_dir: Path) -> dict[str, bytes]:
 
     Who compares files with a snapshot of the database reads these first: what is published was recorded before.
     """
-    return {file.parent.name: file.read_bytes() for file in sorted(log_dir.glob(f"*/{CHECKPOINT}"))}
+    notes = {file.parent.name: _read(file) for file in sorted(log_dir.glob(f"*/{CHECKPOINT}"))}
+    return {name: note for name, note in notes.items() if note is not None}
 
 
 class TileFiles:
@@ -42,7 +47,7 @@ class TileFiles:
 
     def read(self, tile: Tile) -> bytes | None:
         """A tile's bytes, None if it is not there."""
-        return self._read(self.path(tile))
+        return _read(self.path(tile))
 
     def read_grown(self, tile: Tile) -> bytes | None:
         """As `read`; of a partial tile that is gone because it is full by now, what it held.
@@ -67,7 +72,7 @@ class TileFiles:
 
     def read_checkpoint(self) -> bytes | None:
         """The published checkpoint's note, None if there is none."""
-        return self._read(self.folder / CHECKPOINT)
+        return _read(self.folder / CHECKPOINT)
 
     def write_checkpoint(self, note: bytes) -> None:
         """Publish a checkpoint. Everything that it covers must stand on the disk before."""
@@ -84,14 +89,11 @@ class TileFiles:
             except EvidenceFault:
                 yield file
 
-    def _read(self, path: Path) -> bytes | None:
-        with suppress(FileNotFoundError, NotADirectoryError):
-            return path.read_bytes()
-        return None
-
     def _write(self, path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(f"{path.name}.{os.getpid()}{_BESIDE}")
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
         with beside.open("wb") as file:
             file.write(data)
             file.flush()
@@ -102,3 +104,18 @@ class TileFiles:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _read(path: Path) -> bytes | None:
+    """A file's bytes, None if it is not there; of what is no file none, and of one that no log has, no more than it has
+    too many."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return b""
+            with open(descriptor, "rb", closefd=False) as file:
+                return file.read(_MOST + 1)
+        finally:
+            os.close(descriptor)
+    return None

@@ -7,7 +7,7 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -121,7 +121,7 @@ async def findings(
             continue
         files = None if log_dir is None else TileFiles(log_dir, head["origin"])
         if files is not None and files.folder.parent.is_dir() and not files.folder.exists():
-            for finding in _no_folder(head, files):
+            async for finding in _no_folder(connection, head, files):
                 yield finding
         check = LogCheck(
             connection,
@@ -153,15 +153,16 @@ async def _time_of(connection: Connection, origin_id: int, position: int) -> dat
     return found
 
 
-def _no_folder(head: Any, files: TileFiles) -> Iterator[Finding]:
+async def _no_folder(connection: Connection, head: Any, files: TileFiles) -> AsyncIterator[Finding]:
     """The files of a closed log are there for good; those of the open one may be about to be written."""
-    if head["closed_at"] is not None and head["signed_size"]:
+    signed = await connection.fetchval(LOG["long_signed"], head["origin_id"])
+    if signed or (head["closed_at"] is not None and head["signed_size"]):
         yield Finding(
             where="checkpoint file",
             key=files.folder.name,
             what="folder",
             found="no folder",
-            expected=f"the files of {head['origin']}, which was closed with {head['signed_size']} entries;"
+            expected=f"the files of {head['origin']}, whose newest checkpoint covers {head['signed_size']} entries;"
             " `lienthong fsck --repair` writes them anew",
         )
 

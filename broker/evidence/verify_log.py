@@ -457,6 +457,9 @@ class LogCheck:
             self._published = self._head["signed_size"] or 0
             return
         self._published, self._file_root = checkpoint.size, checkpoint.root
+        stale = await older_than_signed(self._connection, self._head, self._files, checkpoint.size)
+        if stale is not None:
+            yield stale
         row = await self._connection.fetchrow(SQL["checkpoints_from"], self._origin_id, checkpoint.size, 1)
         if row is None or row["size"] != checkpoint.size:
             yield Finding(
@@ -508,6 +511,21 @@ class LogCheck:
 
     def _signed_size(self) -> int:
         return max(self._head["signed_size"] or 0, self._published)
+
+
+async def older_than_signed(connection: Connection, head: Any, files: TileFiles, published: int) -> Finding | None:
+    """A published checkpoint that is not the newest, although the keeper has had the time to publish that."""
+    signed = await connection.fetchval(SQL["long_signed"], head["origin_id"])
+    if signed is None or published >= signed:
+        return None
+    return Finding(
+        where="checkpoint file",
+        key=f"{files.folder.name}/checkpoint",
+        what="size",
+        found=f"a checkpoint over {published} entries",
+        expected=f"one over at least {signed}, signed more than five minutes ago: an older one was put back, or nobody"
+        " publishes",
+    )
 
 
 def _changed_event(row: Any, key: str, found: bytes, expected: bytes) -> Finding:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from broker.evidence.findings import Finding
 from broker.evidence.fsck import check_files
 from broker.evidence.keys import read_vkeys, vkey_file
 from broker.evidence.tiles import Tile
+from broker.evidence.verify import Scope, verify
 from schemas.problem import Problem
 from tests.integration.evidence.conftest import Log
 from tests.integration.evidence.test_continuing import nothing_wrong
@@ -62,6 +65,44 @@ async def test_a_damaged_checkpoint_is_published_anew_and_the_keeper_goes_on(log
     assert await fsck(logged) == []
     await logged.round(1)
     assert logged.published().size == 304
+
+
+async def test_an_older_checkpoint_put_back_is_named_and_the_newest_published_anew(logged: Log) -> None:
+    files = logged.files()
+    newest = files.read_checkpoint()
+    older: bytes = await logged.pool.fetchval("SELECT note FROM checkpoint ORDER BY size LIMIT 1")
+    files.write_checkpoint(older)
+    assert await fsck(logged) == [], "the keeper may be about to publish"
+    await logged.pool.execute("UPDATE checkpoint SET at = at - interval '1 hour'")
+    async with logged.pool.acquire() as connection:
+        vkeys = read_vkeys(vkey_file(logged.settings.log_key_file))
+        verified = [f async for f in verify(connection, vkeys, logged.settings.log_dir, Scope(records=False))]
+    for found in (verified, await fsck(logged), await fsck(logged, repair=True)):
+        assert [(finding.where, finding.what) for finding in found] == [("checkpoint file", "size")]
+        assert "over 3 entries" in found[0].found and "at least 303" in found[0].expected
+    assert files.read_checkpoint() == newest
+    assert await fsck(logged) == []
+    shutil.rmtree(files.folder)
+    async with logged.pool.acquire() as connection:
+        verified = [f async for f in verify(connection, vkeys, logged.settings.log_dir, Scope(records=False))]
+    assert [(finding.where, finding.what) for finding in verified] == [("checkpoint file", "folder")]
+
+
+async def test_what_is_no_file_or_too_large_for_one_ends_no_check(logged: Log, tmp_path: Path) -> None:
+    path = logged.files().path(Tile(0, 0))
+    data = path.read_bytes()
+
+    def pipe() -> None:
+        os.mkfifo(path)
+
+    for put in (path.mkdir, pipe, lambda: path.symlink_to("/dev/zero"), lambda: path.symlink_to(tmp_path)):
+        path.unlink()
+        put()
+        (finding,) = await fsck(logged)
+        assert (finding.where, finding.key, finding.found.split(",")[0]) == ("tile", "2026/tile/0/000", "0 bytes")
+        assert len(await fsck(logged, repair=True)) == 1
+        assert path.read_bytes() == data
+    await nothing_wrong(logged)
 
 
 async def test_files_that_are_none_of_the_log_s_are_named(logged: Log) -> None:
