@@ -11,7 +11,7 @@ from schemas.edxml.faults import EdxmlFault, Kind, Text, quoted, refusal
 from schemas.edxml.kept import Json
 from schemas.edxml.naming import agency
 from schemas.edxml.records import Document, Record, Status
-from schemas.edxml.rules import place_in
+from schemas.edxml.rules import Inside
 from schemas.errors import Refusal
 from schemas.manifest import DocumentManifest, NaturalKey, Reference, StatusManifest, parse_manifest
 
@@ -59,7 +59,7 @@ def canonical_agency(organ_id: str | None, record: Record | None, element: str) 
             "an agency code: groups of A-Z and 0-9 with dots", "mã định danh: các nhóm A-Z, 0-9 cách bởi dấu chấm"
         )
         fault = EdxmlFault(
-            kind=Kind.MAPPING, place=place_in(record, element), found=quoted(organ_id or ""), expected=expected
+            kind=Kind.MAPPING, place=Inside(record, element).place, found=quoted(organ_id or ""), expected=expected
         )
         raise refusal([fault])
     return code

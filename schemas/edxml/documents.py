@@ -27,7 +27,7 @@ from schemas.edxml.kept import DOCUMENT_FIELDS, FIELD, Json, absences, document_
 from schemas.edxml.naming import file_name, key_in, media_type, natural_key
 from schemas.edxml.reading import Reading
 from schemas.edxml.records import Business, BusinessType, Document, MessageHeader, Replacement, bare_id
-from schemas.edxml.rules import place_in
+from schemas.edxml.rules import Inside
 from schemas.edxml.tying import Known, tie
 from schemas.edxml.values import VIET_NAM
 from schemas.errors import Refusal
@@ -192,7 +192,7 @@ class _Maker:
         for one in named:
             tied = self._concerned(one.document_id)
             if tied is None:
-                raise refusal([_unnamed(one.document_id, place_in(one, "DocumentId"))])
+                raise refusal([_unnamed(one.document_id, Inside(one, "DocumentId").place)])
             if tied not in found:
                 found.append(tied)
         return found

@@ -7,7 +7,7 @@ as the field has it every day. `check` reports all of them; whoever has to answe
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from schemas.errors import CATALOGUE, Refusal
 
@@ -140,6 +140,16 @@ class Stop(Exception):
         self.fault = fault
 
 
+class HasPlace(Protocol):
+    """An element of the file."""
+
+    @property
+    def place(self) -> Place: ...
+
+
+Placed: TypeAlias = Place | HasPlace
+
+
 class Faults:
     """The faults of one file, in the order in which they were found; after `limit` they are only counted."""
 
@@ -147,26 +157,43 @@ class Faults:
         self.found: list[EdxmlFault] = []
         self.untold = 0
         self._limit = limit
+        self._remarks = 0
 
     def add(self, fault: EdxmlFault) -> None:
-        if len(self.found) < self._limit:
-            self.found.append(fault)
-        elif fault.severity is Severity.ERROR and self._has_remark():
-            # An error is never crowded out by remarks.
-            self.found.remove(next(one for one in self.found if one.severity is Severity.REMARK))
-            self.found.append(fault)
-            self.untold += 1
+        if not self._has_room(fault.severity):
+            return
+        self.found.append(fault)
+        self._remarks += fault.severity is Severity.REMARK
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a remark would still be kept."""
+        return len(self.found) < self._limit
+
+    def error(self, kind: Kind, place: Placed, *, found: Text, expected: Text) -> None:
+        self._say(Severity.ERROR, kind, place, found, expected)
+
+    def remark(self, kind: Kind, place: Placed, *, found: Text, expected: Text) -> None:
+        self._say(Severity.REMARK, kind, place, found, expected)
+
+    def _say(self, severity: Severity, kind: Kind, place: Placed, found: Text, expected: Text) -> None:
+        """The place is only looked for if it is told: there may be a hundred thousand faults."""
+        if self._remarks or len(self.found) < self._limit:
+            where = place if isinstance(place, Place) else place.place
+            self.add(EdxmlFault(kind=kind, severity=severity, place=where, found=found, expected=expected))
         else:
             self.untold += 1
 
-    def error(self, kind: Kind, place: Place, *, found: Text, expected: Text) -> None:
-        self.add(EdxmlFault(kind=kind, place=place, found=found, expected=expected))
-
-    def remark(self, kind: Kind, place: Place, *, found: Text, expected: Text) -> None:
-        self.add(EdxmlFault(kind=kind, severity=Severity.REMARK, place=place, found=found, expected=expected))
-
-    def _has_remark(self) -> bool:
-        return any(one.severity is Severity.REMARK for one in self.found)
+    def _has_room(self, severity: Severity) -> bool:
+        """Whether one more is kept; it is counted if not. An error is never crowded out by remarks."""
+        if len(self.found) < self._limit:
+            return True
+        self.untold += 1
+        if severity is Severity.REMARK or not self._remarks:
+            return False
+        self.found.remove(next(one for one in self.found if one.severity is Severity.REMARK))
+        self._remarks -= 1
+        return True
 
 
 def quoted(value: str) -> Text:

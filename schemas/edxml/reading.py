@@ -29,7 +29,7 @@ from schemas.edxml.records import Document, Further, Message, Record, Status
 from schemas.edxml.rules import alike, check_document, check_status
 from schemas.edxml.shapes import ATTACHMENT, CONTENT_REFERENCE, MESSAGE_HEADER, STATUS_HEADER, TRACE, Shape, Slot
 from schemas.edxml.signature import judge
-from schemas.edxml.tree import LEGACY, NAMESPACE, ROOT, Element, Tree, read_tree
+from schemas.edxml.tree import LEGACY, NAMESPACE, ROOT, Absent, Element, Tree, read_tree
 from schemas.edxml.values import Value
 
 R = TypeVar("R", bound=Record)
@@ -117,7 +117,7 @@ class _Reader:
         verdict = judge(next((child for child in head.children if child.name in _SIGNATURES), None))
         if header.child("StatusCode") is not None:
             if (files := root.child("AttachmentEncoded")) is not None and files.children:
-                self._faults.remark(Kind.UNKNOWN, files.place, found=quoted(files.name), expected=_NO_FILES)
+                self._faults.remark(Kind.UNKNOWN, files, found=quoted(files.name), expected=_NO_FILES)
             return Status(header=self.record(header, STATUS_HEADER), verdict=verdict, carried=tree.carried)
         trace = self._only(head, "TraceHeaderList")
         body = self._only(envelope, "edXMLBody")
@@ -155,7 +155,7 @@ class _Reader:
             return None
         found = list(parent.children_named(name))
         for again in found[1:]:
-            self._faults.error(Kind.REPEATED, again.place, found=quoted(name), expected=_ONE)
+            self._faults.error(Kind.REPEATED, again, found=quoted(name), expected=_ONE)
         return found[0] if found else None
 
     def _all(self, parent: Element | None, name: str) -> list[Element]:
@@ -176,20 +176,19 @@ class _Reader:
             if child.namespace == NAMESPACE:
                 return True
             found = namespace_found(child.namespace)
-            self._faults.error(Kind.NAMESPACE, child.place, found=found, expected=same(f'"{NAMESPACE}"'))
+            self._faults.error(Kind.NAMESPACE, child, found=found, expected=same(f'"{NAMESPACE}"'))
         else:
-            meant = alike(child.name, known)
+            meant = alike(child.name, known) if self._faults.has_room else None
             expected = same(f"<{meant}>") if meant else _OF_THE_FORMAT
-            self._faults.remark(Kind.UNKNOWN, child.place, found=quoted(child.name), expected=expected)
+            self._faults.remark(Kind.UNKNOWN, child, found=quoted(child.name), expected=expected)
         return False
 
     def _stray(self, element: Element) -> None:
         if element.text:
-            self._faults.remark(Kind.STRAY, element.place, found=quoted(element.text.strip()), expected=_ONLY_ELEMENTS)
+            self._faults.remark(Kind.STRAY, element, found=quoted(element.text.strip()), expected=_ONLY_ELEMENTS)
 
     def _missing(self, parent: Element, name: str) -> None:
-        place = parent.place._replace(element=f"{parent.path}/{name}")
-        self._faults.error(Kind.MISSING, place, found=NOTHING, expected=Text(f"<{name}>", f"<{name}>"))
+        self._faults.error(Kind.MISSING, Absent(parent, name), found=NOTHING, expected=same(f"<{name}>"))
 
     def record(self, element: Element, shape: Shape[R]) -> R:
         """The record of an element; what is wrong goes to the faults."""
@@ -202,16 +201,20 @@ class _Reader:
             else:
                 further.append(_further(child))
         fields: dict[str, Any] = {"further": tuple(further), "source": element}
-        for name, slot in shape.by_element.items():
-            value = self._slot(element, slot, found.get(name, []))
+        for name, elements in found.items():
+            slot = shape.by_element[name]
+            value = self._slot(slot, elements)
             if value is not None:
                 fields[slot.field] = value
+        for name in shape.required if self._complete else ():
+            if name not in found:
+                self._missing(element, name)
         for name, field in shape.attributes:
             if name in element.attributes:
                 fields[field] = element.attributes[name]
         return shape.record(**fields)
 
-    def _slot(self, parent: Element, slot: Slot, found: list[Element]) -> Any:
+    def _slot(self, slot: Slot, found: list[Element]) -> Any:
         if slot.inside is not None:
             around = found
             found = [item for one in around for item in one.children_named(slot.element)]
@@ -219,8 +222,6 @@ class _Reader:
                 self._strangers(one, (slot.element,))
             self._once(around)
         if not found:
-            if slot.required and self._complete:
-                self._missing(parent, slot.element)
             return None
         if slot.many:
             return tuple(item for one in found if (item := self._item(one, slot)) is not None)
@@ -229,14 +230,14 @@ class _Reader:
 
     def _once(self, found: list[Element]) -> None:
         for again in found[1:]:
-            self._faults.error(Kind.REPEATED, again.place, found=quoted(again.name), expected=_ONE)
+            self._faults.error(Kind.REPEATED, again, found=quoted(again.name), expected=_ONE)
 
     def _item(self, element: Element, slot: Slot) -> Any:
         if slot.value is not None:
             return self._simple(element, slot, slot.value)
         if slot.shape is None:
             for child in element.children:
-                self._faults.error(Kind.STRAY, child.place, found=quoted(child.name), expected=_ONLY_DATA)
+                self._faults.error(Kind.STRAY, child, found=quoted(child.name), expected=_ONLY_DATA)
             return element.content
         known = slot.shape.by_element
         if not slot.required and _blank(element) and all(child.name in known for child in element.children):
@@ -249,19 +250,19 @@ class _Reader:
         text = element.text if value.verbatim else element.text.strip()
         if not text:
             if slot.required and self._complete:
-                self._faults.error(Kind.MISSING, element.place, found=EMPTY, expected=value.expected)
+                self._faults.error(Kind.MISSING, element, found=EMPTY, expected=value.expected)
             return None
         if slot.limit is not None and len(text) > slot.limit:
             found = Text(f"{len(text)} characters", f"{len(text)} ký tự")
             expected = Text(f"at most {slot.limit} (nowhere enforced)", f"tối đa {slot.limit} (thực tế không chặn)")
-            self._faults.remark(Kind.LENGTH, element.place, found=found, expected=expected)
+            self._faults.remark(Kind.LENGTH, element, found=found, expected=expected)
         read = value.read(text)
         if read is None:
             say = self._faults.remark if slot.lenient else self._faults.error
-            say(Kind.VALUE, element.place, found=quoted(text), expected=value.expected)
+            say(Kind.VALUE, element, found=quoted(text), expected=value.expected)
             return None
         if not read.regular:
-            self._faults.remark(Kind.VALUE, element.place, found=quoted(text), expected=value.expected)
+            self._faults.remark(Kind.VALUE, element, found=quoted(text), expected=value.expected)
         return read.value
 
 

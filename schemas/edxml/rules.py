@@ -36,15 +36,21 @@ def place_of(record: Record | None) -> Place:
     return record.source.place if record is not None and record.source is not None else Place(1, 1, "file")
 
 
-def place_in(record: Record | None, *elements: str) -> Place:
-    """Where an element inside a record was read, or would have to stand."""
-    place = place_of(record)
-    element = record.source if record is not None else None
-    for name in elements:
-        inner = element.child(name) if element is not None else None
-        place = inner.place if inner is not None else place._replace(element=f"{place.element}/{name}")
-        element = inner
-    return place
+class Inside:
+    """An element inside a record, or where it would have to stand."""
+
+    def __init__(self, record: Record | None, *elements: str) -> None:
+        self._record = record
+        self._elements = elements
+
+    @property
+    def place(self) -> Place:
+        place, element = place_of(self._record), self._record.source if self._record is not None else None
+        for name in self._elements:
+            inner = element.child(name) if element is not None else None
+            place = inner.place if inner is not None else place._replace(element=f"{place.element}/{name}")
+            element = inner
+        return place
 
 
 def alike(name: str, known: Iterable[str]) -> str | None:
@@ -68,7 +74,7 @@ def check_document(message: Document, faults: Faults, *, today: date | None) -> 
         expected = Text(f"no later than today, {today:%Y/%m/%d}", f"không muộn hơn hôm nay, {today:%Y/%m/%d}")
         faults.error(
             Kind.VALUE,
-            place_in(promulgation, "PromulgationDate"),
+            Inside(promulgation, "PromulgationDate"),
             found=quoted(f"{issued:%Y/%m/%d}"),
             expected=expected,
         )
@@ -77,38 +83,38 @@ def check_document(message: Document, faults: Faults, *, today: date | None) -> 
 def check_status(message: Status, faults: Faults) -> None:
     """The rules of a status."""
     header = message.header
-    _agency(header.from_.organ_id if header.from_ else None, place_in(header.from_, "OrganId"), faults)
+    _agency(header.from_.organ_id if header.from_ else None, Inside(header.from_, "OrganId"), faults)
     if (about := header.response_for) is not None:
-        _agency(about.organ_id, place_in(about, "OrganId"), faults)
+        _agency(about.organ_id, Inside(about, "OrganId"), faults)
         if not about.organ_id:
-            faults.error(Kind.MISSING, place_in(about, "OrganId"), found=NOTHING, expected=same("<OrganId>"))
+            faults.error(Kind.MISSING, Inside(about, "OrganId"), found=NOTHING, expected=same("<OrganId>"))
         if not about.code and not about.document_id:
             expected = Text("<DocumentId> or <Code>: which document", "<DocumentId> hoặc <Code>: văn bản nào")
-            faults.error(Kind.MISSING, place_in(about, "DocumentId"), found=NOTHING, expected=expected)
+            faults.error(Kind.MISSING, Inside(about, "DocumentId"), found=NOTHING, expected=expected)
         elif not about.code or not about.document_id:
             name = "DocumentId" if about.code else "Code"
             expected = Text(f"<{name}> too: some receivers demand it", f"có cả <{name}>: một số nơi nhận bắt buộc")
-            faults.remark(Kind.MISSING, place_in(about, name), found=NOTHING, expected=expected)
+            faults.remark(Kind.MISSING, Inside(about, name), found=NOTHING, expected=expected)
     if header.status_code in _WITH_REASON and not (header.description or "").strip():
         expected = Text(f"the reason of {header.status_code}", f"lý do của trạng thái {header.status_code}")
-        faults.remark(Kind.MISSING, place_in(header, "Description"), found=NOTHING, expected=expected)
+        faults.remark(Kind.MISSING, Inside(header, "Description"), found=NOTHING, expected=expected)
 
 
 def _addressees(message: Document, faults: Faults) -> None:
     header = message.header
-    _agency(header.from_.organ_id if header.from_ else None, place_in(header.from_, "OrganId"), faults)
+    _agency(header.from_.organ_id if header.from_ else None, Inside(header.from_, "OrganId"), faults)
     seen = set()
     for to in header.to:
-        _agency(to.organ_id, place_in(to, "OrganId"), faults)
-        code = agency(to.organ_id or "") or to.organ_id
+        _agency(to.organ_id, Inside(to, "OrganId"), faults)
+        code = to.organ_id and (agency(to.organ_id) or to.organ_id)
         if code in seen:
             expected = Text("every recipient once", "mỗi nơi nhận một lần")
-            faults.error(Kind.DUPLICATE, place_in(to, "OrganId"), found=quoted(to.organ_id or ""), expected=expected)
+            faults.error(Kind.DUPLICATE, Inside(to, "OrganId"), found=quoted(to.organ_id or ""), expected=expected)
         elif code is not None:
             seen.add(code)
 
 
-def _agency(code: str | None, place: Place, faults: Faults) -> None:
+def _agency(code: str | None, place: Inside, faults: Faults) -> None:
     """Codes are opaque, but one line of text; what a manifest's `to` does not take can address nobody."""
     if code is not None and (code.lower() == _NO_AGENCY or not code.isprintable() or len(code) > _CODE_LIMIT):
         faults.error(Kind.VALUE, place, found=quoted(code), expected=Text("an agency code", "mã định danh cơ quan"))
@@ -126,7 +132,7 @@ def _way(message: Document, faults: Faults) -> None:
         if hop.organ_id is None or hop.organ_id.lower() == _NO_AGENCY:
             found = quoted(hop.organ_id) if hop.organ_id else NOTHING
             expected = Text("the code of the system that passed it on", "mã của hệ thống đã chuyển tiếp")
-            faults.remark(Kind.VALUE, place_in(hop, "OrganId"), found=found, expected=expected)
+            faults.remark(Kind.VALUE, Inside(hop, "OrganId"), found=found, expected=expected)
 
 
 def _without_business(trace: Trace, faults: Faults) -> None:
@@ -135,7 +141,7 @@ def _without_business(trace: Trace, faults: Faults) -> None:
     empty = element.child("Bussiness") if element is not None else None
     if empty is not None and empty.child("BussinessDocType") is not None:
         expected = Text("a whole number 0-3", "số nguyên 0-3")
-        faults.error(Kind.MISSING, place_in(trace, "Bussiness", "BussinessDocType"), found=EMPTY, expected=expected)
+        faults.error(Kind.MISSING, Inside(trace, "Bussiness", "BussinessDocType"), found=EMPTY, expected=expected)
         return
     for child in element.children if element is not None else ():
         if child.name != "Bussiness" and alike(child.name, ["Bussiness"]):
@@ -146,7 +152,7 @@ def _without_business(trace: Trace, faults: Faults) -> None:
             faults.error(Kind.UNKNOWN, child.place, found=quoted(child.name), expected=expected)
             return
     expected = Text("<Bussiness>; taken as a new document", "<Bussiness>; được coi là văn bản mới")
-    faults.remark(Kind.MISSING, place_in(trace, "Bussiness"), found=NOTHING, expected=expected)
+    faults.remark(Kind.MISSING, Inside(trace, "Bussiness"), found=NOTHING, expected=expected)
 
 
 def _change(message: Document, faults: Faults) -> None:
@@ -155,13 +161,13 @@ def _change(message: Document, faults: Faults) -> None:
         return
     if message.business_type is BusinessType.REPLACE and not business.replacements:
         expected = Text("the documents that are replaced", "các văn bản bị thay thế")
-        faults.error(Kind.MISSING, place_in(business, "ReplacementInfoList"), found=NOTHING, expected=expected)
+        faults.error(Kind.MISSING, Inside(business, "ReplacementInfoList"), found=NOTHING, expected=expected)
     if message.business_type is BusinessType.UPDATE and business.changes is None:
         expected = Text("what the update changes", "nội dung được cập nhật")
-        faults.remark(Kind.MISSING, place_in(business, "BussinessDocumentInfo"), found=NOTHING, expected=expected)
+        faults.remark(Kind.MISSING, Inside(business, "BussinessDocumentInfo"), found=NOTHING, expected=expected)
     if message.business_type in (BusinessType.RECALL, BusinessType.REPLACE) and not (business.reason or "").strip():
         expected = Text("the reason", "lý do")
-        faults.remark(Kind.MISSING, place_in(business, "BussinessDocReason"), found=NOTHING, expected=expected)
+        faults.remark(Kind.MISSING, Inside(business, "BussinessDocReason"), found=NOTHING, expected=expected)
 
 
 def _links(message: Document, faults: Faults) -> None:
@@ -170,15 +176,15 @@ def _links(message: Document, faults: Faults) -> None:
     for reference in message.references:
         key = bare_id(reference.content_id)
         if listed.setdefault(key, reference) is not reference:
-            place = place_in(reference, "ContentId")
+            place = Inside(reference, "ContentId")
             faults.error(Kind.DUPLICATE, place, found=quoted(reference.content_id or ""), expected=_EACH_ID_ONCE)
     if len(message.attachments) > _MOST_FILES and message.carried is None:
         expected = Text(f"at most {_MOST_FILES} of them", f"tối đa {_MOST_FILES}")
-        place = place_of(message.attachments[_MOST_FILES])
-        faults.error(Kind.TOO_LARGE, place, found=same(str(len(message.attachments))), expected=expected)
+        one_more = Inside(message.attachments[_MOST_FILES])
+        faults.error(Kind.TOO_LARGE, one_more, found=same(str(len(message.attachments))), expected=expected)
     present: set[str] = set()
     for attachment in message.attachments:
-        key, place = bare_id(attachment.content_id), place_in(attachment, "ContentId")
+        key, place = bare_id(attachment.content_id), Inside(attachment, "ContentId")
         if key in present:
             faults.error(Kind.DUPLICATE, place, found=quoted(attachment.content_id or ""), expected=_EACH_ID_ONCE)
         present.add(key)
@@ -191,11 +197,11 @@ def _links(message: Document, faults: Faults) -> None:
             faults.remark(Kind.LINK, place, found=quoted(attachment.content_id or ""), expected=expected)
         if not (attachment.name or "").strip() and not (named and (named.name or "").strip()):
             expected = Text("the name of the file", "tên tệp")
-            faults.remark(Kind.MISSING, place_in(attachment, "AttachmentName"), found=NOTHING, expected=expected)
+            faults.remark(Kind.MISSING, Inside(attachment, "AttachmentName"), found=NOTHING, expected=expected)
     for key, reference in listed.items():
         if key not in present:
             expected = Text("an <Attachment> with this content id", "<Attachment> có cùng ContentId")
-            place = place_in(reference, "ContentId")
+            place = Inside(reference, "ContentId")
             faults.error(Kind.LINK, place, found=quoted(reference.content_id or ""), expected=expected)
 
 

@@ -67,6 +67,11 @@ class Shape(Generic[R_co]):
     attributes: tuple[tuple[str, str], ...] = ()
 
     @cached_property
+    def required(self) -> tuple[str, ...]:
+        """The elements that have to be there."""
+        return tuple(slot.inside or slot.element for slot in self.slots if slot.required)
+
+    @cached_property
     def by_element(self) -> dict[str, Slot]:
         """The slots by the element that is directly below."""
         return {slot.inside or slot.element: slot for slot in self.slots}

@@ -9,6 +9,7 @@ signature over the manifest. So nothing is verified here, and the reasons are na
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from schemas.certificates import load_certificate
@@ -18,6 +19,9 @@ from schemas.verdict import Finding, SignatureVerdict
 
 XML_SIGNATURES: Final = "http://www.w3.org/2000/09/xmldsig#"
 """The namespace that an XML signature has to be in."""
+
+_CERTIFICATES: Final = 16
+"""How many certificates of a signature are looked at; a chain has three."""
 
 _NOT_CHECKED: Final = (
     "XML signatures are not verified here: relays rewrite the file on its way; the signature over the manifest counts"
@@ -66,13 +70,12 @@ def _algorithm(element: Element) -> tuple[str, str]:
 
 def _subject(signature: Element) -> str | None:
     """The subject of the first certificate that can be read."""
-    for element in _below(signature):
-        if element.name == "X509Certificate":
-            try:
-                der = b64decode("".join(element.text.split()), validate=True)
-                return load_certificate(der).subject.rfc4514_string()[:200]
-            except (Base64Error, Refusal, ValueError):
-                continue
+    for element in islice((one for one in _below(signature) if one.name == "X509Certificate"), _CERTIFICATES):
+        try:
+            der = b64decode("".join(element.text.split()), validate=True)
+            return load_certificate(der).subject.rfc4514_string()[:200]
+        except (Base64Error, Refusal, ValueError):
+            continue
     return None
 
 

@@ -10,7 +10,7 @@ them off it has none.
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 from xml.parsers import expat
 
 from schemas.edxml.breaches import too_deep, too_large, too_many, wrong_encoding
@@ -97,6 +97,17 @@ class Element:
     def child(self, name: str) -> "Element | None":
         """The first child of that name in the format's namespace."""
         return next(self.children_named(name), None)
+
+
+class Absent(NamedTuple):
+    """An element that is missing: it would stand inside `parent`."""
+
+    parent: Element
+    name: str
+
+    @property
+    def place(self) -> Place:
+        return self.parent.place._replace(element=f"{self.parent.path}/{self.name}")
 
 
 class Tree:
@@ -290,7 +301,7 @@ class _Builder:
         self._undeclared.add(prefix)
         self._faults.error(
             Kind.PREFIX,
-            element.place,
+            element,
             found=quoted(name),
             expected=Text(f'a declaration xmlns:{prefix}="…"', f'khai báo xmlns:{prefix}="…"'),
         )

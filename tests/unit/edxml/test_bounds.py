@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from schemas.edxml.content import Sink
 from schemas.edxml.faults import Kind
 from schemas.edxml.limits import LIMITS
 from schemas.edxml.reading import read
@@ -42,6 +43,10 @@ HOSTILE = {
     "a ZIP of many entries": "DATA + base64.b64encode(many())",
     "a good file, but 80 MB": "DATA + base64.b64encode(b'%PDF' + random.Random(1).randbytes(SIZE // 4 * 3)) + b'</x>'",
     "hundreds of prefixes": "HEAD + b'<To ' + b''.join(b'xmlns:p%d=\"u\" ' % n for n in range(99)) + b'/>' * SIZE",
+    "an instruction behind each letter of the data": "DATA + b'A<?a?>' * (SIZE // 6)",
+    "a fault in each of many elements, then data": "HEAD + b'<To/>' * 79_000 + REST + b'A' * SIZE",
+    "many names that are nearly right": "HEAD + b''.join(b'<Too%d/>' % n for n in range(79_000)) + REST + b'A' * SIZE",
+    "prefixes that nobody declared": "HEAD + b''.join(b'<p%d:a/>' % n for n in range(79_000)) + b'<' + b'A' * SIZE",
     "not XML": "b'\\0' * SIZE",
     "larger than any": "b'<' * (LIMITS.file + 1)",
 }
@@ -51,6 +56,7 @@ import base64, io, random, resource, sys, zipfile, zlib
 from schemas.edxml.limits import LIMITS
 from schemas.edxml.reading import read
 HEAD, DATA, SIZE = {head!r}, {data!r}, {size}
+REST = b"</MessageHeader></edXMLHeader></edXMLEnvelope>" + DATA[DATA.index(b"<AttachmentEncoded>"):]
 def peak():
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) * 1024
@@ -110,6 +116,19 @@ def test_a_message_to_every_agency_is_within_the_bounds() -> None:
     many = "".join(to.format(number) for number in range(100, 5_098))
     found = reading(changed(document(), "        <edXML:DocumentId>", f"{many}<edXML:DocumentId>"))
     assert found.good, found.errors[:2]
+
+
+def test_instructions_in_an_attachment_call_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    really = Sink.feed
+
+    def feed(sink: Sink, text: str) -> bool:
+        calls.append(len(text))
+        return really(sink, text)
+
+    monkeypatch.setattr(Sink, "feed", feed)
+    assert reading(document(data="JVBE<?a?>Ri0x" * 2_000)).good
+    assert len(calls) < 10
 
 
 def test_thousands_of_faults_are_told_up_to_a_bound_and_then_counted() -> None:
