@@ -20,7 +20,7 @@ from adapters import Agency
 from adapters.mail import dkim_check, queue
 from adapters.mail.bounces import read_bounce
 from adapters.mail.facts import one_line
-from adapters.mail.mime import check_bounds, parse, read_mail
+from adapters.mail.mime import advice, check_bounds, documents_beside, parse, read_mail
 from adapters.mail.replies import Turned
 from adapters.mail.settings import Listener, MailSettings, Office
 from adapters.mail.taking import take
@@ -156,10 +156,17 @@ class MailListener:
             log.info("a mail from %s is ignored: %s", sender, came.automatic)
             return "250 2.0.0 Thu tu dong, bo qua / An automatic mail, ignored"
         if not came.attached:
+            vi, en = advice(came.others)
             raise Turned(
                 "550 5.6.0",
-                "Thư không có tệp .edxml đính kèm nào; văn bản phải gửi bằng tệp .edxml.",
-                "No .edxml file is attached; documents are sent as .edxml files.",
+                f"Thư không có tệp .edxml đính kèm nào; văn bản phải gửi bằng tệp .edxml. {vi}",
+                f"No .edxml file is attached; documents are sent as .edxml files. {en}",
+            )
+        if beside := ", ".join(documents_beside(came.others)):
+            raise Turned(
+                "550 5.6.0",
+                f"{beside} không nằm trong tệp .edxml nên sẽ không được gửi: hãy đưa vào tệp .edxml, hoặc bỏ khỏi thư.",
+                f"{beside} would not be sent: put it into the .edxml file, or leave it out.",
             )
         taken = await take(self._agency, office, sender, came.attached)
         for one in taken:

@@ -5,7 +5,7 @@ files it carries, and whether a person sent it. Pure: bytes in, a record out. Tr
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.message import EmailMessage, MIMEPart
@@ -32,6 +32,24 @@ SINGLE: Final = (
 )  # fmt: skip
 EXTENSION: Final = ".edxml"
 
+_ARCHIVES: Final = (".zip", ".rar", ".7z")
+_DOCUMENTS: Final = (".pdf", ".doc", ".docx", ".xls", ".xlsx", ".ppt", ".pptx", ".odt", ".ods", ".rtf", *_ARCHIVES)
+_ADVICE: Final = (
+    (("winmail.dat",),
+     "Outlook đã gói tệp vào winmail.dat: hãy gửi lại thư ở dạng HTML hoặc văn bản thuần.",
+     "Outlook has packed it into winmail.dat: send the mail as HTML or plain text."),
+    ((".p7m",),
+     "Thư đã mã hóa hoặc ký S/MIME dạng kín: hãy gửi lại không mã hóa, ký dạng tách rời.",
+     "The mail is encrypted or signed opaquely (S/MIME): send it without, or with a detached signature."),
+    ((".eml",),
+     "Tệp nằm trong thư được chuyển tiếp: hãy đính kèm trực tiếp tệp .edxml.",
+     "It may be in a forwarded mail: attach the .edxml file itself."),
+    (_ARCHIVES,
+     "Tệp nén không được nhận: hãy đính kèm trực tiếp tệp .edxml.",
+     "Archives are not taken: attach the .edxml file itself."),
+)  # fmt: skip
+"""Endings of what is attached instead, and what to do, in Vietnamese and English."""
+
 _BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n|\0")
 # Nothing between name and colon: what is written so is a field to some readers and not to others (RFC 5322 §4.5.8).
 _FIELD = re.compile(rb"([\x21-\x39\x3b-\x7e]+):")
@@ -57,6 +75,8 @@ class Came:
     # Lower-case names of all header fields, in order.
     fields: tuple[str, ...]
     attached: tuple[Attached, ...]
+    # Names of the other files in it; a mail inside the mail is `*.eml`.
+    others: tuple[str, ...]
     # Why it was not a person, and not an office's program, who sent it; None if it may have been.
     automatic: str | None
     message: EmailMessage
@@ -72,6 +92,7 @@ def read_mail(content: bytes) -> Came:
         to={name: _addresses(message, name) for name in ("to", "cc")},
         fields=fields,
         attached=_attached(message),
+        others=_others(message),
         automatic=automatic,
         message=message,
     )
@@ -185,22 +206,50 @@ def _automatic(message: EmailMessage) -> str | None:
     return "multipart/report" if kind == "multipart/report" else None
 
 
-def _files(message: MIMEPart) -> Iterator[MIMEPart]:
-    """The parts that are no containers. A mail inside the mail is somebody else's: what is in it is not taken."""
+def advice(others: Sequence[str]) -> tuple[str, str]:
+    """What to say of a mail's other files, in Vietnamese and English: why they are not taken, and what to do."""
+    shown = ", ".join(others[:5])
+    for endings, vi, en in _ADVICE:
+        if any(name.lower().endswith(endings) for name in others):
+            return vi, en
+    return (f"Thư chỉ có: {shown}.", f"There is only: {shown}.") if others else ("", "")
+
+
+def documents_beside(others: Sequence[str]) -> list[str]:
+    """Those that a clerk may believe to be sent along: in edXML every file of a document is inside."""
+    return [name for name in others if name.lower().endswith(_DOCUMENTS)]
+
+
+def _others(message: EmailMessage) -> tuple[str, ...]:
+    found: list[str] = []
+    try:
+        for part in _parts(message):
+            name = part.get_filename()
+            if part.is_multipart():
+                found.append("thu-chuyen-tiep.eml")
+            elif isinstance(name, str) and not one_line(name, 255).lower().endswith(EXTENSION):
+                found.append(one_line(name, 100))
+    except Exception as why:
+        raise _unreadable(why) from why
+    return tuple(found)
+
+
+def _parts(message: MIMEPart) -> Iterator[MIMEPart]:
+    """The parts that are no containers, and mails inside the mail: these are somebody else's, and not looked into."""
     if message.get_content_maintype() == "multipart":
         for part in message.iter_parts():
             if isinstance(part, MIMEPart):
-                yield from _files(part)
-    elif not message.is_multipart():
+                yield from _parts(part)
+    else:
         yield message
 
 
 def _attached(message: EmailMessage) -> tuple[Attached, ...]:
     found: list[Attached] = []
     try:
-        for part in _files(message):
+        for part in _parts(message):
             name = part.get_filename()
-            if not isinstance(name, str) or not one_line(name, 255).lower().endswith(EXTENSION):
+            if part.is_multipart() or not isinstance(name, str) or not one_line(name, 255).lower().endswith(EXTENSION):
                 continue
             data = part.get_payload(decode=True)
             found.append(Attached(name=one_line(name, 200), data=data if isinstance(data, bytes) else b""))

@@ -17,6 +17,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 from adapters import Agency
+from adapters.ending import together
 from adapters.letter import IncomingPart
 from adapters.mail import queue, telling
 from adapters.mail.answers import letter_in, refuse_for_operator
@@ -56,10 +57,7 @@ class Sender:
         recovered = await self._agency.store.run(queue.recover)
         if recovered:
             log.warning("%d mails were being sent when the program ended; they go again and say so", recovered)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._gather())
-            for _ in range(CONNECTIONS):
-                group.create_task(self._work())
+        await together(self._gather(), *(self._work() for _ in range(CONNECTIONS)))
 
     async def _gather(self) -> None:
         """Inbox, statuses and notices → queue. Looks twice a second: another process may be the one that pumps."""

@@ -21,6 +21,7 @@ from adapters.mail.settings import Office
 from adapters.packing import pack
 from schemas.edxml.converted import Converted, encoded, given_back
 from schemas.edxml.documents import document_manifest
+from schemas.edxml.faults import EdxmlRefusal
 from schemas.edxml.naming import agency as agency_code
 from schemas.edxml.reading import Reading, read
 from schemas.edxml.records import Document, Status
@@ -64,14 +65,7 @@ async def take(agency: Agency, office: Office, sender: str, files: Sequence[Atta
         try:
             ready.append(await _prepare(agency, office, sender, file))
         except Refusal as why:
-            detail = why.detail()
-            place = f" ({why.field}: {why.found}; {why.expected})" if why.field else ""
-            raise Turned(
-                "550 5.6.0",
-                f"{file.name}: {detail['vi']}{place}",
-                f"{file.name}: {why.code} {detail['en']}{place}",
-                logged=f"{why.code} {why.field or ''}",
-            ) from why
+            raise _turned(file.name, why) from why
         except Problem as why:
             raise Turned(
                 "451 4.3.0", f"{file.name}: hệ thống chưa nhận được; hãy gửi lại sau.", f"{file.name}: {why.found}"
@@ -82,6 +76,17 @@ async def take(agency: Agency, office: Office, sender: str, files: Sequence[Atta
         return [_store(connection, office, sender, one, now=now) for one in ready]
 
     return await agency.write(store)
+
+
+def _turned(name: str, why: Refusal) -> Turned:
+    """As much as a line of a reply takes: of edXML the faults, one after the other, of others the place."""
+    if isinstance(why, EdxmlRefusal):
+        vi, en = " ".join(one.vi for one in why.faults), " ".join(one.en for one in why.faults)
+    else:
+        vi, en = str(why.detail()["vi"]), str(why.detail()["en"])
+        if why.field:
+            vi, en = f"{vi} ({why.field}: {why.found})", f"{en} ({why.field}: {why.found}; {why.expected})"
+    return Turned("550 5.6.0", f"{name}: {vi}", f"{name}: {why.code} {en}", logged=f"{why.code} {why.field or ''}")
 
 
 def _store(connection: sqlite3.Connection, office: Office, sender: str, ready: _Ready, *, now: float) -> Taken:

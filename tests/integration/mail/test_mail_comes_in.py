@@ -123,7 +123,7 @@ async def test_several_files_are_taken_all_or_none(exchange: StandIn, post_offic
     heard = incoming(tmp_path)
     async with open_mail(ministry, mail_table(post_office, MINISTRY, incoming=heard)):
         reply = await deliver(heard["port"], OFFICE.sign(mail_with(("good.edxml", good), ("bad.edxml", bad))))
-        assert reply.startswith("550-5.6.0 bad.edxml") and "CodeNumber" in reply and "line" in reply
+        assert reply.startswith("550-5.6.0 bad.edxml") and "CodeNumber" in reply and "Line 12" in reply
         assert outgoing(ministry) == []
 
 
@@ -238,6 +238,14 @@ async def test_smuggling_loops_lists_and_what_is_too_large_are_turned_away(
         "nested": (head + b'Content-Type: multipart/mixed; boundary="b0"\r\n\r\n' + nested, "552-5.3.4"),
         "too large": (mail_with(("a.edxml", bytes(300_000))), "552"),
         "no attachment": (OFFICE.sign(mail_with()), "550-5.6.0"),
+        "a PDF beside it": (
+            OFFICE.sign(mail_with(("a.edxml", edxml(MINISTRY, PROVINCE)), ("b.pdf", b"%PDF"))),
+            "550-5.6.0 b.pdf khong nam trong tep .edxml",
+        ),
+        "a fault": (
+            OFFICE.sign(mail_with(("a.edxml", edxml(MINISTRY, PROVINCE).replace(b"Type>1<", b"Type>x<", 1)))),
+            "550-5.6.0 a.edxml: Dong 21, cot 11, edXMLEnvelope/edXMLHeader/MessageHeader/DocumentType/Type: gia tri.",
+        ),
         "not edXML": (OFFICE.sign(mail_with(("a.edxml", b"<html/>"))), "550-5.6.0"),
         "entities": (OFFICE.sign(mail_with(("a.edxml", b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'))), "550-5.6.0"),
     }

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from adapters.mail import dkim_check
 from adapters.mail.bounces import read_bounce
 from adapters.mail.dkim_check import FileKeys, KeyUnavailable
-from adapters.mail.mime import MAX_PARTS, check_bounds, parse, read_mail
+from adapters.mail.mime import MAX_PARTS, advice, check_bounds, documents_beside, parse, read_mail
 from adapters.mail.replies import Turned
 from schemas.problem import Problem
 from tests.integration.mail.senders import Domain, mail_with
@@ -126,6 +126,38 @@ def test_a_mail_inside_the_mail_brings_no_files() -> None:
 def test_names_of_files_are_decoded_and_made_plain() -> None:
     came = read_mail(mail_with(("văn bản 58.edxml", b"<x/>"), ("b\u202e.edxml", b"<y/>"), ("c.pdf", b"z")))
     assert [one.name for one in came.attached] == ["văn bản 58.edxml", "b .edxml"]
+
+
+@pytest.mark.parametrize(
+    ("names", "vi"),
+    [
+        (["winmail.dat"], "HTML"),
+        (["smime.p7m"], "S/MIME"),
+        (["58.edxml.zip"], "trực tiếp"),
+        (["58.pdf", "logo.png"], "58.pdf, logo.png"),
+        ([], ""),
+    ],
+)
+def test_what_is_attached_instead_is_told_with_what_to_do(names: list[str], vi: str) -> None:
+    came = read_mail(mail_with(*((name, b"x") for name in names)))
+    assert came.attached == () and list(came.others) == names
+    assert vi in advice(came.others)[0]
+
+
+def test_a_forwarded_mail_is_told_and_not_looked_into() -> None:
+    forwarded = EmailMessage()
+    forwarded.add_attachment(b"<x/>", maintype="application", subtype="pdf", filename="theirs.pdf")
+    outer = EmailMessage()
+    outer["From"] = "a@xa.test"
+    outer.set_content("x")
+    outer.add_attachment(forwarded)
+    came = read_mail(outer.as_bytes().replace(b"\n", b"\r\n"))
+    assert "chuyển tiếp" in advice(came.others)[0] and documents_beside(came.others) == []
+
+
+def test_a_document_beside_the_edxml_file_is_seen_and_a_picture_is_no_document() -> None:
+    came = read_mail(mail_with(("58.edxml", b"<x/>"), ("phụ lục.PDF", b"y"), ("logo.png", b"z"), ("ATT00001.txt", b"")))
+    assert documents_beside(came.others) == ["phụ lục.PDF"]
 
 
 @pytest.mark.parametrize("returned", ["message/rfc822", "text/rfc822-headers"])
