@@ -34,6 +34,7 @@ from schemas.edxml.writing import write_pieces
 from schemas.errors import Refusal
 from schemas.jws import encode_message, parse_stored, sign
 from schemas.manifest import DocumentManifest, Role, parse_manifest
+from schemas.manifest.document import MAX_RECIPIENTS
 from schemas.wire import status_key
 
 SQL = load_queries("broker.gateway.vxp", "packets.sql")
@@ -41,7 +42,7 @@ SERVICE: Final = "eDoc"
 MESSAGE_TYPES: Final = ("edoc", "status")
 REASON_LIMIT: Final = 500
 SENT_LIMIT: Final = 1000
-"""Rows of one list of what was sent."""
+"""Rows of one list of what was sent; of one document, all."""
 NAMED: Final = {"waiting": "initial", "processing": "processing", "done": "done", "failed": "fail"}
 """States of a packet as clients read them."""
 DESCRIBED: Final = {
@@ -93,7 +94,8 @@ class Packets:
     ) -> Answer:
         """What the system has sent, and how far it came at each recipient."""
         wanted = "document" if kind == "edoc" else "status"
-        rows = await self.gateway.pool.fetch(SQL["list_sent"], system.id, wanted, doc_id, since, until, SENT_LIMIT)
+        limit = SENT_LIMIT if doc_id is None else MAX_RECIPIENTS
+        rows = await self.gateway.pool.fetch(SQL["list_sent"], system.id, wanted, doc_id, since, until, limit)
         return Answer(more={"data": [_sent(row, kind) for row in rows], "count": len(rows)})
 
     async def file(self, system: System, doc_id: UUID) -> PacketFile | None:

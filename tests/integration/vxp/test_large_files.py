@@ -171,3 +171,16 @@ async def test_what_no_edxml_file_can_carry_is_refused_with_its_size(
     assert answer["ErrorCode"] == "10" and "LT-SIZE" in answer["ErrorDesc"] and f"{size} bytes" in answer["ErrorDesc"]
     heard = await office.does(office.client.call, "/downloadEdoc", {"docId": doc_id, "filePath": "./x"}, method="GET")
     assert (heard.status, heard.headers["xroadvnpt-errorcode"], heard.body) == (404, "10", b"")
+
+
+async def test_what_was_sent_is_told_in_bounded_lists_and_one_document_with_all_its_recipients(
+    office: Connected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packets, "SENT_LIMIT", 1)
+    file = edoc(office.commune, [office.other, office.ministry.code])
+    doc_id = (await office.does(office.client.send, file, office.commune))["DocId"]
+    asked = {"servicetype": "eDoc", "messagetype": "edoc"}
+    some = await office.does(office.client.call, "/getSentEdocList", asked)
+    assert len(some.json()["data"]) == 1
+    whole = await office.does(office.client.call, "/getSentEdocList", asked | {"docId": doc_id})
+    assert {row["toCode"] for row in whole.json()["data"]} == {office.other, office.ministry.code}
