@@ -34,12 +34,12 @@ def client_address(peer: str | None, forwarded: Sequence[str], trusted: Sequence
     `peer` is the other end of the connection. `forwarded` is what X-Forwarded-For says, all of it in order; it counts
     only as far as trusted proxies have written it: from the right, up to the first that is none of them.
     """
-    address = _read(peer)
+    address = read(peer)
     if address is None or not within(address, trusted):
         return address
     hops = [hop.strip() for line in forwarded for hop in line.split(",")]
     for hop in reversed(hops):
-        told = _read(hop)
+        told = read(hop)
         if told is None:
             return None
         address = told
@@ -54,7 +54,8 @@ def address_of(request: Request, trusted: Sequence[Network]) -> Address | None:
     return client_address(peer, request.headers.getlist("x-forwarded-for"), trusted)
 
 
-def _read(text: str | None) -> Address | None:
+def read(text: str | None) -> Address | None:
+    """The address that this text is, an IPv4 address as such also where IPv6 carries it; None if it is none."""
     try:
         address = ip_address((text or "").strip().removeprefix("[").removesuffix("]"))
     except ValueError:

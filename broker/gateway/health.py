@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -21,6 +20,7 @@ from starlette.responses import Response
 
 from broker.amqp.connection import LinkState
 from broker.evidence.lag import log_status
+from broker.gateway.addresses import Network, networks, read, within
 from broker.gateway.app import Gateway
 from broker.gateway.authentication import SQL
 from broker.gateway.measures import Measures
@@ -48,12 +48,12 @@ def router(gateway: Gateway) -> APIRouter:
         good = all(state == "ok" for state in checks.values())
         return JSONResponse({"status": "ok" if good else "not ready", **checks}, status_code=200 if good else 503)
 
-    networks = [ip_network(one) for one in gateway.settings.gateway_metrics_from]
+    allowed = networks(gateway.settings.gateway_metrics_from)
 
     @routes.get("/metrics", include_in_schema=False)
     async def metrics(request: Request) -> Response:
         """Counts for Prometheus; 404 for who may not see them."""
-        if not (_is_in(request, networks) and _is_direct(request)):
+        if not (_is_in(request, allowed) and _is_direct(request)):
             return Response(status_code=404)
         text = Measures.of(request).text([*await _content_waiting(gateway), *await _log_lag(gateway)])
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -61,12 +61,9 @@ def router(gateway: Gateway) -> APIRouter:
     return routes
 
 
-def _is_in(request: Request, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
-    try:
-        address = ip_address(request.client.host if request.client else "")
-    except ValueError:
-        return False
-    return any(address in network for network in networks)
+def _is_in(request: Request, allowed: Sequence[Network]) -> bool:
+    address = read(request.client.host if request.client else None)
+    return address is not None and within(address, allowed)
 
 
 def _is_direct(request: Request) -> bool:
@@ -84,10 +81,8 @@ def _is_direct(request: Request) -> bool:
 
 
 def _is_local(name: str) -> bool:
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return name.lower() == "localhost"
+    address = read(name)
+    return name.lower() == "localhost" if address is None else address.is_loopback
 
 
 async def _content_waiting(gateway: Gateway) -> list[tuple[str, str, float]]:
