@@ -26,6 +26,7 @@ from weakref import WeakValueDictionary
 import aiohttp
 
 from adapters.content import CHUNK, ContentMissing, rename, sync_folder
+from adapters.ending import end
 from adapters.identity import Signer
 from adapters.tokens import token
 from schemas.problem import UNREACHABLE, Problem
@@ -151,10 +152,7 @@ class HttpContent:
             raise ContentMissing("the agency is being closed") from None
 
     async def _end(self) -> None:
-        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        await end(task for task in asyncio.all_tasks() if task is not asyncio.current_task())
         if self._http is not None:
             await self._http.close()
         await asyncio.get_running_loop().shutdown_default_executor()

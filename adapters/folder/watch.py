@@ -19,6 +19,7 @@ from typing import TypeVar
 from watchfiles import awatch
 
 from adapters import Agency
+from adapters.ending import together
 from adapters.folder import claiming, files
 from adapters.folder.claiming import Claim
 from adapters.folder.hearing import Hearing
@@ -82,10 +83,8 @@ class Watch:
 
     async def run(self) -> None:
         """Until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._listen())
-            for work in (self.send, self.lay_down, self._statuses, self._notices, self._take_backs):
-                group.create_task(self._lasting(work))
+        works = (self.send, self.lay_down, self._statuses, self._notices, self._take_backs)
+        await together(self._listen(), *(self._lasting(work) for work in works))
 
     async def _lasting(self, work: Callable[..., Awaitable[None]]) -> None:
         """Begin again after trouble with a disk; also with the one that holds the agency's database."""
