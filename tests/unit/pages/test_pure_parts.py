@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.audit.terms import words_of
 from broker.gateway.pages import accounts
 from broker.gateway.pages.catalogue import TEXTS
 from broker.gateway.pages.cells import province_sheet
@@ -24,8 +25,9 @@ from broker.gateway.pages.days import read_day, read_period, write_day
 from broker.gateway.pages.geography import SHEET, Spot, geography, short_name
 from broker.gateway.pages.guard import local_path
 from broker.gateway.pages.hexes import country
+from broker.gateway.pages.naming import fits
 from broker.gateway.pages.patience import LADDERS, Subject, delay_after, network_of, subject_key
-from broker.gateway.pages.render import number
+from broker.gateway.pages.render import Renderer, number
 from broker.gateway.pages.tables import as_csv, as_xlsx
 from schemas.problem import Problem
 
@@ -180,6 +182,28 @@ def test_a_cell_never_runs_as_a_formula() -> None:
     sheet = openpyxl.load_workbook(io.BytesIO(as_xlsx(heads, rows))).active
     assert sheet is not None
     assert all(cell.data_type == "s" for cell in sheet[2])
+
+
+@pytest.mark.parametrize(
+    ("written", "name", "fit"),
+    [
+        ("ba dinh", "UBND phường Ba Đình", True),
+        ("Đình Ba", "UBND phường Ba Đình", True),
+        ("BA ĐÌ", "UBND phường Ba Đình", True),
+        ("bà đình", "UBND phường Ba Đình", False),
+        ("ba dinh 2", "UBND phường Ba Đình", False),
+        ("", "UBND phường Ba Đình", False),
+        ("hoà", "UBND tỉnh Hòa Bình", True),
+    ],
+)
+def test_an_agency_is_meant_by_the_beginnings_of_words_of_its_name(written: str, name: str, fit: bool) -> None:
+    assert fits(words_of(written), name) == fit
+
+
+def test_a_length_of_time_is_told_in_its_two_largest_units() -> None:
+    environment = Renderer().environment
+    told = [environment.from_string("{{ s | lasting }}").render(s=s, language="vi") for s in (0.4, 59, 3_660, 187_200)]
+    assert told == ["0 giây", "59 giây", "1 giờ 1 phút", "2 ngày 4 giờ"]
 
 
 # ── Texts ────────────────────────────────────────────────────────────────────────────────────────────────────────────
