@@ -17,6 +17,7 @@ import typer
 
 from adapters.cli import edxml_files as files
 from adapters.cli.edxml_text import overview, overview_text, report, report_text
+from adapters.cli.failing import failure_of
 from adapters.cli.output import JsonOption, emit, say
 from schemas.edxml.documents import document_manifest
 from schemas.edxml.kept import FIELD, ORIGINAL
@@ -29,7 +30,7 @@ from schemas.edxml.values import VIET_NAM
 from schemas.edxml.writing import write_pieces
 from schemas.errors import Refusal
 from schemas.manifest import DocumentManifest, parse_manifest
-from schemas.problem import NOT_GOOD, Problem
+from schemas.problem import GOOD, NOT_GOOD, Problem
 from schemas.times import parse_rfc3339
 
 app = typer.Typer(no_args_is_help=True, help="Files of the national message format (QCVN 102:2016).")
@@ -43,24 +44,38 @@ _UNTIED: Final = ("LT-CONCERNS-UNKNOWN", "LT-CONCERNS-AMBIGUOUS")
 
 @app.command("check")
 def check_command(
-    paths: Annotated[list[Path], typer.Argument(metavar="FILE…", help="edXML files.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="FILE…", readable=False, help="edXML files; `-` is standard input.")
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Tell everything that is wrong with the files; exit code 0 only if all of them are good."""
-    readings = []
+    values, texts = [], []
+    ends_with = GOOD
     with _progress("checking / đang kiểm tra") as advance:
         for path in paths:
-            readings.append((str(path), _read(path)))
-            advance(path.stat().st_size)
-    value = [report(name, reading) for name, reading in readings]
-    emit(value, as_json=as_json, text=lambda _: "\n".join(report_text(*one) for one in readings))
-    if not all(reading.good for _, reading in readings):
-        raise typer.Exit(NOT_GOOD)
+            try:
+                reading = _read(path)
+            except (OSError, Problem) as why:
+                # The others are looked at all the same.
+                failure = failure_of(why)
+                say(failure.text)
+                values.append({"file": str(path), "good": False, "error": failure.parts})
+                ends_with = failure.exit_code
+                continue
+            values.append(report(str(path), reading))
+            texts.append(report_text(str(path), reading))
+            ends_with = ends_with or (GOOD if reading.good else NOT_GOOD)
+            advance(len(reading.data))
+    if as_json or texts:
+        emit(values, as_json=as_json, text=lambda _: "\n".join(texts))
+    raise typer.Exit(ends_with)
 
 
 @app.command("show")
 def show_command(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="An edXML file.")], as_json: JsonOption = False
+    path: Annotated[Path, typer.Argument(metavar="FILE", readable=False, help="An edXML file; `-` is standard input.")],
+    as_json: JsonOption = False,
 ) -> None:
     """Show what a file says, its attachments, what is to be thought of its signature, and its faults."""
     with _progress("reading / đang đọc") as advance:
@@ -73,7 +88,10 @@ def show_command(
 
 @app.command("convert")
 def convert_command(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="An edXML file; or a folder or manifest to turn back.")],
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", readable=False, help="An edXML file; or a folder or manifest to turn back."),
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for manifest and parts; or the edXML file.")],
     documents: Annotated[
         list[Path] | None,
@@ -118,7 +136,8 @@ def _to_manifest(
         if not reading.good:
             return report(str(path), reading), report_text(str(path), reading)
         if isinstance(reading.message, Document):
-            converted = document_manifest(reading, sent_at=sent_at, deliver_by=deliver_by, known=known, name=path.name)
+            name = None if str(path) == files.STDIN else path.name
+            converted = document_manifest(reading, sent_at=sent_at, deliver_by=deliver_by, known=known, name=name)
             assert isinstance(converted.manifest, DocumentManifest)
             folder = files.new_folder(out, force=force)
             written = files.write_parts(folder, converted.manifest, converted.contents, advance)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from schemas.edxml.content import Content
 from schemas.edxml.limits import LIMITS
@@ -24,6 +25,9 @@ DRAFT: Final = "draft.json"
 
 PARTS: Final = "parts"
 """The folder with the bytes of the parts; found again by their digests, whatever they are called."""
+
+STDIN: Final = "-"
+"""The name of standard input."""
 
 _PIECE: Final = 1024 * 1024
 
@@ -47,17 +51,25 @@ class FileContent:
 
 
 def read_message(path: Path) -> bytes:
-    """The bytes of an edXML file. Raises Problem, before reading it, if it is larger than any is accepted."""
-    size = path.stat().st_size
-    if size > LIMITS.file:
+    """The bytes of an edXML file, a pipe, or with `-` of standard input. Raises Problem if it is larger than any is."""
+    with sys.stdin.buffer if str(path) == STDIN else _opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        data = b"" if size > LIMITS.file else file.read(LIMITS.file + 1)
+    if max(size, len(data)) > LIMITS.file:
+        told = max(size, len(data))
         raise Problem(
-            f"{path} has {size} bytes / có {size} byte",
+            f"{path} has {told} bytes or more / có từ {told} byte",
             f"an edXML file of at most {LIMITS.file} bytes / tệp edXML tối đa {LIMITS.file} byte",
             "Send large attachments outside edXML / Gửi tệp đính kèm lớn bằng cách khác",
         )
-    if not path.is_file():
+    return data
+
+
+def _opened(path: Path) -> BinaryIO:
+    if not (path.is_fifo() or path.is_file()):
+        path.stat()  # says better what is wrong, if it is not there
         raise Problem(f"{path} is not a file", "an edXML file", "Name a file")
-    return path.read_bytes()
+    return path.open("rb")
 
 
 def read_payload(path: Path) -> bytes:

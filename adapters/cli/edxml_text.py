@@ -47,10 +47,10 @@ def report_text(name: str, reading: Reading) -> str:
     errors, remarks = len(reading.errors), len(reading.faults) - len(reading.errors)
     if reading.good:
         kind = "status / trạng thái" if kind_of(reading) == "status" else "document / văn bản"
-        told = f", {remarks} remarks / {remarks} lưu ý" if remarks else ""
+        told = f", {remarks} remark{'s' * (remarks > 1)} / {remarks} lưu ý" if remarks else ""
         lines = [f"{name}: good / hợp lệ ({kind}{told})"]
     else:
-        lines = [f"{name}: NOT GOOD / KHÔNG HỢP LỆ ({errors} errors / {errors} lỗi)"]
+        lines = [f"{name}: NOT GOOD / KHÔNG HỢP LỆ ({errors} error{'s' * (errors > 1)} / {errors} lỗi)"]
     for fault in reading.faults:
         error = fault.severity is Severity.ERROR
         lines += [

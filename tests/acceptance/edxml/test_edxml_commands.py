@@ -67,6 +67,22 @@ def test_check_tells_all_faults_in_both_languages(folder: Path) -> None:
     assert ran.stderr == ""
 
 
+def test_check_looks_at_every_file_though_one_cannot_be_read(folder: Path) -> None:
+    ran = run("check", "bad.edxml", "nowhere.edxml", "good.edxml", "--json", cwd=folder)
+    assert ran.returncode == 3 and "nowhere.edxml: No such file" in ran.stderr
+    assert [(one["file"], one["good"], "error" in one) for one in json.loads(ran.stdout)] == [
+        ("bad.edxml", False, False),
+        ("nowhere.edxml", False, True),
+        ("good.edxml", True, False),
+    ]
+
+
+def test_a_message_may_come_through_a_pipe(folder: Path) -> None:
+    with (folder / "good.edxml").open("rb") as good:
+        ran = subprocess.run([COMMAND, "edxml", "check", "-"], stdin=good, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (0, "-: good / hợp lệ (document / văn bản)\n")
+
+
 def test_check_for_programs_gives_every_place(folder: Path) -> None:
     first, second = answer(run("check", "good.edxml", "bad.edxml", "--json", cwd=folder))
     assert (first["good"], first["kind"], second["good"]) == (True, "document", False)
