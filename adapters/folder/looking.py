@@ -21,7 +21,7 @@ from adapters.folder.files import Identity
 from adapters.folder.names import NOTE, is_passed_over
 from adapters.folder.plain_yaml import NotPlain
 from adapters.folder.sheet import BadSheet, Sheet
-from adapters.folder.texts import Told
+from adapters.folder.texts import Told, of_os
 
 NOT_WHOLE: Final = 15
 """How many times longer a file has to rest whose end is not the end of its kind."""
@@ -134,7 +134,8 @@ def read_sheet(path: Path) -> Sheet | Sequence[Told]:
     except ValueError as why:
         return (Told(f"The sheet holds {why}.", f"Phiếu quá lớn ({why})."),)
     except OSError as why:
-        return (Told(f"It cannot be read: {why.strerror}.", f"Không đọc được: {why.strerror}."),)
+        told = of_os(OSError(why.errno, why.strerror))
+        return (Told(f"It cannot be read: {told.en}", f"Không đọc được: {told.vi}"),)
 
 
 def note_path(outbox: Path, name: str) -> Path:

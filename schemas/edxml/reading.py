@@ -40,6 +40,7 @@ _ONE: Final = Text("one such element", "chỉ một phần tử như vậy")
 _ONLY_DATA: Final = Text("base64 data only", "chỉ dữ liệu base64")
 _OF_THE_FORMAT: Final = Text("an element that the format has here", "phần tử có trong định dạng tại vị trí này")
 _NO_FILES: Final = Text("no files in a status", "trạng thái không kèm tệp")
+_ONLY_TEXT: Final = Text("only text inside", "chỉ có chữ, không có phần tử con")
 _ONLY_ELEMENTS: Final = Text("only elements inside", "chỉ có phần tử con")
 
 
@@ -246,7 +247,10 @@ class _Reader:
 
     def _simple(self, element: Element, slot: Slot, value: Value) -> Any:
         for child in element.children:
-            self._known(child, ())
+            if _blank(child):
+                self._known(child, ())
+            else:  # words that would be lost
+                self._faults.error(Kind.UNKNOWN, child, found=quoted(child.name), expected=_ONLY_TEXT)
         text = element.text if value.verbatim else element.text.strip()
         if not text:
             if slot.required and self._complete:

@@ -104,6 +104,12 @@ def test_a_text_is_whole_whatever_cuts_it_into_pieces(written: str) -> None:
     assert document_in(changed(document(), SUBJECT, written)).header.subject == "V/v họp"
 
 
+def test_words_inside_another_element_are_not_lost_silently() -> None:
+    found = reading(changed(document(), SUBJECT, "V/v <edXML:b>không</edXML:b> họp"))
+    assert only_error(found)[:2] == (Kind.UNKNOWN, "edXMLEnvelope/edXMLHeader/MessageHeader/Subject/b")
+    assert reading(changed(document(), SUBJECT, "V/v <edXML:br/>họp")).good
+
+
 def test_a_recall_whose_element_is_misspelt_does_not_become_a_new_document() -> None:
     bent = document(business="<edXML:BussinessDocType>1</edXML:BussinessDocType>").replace(
         "edXML:Bussiness>", "edXML:Business>"
