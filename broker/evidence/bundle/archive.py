@@ -15,6 +15,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -35,6 +36,9 @@ from schemas.problem import Problem
 from schemas.times import parse_rfc3339, rfc3339
 
 PROGRESS: Final = ".progress"
+
+BESIDE: Final = re.compile(r"\.(\d{6}\.bundle|contents\.bundle|index\.csv|\.progress)(\.\d+)?", re.ASCII)
+"""Names under which files are written before they are moved to their places."""
 
 DOCUMENTS_A_PART: Final = 200
 """Documents in one part, at most."""
@@ -111,7 +115,7 @@ class Archiving:
         Raises Problem if the folder holds a finished archive, one of something else, or other files.
         """
         progress = folder / PROGRESS
-        if (folder / CONTENTS).exists():
+        if (folder / CONTENTS).exists() and not progress.exists():
             raise Problem(
                 f"{folder} holds a finished archive.", "an empty or new folder.", "Name another folder with -o."
             )
@@ -134,6 +138,7 @@ class Archiving:
                 f"{wanted.value()}, or an empty folder.",
                 "Name another folder with -o, or the same period and subtree.",
             )
+        _sweep(folder)
         heads = {one["origin_id"]: Head(**one) for one in lines[0]["heads"]}
         archiving = cls(folder, wanted, identity, heads, agencies)
         archiving._done = lines[1:]
@@ -294,6 +299,13 @@ def _prepare(folder: Path) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise Problem(f"{folder} is not empty.", "an empty or new folder.", "Name another folder with -o.")
     (folder / "parts").mkdir(parents=True, exist_ok=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Take away what a kill left behind half written: nothing may stand in an archive that it does not name."""
+    for file in (*folder.iterdir(), *(folder / "parts").iterdir()):
+        if BESIDE.fullmatch(file.name):
+            file.unlink()
 
 
 def _head_value(head: Head) -> dict[str, Any]:

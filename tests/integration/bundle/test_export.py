@@ -7,6 +7,7 @@ import csv
 import json
 import signal
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -212,7 +213,9 @@ asyncio.run(main(Settings.model_validate_json(sys.argv[1]), *sys.argv[2:]))
 """
 
 
-async def test_an_export_that_was_killed_goes_on_where_it_was(exchange: Exchange, tmp_path: Path) -> None:
+async def test_an_export_that_was_killed_goes_on_where_it_was(
+    exchange: Exchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ministry, province = await exchange.add("BO"), await exchange.add("TINH", "province")
     await letters(exchange, ministry, province, count=5)
     await settled(exchange)
@@ -229,14 +232,30 @@ async def test_an_export_that_was_killed_goes_on_where_it_was(exchange: Exchange
     # What a kill in the middle of a write leaves behind.
     with (folder / archive.PROGRESS).open("ab") as file:
         file.write(b'{"name": "parts/0000')
+    for name in ("parts/.000002.bundle.4711", ".contents.bundle.4711", ".index.csv", "..progress.4711"):
+        (folder / name).write_bytes(b"{")
     assert not checked(exchange, folder).good
 
     with pytest.raises(Problem, match="another archive"):
         await exported(exchange, folder, Wanted(since=PERIOD.since, until=PERIOD.since))
+    with monkeypatch.context() as killed_at_the_last_step:
+        killed_at_the_last_step.setattr(Path, "unlink", _dies_on(archive.PROGRESS, Path.unlink))
+        with pytest.raises(ConnectionAbortedError):
+            await exported(exchange, folder)
     done = await exported(exchange, folder)
 
     assert done.resumed_after >= 1
     assert done.documents == 5
     assert checked(exchange, folder).faults == ()
+    assert by_the_other(exchange, folder) == 0
     with pytest.raises(Problem, match="finished archive"):
         await exported(exchange, folder)
+
+
+def _dies_on(name: str, unlink: Callable[..., None]) -> Callable[..., None]:
+    def dying(path: Path, **options: bool) -> None:
+        if path.name == name:
+            raise ConnectionAbortedError
+        unlink(path, **options)
+
+    return dying
