@@ -28,7 +28,9 @@ from broker.store.queries import load_queries
 SQL: Final = load_queries("broker.audit", "finding.sql")
 
 STEPS: Final = 20_000
-"""Documents that a walk looks at before it gives up: some hundredths of a second."""
+"""Documents that a walk looks at before it gives up: some hundredths of a second …"""
+STEPS_FOR_EACH: Final = 10
+"""… or, where very many are asked for, so many for each of them."""
 COUNTED: Final = 10_000
 """Entries and events that are counted as missing, at most."""
 
@@ -89,15 +91,15 @@ async def find(
     if not conditions:
         rows = await connection.fetch(SQL["newest"], begin, *start, limit)
         return await _hits(connection, _spots(rows), None, begin, end, exact=whole and len(rows) < limit)
-    terms = all_of(conditions)
+    terms, steps = all_of(conditions), max(STEPS, limit * STEPS_FOR_EACH)
     apart = {word for condition in conditions for word in in_words(condition)}
     counts = {word: await _likely(connection, word, BEGINNING, END) for word in apart}
     spots: list[Spot] = []
-    if await _is_common(connection, min(counts.values()), limit):
-        spots = _spots(await connection.fetch(SQL["walk"], begin, *start, STEPS, terms, limit))
+    if await _is_common(connection, min(counts.values()), limit, steps):
+        spots = _spots(await connection.fetch(SQL["walk"], begin, *start, steps, terms, limit))
         if len(spots) == limit:
             return await _hits(connection, spots, terms, begin, end, exact=False)
-        walked = await connection.fetchrow(SQL["walked"], begin, *start, STEPS)
+        walked = await connection.fetchrow(SQL["walked"], begin, *start, steps)
         if walked is None:
             return await _hits(connection, spots, terms, begin, end, exact=whole)
         start = Spot(walked["accepted_at"], walked["document_id"])
@@ -113,13 +115,13 @@ async def completeness(connection: Connection) -> Completeness:
     return Completeness(**dict(row))
 
 
-async def _is_common(connection: Connection, rarest: int, limit: int) -> bool:
+async def _is_common(connection: Connection, rarest: int, limit: int, steps: int) -> bool:
     """Whether a walk may find enough, as far as the rarest condition allows.
 
     Words that stand side by side are no rarer together than the rarest of them: the planner, which thinks that words
     have nothing to do with each other, would take a common phrase for a rare one.
     """
-    return rarest * STEPS >= limit * await _likely(connection, None, BEGINNING, END)
+    return rarest * steps >= limit * await _likely(connection, None, BEGINNING, END)
 
 
 async def _hits(

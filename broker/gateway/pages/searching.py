@@ -17,7 +17,6 @@ from broker.gateway.pages.days import read_period, write_day
 from broker.gateway.pages.guard import Page, Visit, page
 from broker.gateway.pages.naming import Asked, asked, fitting
 from broker.gateway.pages.tables import Form, download
-from broker.store.pool import Connection
 
 SHOWN: Final = 50
 AGENCIES_SHOWN: Final = 6
@@ -90,23 +89,12 @@ async def show(visit: Visit) -> Response:
 async def as_file(visit: Visit) -> Response:
     """Everything that was found, as a file."""
     form: Form = "xlsx" if visit.path("form") == "xlsx" else "csv"
+    wanted = replace(wanted_of(visit), limit=IN_A_FILE, after=None)
     async with visit.reading() as connection:
-        documents = await _all(connection, visit)
-    heads = [visit.say(f"column.{head}") for head in _HEADS]
-    rows = [_line(visit, d) for d in documents]
-    return await download(form, f"documents-{datetime.now(UTC):%Y%m%d-%H%M}", heads, rows)
-
-
-async def _all(connection: Connection, visit: Visit) -> list[Found]:
-    wanted = replace(wanted_of(visit), limit=1_000, after=None)
-    documents: list[Found] = []
-    while len(documents) < IN_A_FILE:
         found = await search_documents(connection, wanted, scope=visit.scope)
-        documents += found.documents
-        if found.after is None:
-            break
-        wanted = replace(wanted, after=found.after)
-    return documents[:IN_A_FILE]
+    heads = [visit.say(f"column.{head}") for head in _HEADS]
+    rows = [_line(visit, d) for d in found.documents]
+    return await download(form, f"documents-{datetime.now(UTC):%Y%m%d-%H%M}", heads, rows)
 
 
 _HEADS: Final = (
