@@ -16,6 +16,8 @@ GRACE: Final = 30.0
 """Seconds before an upload's average pace counts …"""
 SLOWEST: Final = 4096.0
 """… and the bytes a second that it must have then."""
+SLICE: Final = int(SILENCE * SLOWEST)
+"""Bytes that are given to a client at once: one that takes `SLOWEST` bytes a second is not silent."""
 DRAINED: Final = 4 * 1024 * 1024
 """Bytes of a refused body that are read, so that a client that did not ask first hears the answer; when
 more would come, the connection is closed."""
@@ -80,8 +82,10 @@ class Streamed(Response):
             async for piece in self._pieces:
                 if gone.done():
                     return  # nobody takes the rest
-                async with asyncio.timeout(SILENCE):
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                for start in range(0, len(piece), SLICE):
+                    body = piece[start : start + SLICE]
+                    async with asyncio.timeout(SILENCE):
+                        await send({"type": "http.response.body", "body": body, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             gone.cancel()
