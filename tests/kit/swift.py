@@ -11,76 +11,44 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from broker.services.record import free_ports
 from tests.conftest import REPOSITORY
+from tests.kit.installation import wait_until
 
 PROGRAMS = REPOSITORY / ".local" / "swift" / "bin"
 PATIENCE = 60.0
 """Seconds that the servers get to answer."""
 KEY, SECRET = "test:exchange", "exchange"
-ROLES = ("account", "container", "object")
+STORAGE = ("account", "container", "object")
+PROXY = {
+    "catch_errors": "",
+    "gatekeeper": "",
+    "cache": "memcache_servers = 127.0.0.1:1",
+    "listing_formats": "",
+    "s3api": "",
+    "tempauth": "user_test_exchange = exchange .admin",
+    "copy": "",
+    "slo": "",
+    "dlo": "",
+}
+"""What a request goes through at the proxy, with what has to be said to it."""
 
 RINGS = """
 import sys
 from swift.common.ring import RingBuilder
-for role, port in (("account", sys.argv[2]), ("container", sys.argv[3]), ("object", sys.argv[4])):
+for role, port in zip(("account", "container", "object"), sys.argv[2:]):
     ring = RingBuilder(4, 1, 0)
     ring.add_dev({"region": 1, "zone": 1, "ip": "127.0.0.1", "port": int(port), "device": "disk", "weight": 1})
     ring.rebalance()
     ring.get_ring().save(f"{sys.argv[1]}/{role}.ring.gz")
-"""
-
-COMMON = """[DEFAULT]
-bind_ip = 127.0.0.1
-bind_port = {port}
-workers = 0
-user = {user}
-swift_dir = {folder}
-log_address = /nonexistent
-"""
-
-STORAGE = """devices = {folder}/disks
-mount_check = false
-fallocate_reserve = 0
-[pipeline:main]
-pipeline = {role}-server
-[app:{role}-server]
-use = egg:swift#{role}
-"""
-
-PROXY = """[pipeline:main]
-pipeline = catch_errors gatekeeper cache listing_formats s3api tempauth copy slo dlo proxy-server
-[app:proxy-server]
-use = egg:swift#proxy
-account_autocreate = true
-[filter:catch_errors]
-use = egg:swift#catch_errors
-[filter:gatekeeper]
-use = egg:swift#gatekeeper
-[filter:cache]
-use = egg:swift#memcache
-memcache_servers = 127.0.0.1:1
-[filter:listing_formats]
-use = egg:swift#listing_formats
-[filter:s3api]
-use = egg:swift#s3api
-[filter:tempauth]
-use = egg:swift#tempauth
-user_test_exchange = exchange .admin
-[filter:copy]
-use = egg:swift#copy
-[filter:slo]
-use = egg:swift#slo
-[filter:dlo]
-use = egg:swift#dlo
 """
 
 CLUSTER = """[swift-hash]
@@ -100,28 +68,44 @@ def running_swift() -> Iterator[tuple[str, str, str]]:
     # Not where temporary files are: that may be in memory, and Swift needs extended attributes.
     folder = Path(tempfile.mkdtemp(prefix="swift-", dir=REPOSITORY / ".local"))
     try:
-        ports = dict(zip((*ROLES, "proxy"), _free_ports(4), strict=True))
+        ports = free_ports((*STORAGE, "proxy"))
         _configure(folder, ports)
         with ExitStack() as stack:
             for role in ports:
                 stack.enter_context(_server(folder, role))
             endpoint = f"http://127.0.0.1:{ports['proxy']}"
-            _wait(endpoint, list(ports.values()), folder)
+            try:
+                wait_until(lambda: all(map(_listens, ports.values())), what="Swift", seconds=PATIENCE)
+            except AssertionError as error:
+                logs = "\n".join(path.read_text()[-2000:] for path in folder.glob("*.log"))
+                raise AssertionError(f"{error}\n{logs}") from None
+            with suppress(urllib.error.HTTPError):
+                urllib.request.urlopen(endpoint, timeout=10).close()
             yield endpoint, KEY, SECRET
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _configure(folder: Path, ports: dict[str, int]) -> None:
+def _configure(folder: Path, ports: Mapping[str, int]) -> None:
     (folder / "disks" / "disk").mkdir(parents=True)
     (folder / "swift.conf").write_text(CLUSTER)
     for role, port in ports.items():
-        text = (COMMON + (PROXY if role == "proxy" else STORAGE)).format(
-            folder=folder, role=role, port=port, user=getpass.getuser()
-        )
-        (folder / f"{role}-server.conf").write_text(text)
-    numbers = [str(ports[role]) for role in ROLES]
+        (folder / f"{role}-server.conf").write_text("\n".join(_settings(folder, role, port)) + "\n")
+    numbers = [str(ports[role]) for role in STORAGE]
     subprocess.run([PROGRAMS / "python", "-c", RINGS, folder, *numbers], check=True, capture_output=True, timeout=60)
+
+
+def _settings(folder: Path, role: str, port: int) -> Iterator[str]:
+    yield f"[DEFAULT]\nbind_ip = 127.0.0.1\nbind_port = {port}\nworkers = 0\nuser = {getpass.getuser()}"
+    yield f"swift_dir = {folder}\nlog_address = /nonexistent"
+    if role in STORAGE:
+        yield f"devices = {folder}/disks\nmount_check = false\nfallocate_reserve = 0"
+        yield f"[pipeline:main]\npipeline = {role}-server\n[app:{role}-server]\nuse = egg:swift#{role}"
+        return
+    yield f"[pipeline:main]\npipeline = {' '.join(PROXY)} proxy-server"
+    yield "[app:proxy-server]\nuse = egg:swift#proxy\naccount_autocreate = true"
+    for name, said in PROXY.items():
+        yield f"[filter:{name}]\nuse = egg:swift#{'memcache' if name == 'cache' else name}\n{said}"
 
 
 @contextmanager
@@ -142,28 +126,8 @@ def _server(folder: Path, role: str) -> Iterator[None]:
                 process.wait()
 
 
-def _wait(endpoint: str, ports: list[int], folder: Path) -> None:
-    """Until all servers listen, and the proxy answers."""
-    ends = time.monotonic() + PATIENCE
-    for port in ports:
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                if time.monotonic() > ends:
-                    logs = "\n".join(path.read_text()[-2000:] for path in folder.glob("*.log"))
-                    raise SystemExit(f"Swift does not answer at {port}:\n{logs}") from None
-                time.sleep(0.1)
-    try:
-        urllib.request.urlopen(endpoint, timeout=10).close()
-    except urllib.error.HTTPError as answer:
-        answer.close()
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
+def _listens(port: int) -> bool:
+    with suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        return True
+    return False
