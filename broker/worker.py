@@ -14,7 +14,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, Protocol
 
@@ -47,8 +47,10 @@ PLANNER: Final = {"enable_hashjoin": "off", "enable_mergejoin": "off", "enable_s
 and must not go on reading whole tables when those have grown."""
 COLLECTOR_THRESHOLDS: Final = (50_000, 20, 20)
 """How many more objects than before must exist until the garbage collector looks at the youngest, and so on."""
-STOP_GRACE: Final = 30.0
-"""Seconds that batches in progress get to finish when the worker is asked to stop."""
+STOP_GRACE: Final = 20.0
+"""Seconds that batches in progress get to finish when the worker is asked to stop; who keeps it running waits 30."""
+LAST_WORDS: Final = 1.0
+"""Seconds for what remains to be done of a batch after its messages are acknowledged."""
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +72,7 @@ class Lane:
     reader: BatchReader
     processor: Processor
     concurrency: int
+    in_progress: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def run(self) -> None:
         """Process batches until the reader is stopped and every batch in progress has ended.
@@ -80,8 +83,19 @@ class Lane:
         async with asyncio.TaskGroup() as tasks:
             await room.acquire()
             async for batch in self.reader:
-                tasks.create_task(self._process(batch, room))
+                task = tasks.create_task(self._process(batch, room))
+                self.in_progress.add(task)
+                task.add_done_callback(self.in_progress.discard)
                 await room.acquire()
+
+    async def stop(self, *, grace: float) -> None:
+        """Take no more batches. One that is not done within `grace` seconds, as when the database is away, is broken
+        off: it is delivered again."""
+        await self.reader.stop(grace=grace)
+        if self.in_progress:
+            _, late = await asyncio.wait(self.in_progress, timeout=LAST_WORDS)
+            for task in late:
+                task.cancel()
 
     async def _process(self, batch: Batch, room: asyncio.Semaphore) -> None:
         started = asyncio.get_running_loop().time()
@@ -113,7 +127,7 @@ class Worker:
 
     async def stop(self, *, grace: float = STOP_GRACE) -> None:
         """Take no more batches, finish and acknowledge those in progress within `grace` seconds. Safe to call twice."""
-        await asyncio.gather(*(lane.reader.stop(grace=grace) for lane in self.lanes))
+        await asyncio.gather(*(lane.stop(grace=grace) for lane in self.lanes))
 
 
 def rules_of(settings: Settings) -> IntakeRules:

@@ -41,3 +41,26 @@ async def test_an_urgent_document_goes_through_while_every_ordinary_batch_stands
     released.set()
     for letter in ordinary:
         await exchange.document_at(recipient, letter)
+
+
+async def test_a_worker_that_waits_for_the_database_ends_when_it_is_told_to(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender, recipient = await exchange.add("G01"), await exchange.add("H53", "province")
+    asked = asyncio.Event()
+
+    async def away(*_: Any, **__: Any) -> Written:
+        asked.set()
+        raise ConnectionRefusedError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(broker.intake.reception, "write", away)
+        letter = exchange.letter(sender, [recipient])
+        await exchange.send(letter, sender)
+        await asked.wait()
+        worker, running, _ = exchange.workers[0]
+        await worker.stop(grace=0.1)
+        assert await asyncio.wait_for(running, 60) is None
+    await exchange.stop_workers()
+    await exchange.start_worker()
+    await exchange.document_at(recipient, letter)  # what was broken off comes again
