@@ -200,7 +200,8 @@ async def programs(names: tuple[str, ...], settings: Settings, logs: Path) -> As
                 process.terminate()
         for process in running.values():
             try:
-                await asyncio.wait_for(process.wait(), STOP_PATIENCE)
+                async with asyncio.timeout(STOP_PATIENCE):
+                    await process.wait()
             except TimeoutError:
                 process.kill()
                 await process.wait()

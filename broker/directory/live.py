@@ -9,7 +9,6 @@ attempt follows. Reads only.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -123,8 +122,7 @@ class LiveDirectory:
     async def close(self) -> None:
         """Stop following changes; `current` stays as it is."""
         self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await asyncio.wait({self._task})
 
     async def _load(self, connection: Connection) -> Directory:
         async with self._refreshing:
