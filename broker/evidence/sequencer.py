@@ -64,6 +64,7 @@ class Sequencer:
         self._name = log_origin
         self._clock = clock
         self._known: tuple[int, bytes, Growth] | None = None
+        self._told_of_the_clock = False
 
     @property
     def head(self) -> tuple[int, int, bytes] | None:
@@ -81,8 +82,13 @@ class Sequencer:
         async with lease.writing() as connection:
             now = self._clock()
             state = await connection.fetchrow(SQL["state"])
-            if state is None or state["year"] != now.astimezone(VIETNAM).year:
+            year = now.astimezone(VIETNAM).year
+            if state is None or state["year"] < year:
                 state = await self._turn_of_the_year(connection, lease, state, now)
+            elif state["year"] > year and not self._told_of_the_clock:
+                # A clock that ran ahead has opened it, or ours is behind: the log keeps its promises in the open one.
+                self._told_of_the_clock = True
+                log.warning("log.clock_is_behind", origin=state["origin"], clock=f"{now:%Y-%m-%d}")
             check_same_server(state)
             growth = (await self._growth(connection, state)).copy()
             events = await _next_events(connection, state)
@@ -106,12 +112,6 @@ class Sequencer:
     async def _turn_of_the_year(self, connection: Connection, lease: Lease, old: Any, now: datetime) -> Any:
         """Close last year's log where it stands, and open this year's with an entry that names its final tree."""
         year = now.astimezone(VIETNAM).year
-        if old is not None and old["year"] > year:
-            raise Problem(
-                f"the log {old['origin']} is open, and this machine's clock says {now:%Y-%m-%d}",
-                "a clock that is right",
-                "Set the clock; the log goes on when it is the log's year.",
-            )
         if old is not None:
             await checked_growth(connection, old["origin_id"], old["origin"], old["size"], old["root"])
         await begin_origin(connection, lease, f"{self._name}/{year}", year, now, previous=old)

@@ -127,12 +127,22 @@ async def test_a_new_year_closes_the_old_log_and_names_its_tree(log: Log) -> Non
     assert [(finding.where, finding.key, finding.what) for finding in found] == [("checkpoint file", "2026", "folder")]
 
 
-async def test_a_clock_that_runs_back_into_last_year_adds_nothing(log: Log) -> None:
+async def test_a_clock_that_runs_ahead_and_back_does_not_stop_the_log(log: Log) -> None:
+    right = log.now
     await log.insert(1)
     await log.round(1)
-    log.now = datetime(2025, 12, 31, tzinfo=UTC)
-    with pytest.raises(Problem, match="clock"):
-        await log.round()
+    log.now = datetime(2027, 3, 1, tzinfo=UTC)
+    await log.insert(1)
+    await log.round(1)
+    log.now = right
+    await log.insert(2)
+    await log.round(2)
+    log.restart()
+    await log.insert(1)
+    await log.round(1)
+    ahead = "lt.exchange/2027"
+    assert log.published(ahead).size == 5, "its beginning, and all events since"
+    await nothing_wrong(log)
 
 
 async def test_tiles_are_made_anew_where_there_are_none(log: Log) -> None:
