@@ -160,10 +160,7 @@ class Faults:
         self._remarks = 0
 
     def add(self, fault: EdxmlFault) -> None:
-        if not self._has_room(fault.severity):
-            return
-        self.found.append(fault)
-        self._remarks += fault.severity is Severity.REMARK
+        self._say(fault.severity, fault.kind, fault.place, fault.found, fault.expected)
 
     @property
     def has_room(self) -> bool:
@@ -178,13 +175,12 @@ class Faults:
 
     def _say(self, severity: Severity, kind: Kind, place: Placed, found: Text, expected: Text) -> None:
         """The place is only looked for if it is told: there may be a hundred thousand faults."""
-        if self._remarks or len(self.found) < self._limit:
+        if self._makes_room(severity):
             where = place if isinstance(place, Place) else place.place
-            self.add(EdxmlFault(kind=kind, severity=severity, place=where, found=found, expected=expected))
-        else:
-            self.untold += 1
+            self.found.append(EdxmlFault(kind=kind, severity=severity, place=where, found=found, expected=expected))
+            self._remarks += severity is Severity.REMARK
 
-    def _has_room(self, severity: Severity) -> bool:
+    def _makes_room(self, severity: Severity) -> bool:
         """Whether one more is kept; it is counted if not. An error is never crowded out by remarks."""
         if len(self.found) < self._limit:
             return True

@@ -319,18 +319,19 @@ class _Builder:
             element.content = self._sink.finish(self._data, self._sink_start, end)
             if (wrong := self._sink.wrong) is not None:
                 self._faults.error(wrong.kind, element.place, found=wrong.found, expected=wrong.expected)
+            self._check_unpacked(element, self._sink)
             self._unpacked += self._sink.size
             self._sunk += end - self._sink_start
             self._sink = self._sink_element = None
             self._parser.CharacterDataHandler = self._text
-            if self._unpacked > self._limits.unpacked_total:
-                raise Stop(too_large(element.place, self._unpacked, self._limits.unpacked_total))
 
     def _text(self, text: str) -> None:
         if self._sink is not None:
+            # Asked again, because to take the handler away is to be handed the same text once more.
             if self._sink.wrong is None and not self._sink.feed(text):
                 # The rest of the data is let pass, at expat's own speed.
                 self._parser.CharacterDataHandler = None
+            self._check_unpacked(self._open[-1].element, self._sink)
             return
         inside = self._open[-1]
         if not inside.pieces and text.isspace():
@@ -340,6 +341,10 @@ class _Builder:
         inside.length += len(text)
         if inside.length > self._limits.text:
             raise Stop(too_large(inside.element.place, inside.length, self._limits.text))
+
+    def _check_unpacked(self, element: Element, sink: Sink) -> None:
+        if self._unpacked + sink.size > self._limits.unpacked_total:
+            raise Stop(too_large(element.place, self._unpacked + sink.size, self._limits.unpacked_total))
 
     def _instruction(self, target: str, data: str) -> None:
         if target == CARRIED:
