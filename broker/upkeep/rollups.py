@@ -19,6 +19,7 @@ from typing import Final
 from asyncpg import Record
 
 from broker.audit.figures import COLUMNS, Counted, Sums, by_month, changes
+from broker.audit.read import as_array
 from broker.audit.terms import Standing, any_of, terms_of
 from broker.store.pool import Connection
 from broker.store.queries import load_queries
@@ -105,8 +106,8 @@ class FollowLog:
             [row["day"] for row in new],
             [row["sender_id"] for row in new],
             [row["test"] for row in new],
-            [_array(row["recipient_ids"]) for row in new],
-            [_array(row["standings"]) for row in new],
+            [as_array(row["recipient_ids"]) for row in new],
+            [as_array(row["standings"]) for row in new],
             [terms_of(Standing.of(row), self._above) for row in new],
         )
 
@@ -120,7 +121,7 @@ class FollowLog:
             before = {row["agency_id"]: row["above"] for row in await connection.fetch(SQL["above_before"])}
             moved = {agency: now.get(agency, []) for agency in before if before[agency] != now.get(agency, [])}
             changed = moved | {agency: above for agency, above in now.items() if agency not in before}
-            await connection.execute(SQL["set_above"], list(changed), [_array(above) for above in changed.values()])
+            await connection.execute(SQL["set_above"], list(changed), [as_array(above) for above in changed.values()])
             # An agency that had nothing above it is not in `before`, but may have documents.
             for some in batched(changed, MOVED):
                 await connection.execute(SQL["queue_documents_of"], any_of("sr", some))
@@ -172,8 +173,3 @@ def batched(agencies: Iterable[int], size: int) -> Iterator[list[int]]:
     left = iter(agencies)
     while some := list(islice(left, size)):
         yield some
-
-
-def _array(values: Iterable[int]) -> str:
-    """A PostgreSQL array as text."""
-    return "{" + ",".join(map(str, values)) + "}"
