@@ -452,30 +452,31 @@ WHERE x.found IS DISTINCT FROM x.expected AND (a.action_id IS NOT NULL OR x.what
 -- Every change of the directory was made by who is recorded, for the reason that is. Events of before tell neither. Several
 -- changes of one moment have a row each.
 WITH told AS (
-    SELECT at, b, b ->> 'change' AS change,
+    SELECT at, event_id, b, b ->> 'change' AS change,
            CASE WHEN coalesce(b ->> 'part', '1') <> '1' THEN NULL
                 WHEN b ->> 'change' ~ '^certificate[.]' THEN b #>> '{facts,thumbprint}'
                 WHEN b ->> 'change' ~ '^(agency|mandate)[.]'
                 THEN (SELECT string_agg(c.code, ', ' ORDER BY c.n)
                       FROM jsonb_array_elements_text(b -> 'codes') WITH ORDINALITY AS c (code, n) WHERE c.n <= 5)
            END AS target
-    FROM (SELECT at, convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event
+    FROM (SELECT at, event_id, convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event
           WHERE kind = 'directory_changed' AND at >= $1) e
+), paired AS (
+    SELECT DISTINCT ON (t.event_id) t.b, t.change, t.target AS named, a.action_id, a.target,
+           encode(sha256(convert_to(a.reason, 'UTF8')), 'hex') AS why,
+           left(encode(sha256(convert_to(a.actor, 'UTF8')), 'hex'), 16) AS who
+    FROM told t LEFT JOIN admin_action a ON a.at = t.at AND a.action = t.change
+    ORDER BY t.event_id, (a.target = t.target) IS TRUE DESC, a.action_id
 )
 SELECT DISTINCT 'admin_action' AS place, (b ->> 'at') || ' ' || change AS key, x.what, x.found, x.expected
-FROM told t
-LEFT JOIN LATERAL (SELECT *, encode(sha256(convert_to(reason, 'UTF8')), 'hex') AS why,
-                          left(encode(sha256(convert_to(actor, 'UTF8')), 'hex'), 16) AS who
-                   FROM admin_action a WHERE a.at = t.at AND a.action = t.change
-                   ORDER BY (a.target = t.target) IS TRUE DESC, a.action_id LIMIT 1) a ON true
+FROM paired
 CROSS JOIN LATERAL (VALUES
-    ('row', CASE WHEN a.action_id IS NULL THEN 'no row' END,
-            CASE WHEN a.action_id IS NULL THEN 'who made this change, and why' END),
-    ('reason', a.why, coalesce(b ->> 'reason_sha256', a.why)),
-    ('actor', a.who, coalesce(b ->> 'actor', a.who)),
-    ('target', a.target, coalesce(t.target, a.target))
+    ('row', CASE WHEN action_id IS NULL THEN 'no row' END, CASE WHEN action_id IS NULL THEN 'who made this change, and why' END),
+    ('reason', why, coalesce(b ->> 'reason_sha256', why)),
+    ('actor', who, coalesce(b ->> 'actor', who)),
+    ('target', target, coalesce(named, target))
 ) AS x (what, found, expected)
-WHERE x.found IS DISTINCT FROM x.expected AND (x.what = 'row' OR a.action_id IS NOT NULL);
+WHERE x.found IS DISTINCT FROM x.expected AND (x.what = 'row' OR action_id IS NOT NULL);
 
 -- name: actions_untold
 -- No action of an operator is recorded that no event tells.
