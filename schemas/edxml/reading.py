@@ -201,12 +201,15 @@ class _Reader:
                 found.setdefault(child.name, []).append(child)
             else:
                 further.append(_further(child))
-        fields: dict[str, Any] = {"further": tuple(further), "source": element}
+        fields: dict[str, Any] = {"source": element}
         for name, elements in found.items():
             slot = shape.by_element[name]
             value = self._slot(slot, elements)
             if value is not None:
                 fields[slot.field] = value
+            elif slot.lenient:  # not understood, and kept as it stands there
+                further += [_further(one) for one in elements if one.text]
+        fields["further"] = tuple(further)
         for name in shape.required if self._complete else ():
             if name not in found:
                 self._missing(element, name)

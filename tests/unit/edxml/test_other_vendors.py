@@ -4,10 +4,13 @@ from datetime import date, datetime
 
 import pytest
 
+from schemas.edxml.documents import document_manifest
 from schemas.edxml.faults import Kind, Severity
 from schemas.edxml.reading import read
 from schemas.edxml.records import BusinessType
+from schemas.edxml.rendering import render_document
 from schemas.edxml.values import VIET_NAM
+from schemas.edxml.writing import write
 from tests.unit.edxml.examples import (
     QCVN,
     changed,
@@ -102,6 +105,16 @@ def test_a_recipient_is_the_same_in_both_forms_of_its_code(again: str) -> None:
 )
 def test_a_text_is_whole_whatever_cuts_it_into_pieces(written: str) -> None:
     assert document_in(changed(document(), SUBJECT, written)).header.subject == "V/v họp"
+
+
+def test_a_deadline_that_is_no_day_is_kept_as_it_is_written() -> None:
+    bent = with_child(document(), "</edXML:SteeringType>", "<edXML:DueDate>trước 10/3</edXML:DueDate>")
+    message = document_in(bent)
+    assert message.header.due_date is None
+    made = document_manifest(reading(bent))
+    parts = {part.sha256 for part in made.manifest.parts if part.role != "edxml"}  # type: ignore[union-attr]
+    rendered = render_document(made.payload, {digest: made.contents[digest] for digest in parts}).message
+    assert rendered is not None and b"<edXML:DueDate>tr\xc6\xb0\xe1\xbb\x9bc 10/3</edXML:DueDate>" in write(rendered)
 
 
 def test_words_inside_another_element_are_not_lost_silently() -> None:
