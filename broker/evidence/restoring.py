@@ -12,7 +12,6 @@ database knows it, and another one is opened (`log_lost`).
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any, Final
 import asyncpg
 import orjson
 
+from broker.directory.changing import Author
 from broker.evidence.checkpoints import trusted
 from broker.evidence.merkle import EvidenceFault, leaf_hash
 from broker.evidence.notes import Checkpoint, VerifierKey, verify_checkpoint
@@ -199,10 +199,9 @@ def _entries(files: TileFiles, begin: int, end: int, size: int) -> list[bytes]:
 
 
 async def _tell(connection: Connection, now: datetime, actor: str, reason: str, target: str) -> None:
-    pseudonym = hashlib.sha256(actor.encode()).hexdigest()[:16]
-    digest = hashlib.sha256(reason.encode()).digest()
-    await connection.execute(SQL["write_action"], now, actor, "database.restored", target, reason)
+    who, action = Author(actor=actor, reason=reason), "database.restored"
+    await connection.execute(SQL["write_action"], now, actor, action, target, reason)
     for event in operator_action(
-        at=now, actor=pseudonym, action="database.restored", target=target, reason_digest=digest
+        at=now, actor=who.pseudonym, action=action, target=target, reason_digest=who.reason_digest
     ):
         await connection.fetchval(SQL["insert_event"], event.at, event.kind, event.body, event.leaf)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -20,20 +19,7 @@ LONGEST_REASON: Final = 2_000
 """Characters of a reason."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Operator:
-    """Who intervenes, and why. The event shows `pseudonym` and a digest of `reason`, never these words."""
-
-    actor: str
-    reason: str
-
-    @property
-    def pseudonym(self) -> str:
-        """The same for the same person; says nothing about who that is."""
-        return hashlib.sha256(self.actor.encode()).hexdigest()[:16]
-
-
-def operator(author: Author) -> Operator:
+def operator(author: Author) -> Author:
     """`author` with a reason that says something. Raises Problem if it is empty or longer than `LONGEST_REASON`."""
     reason = author.reason.strip()
     if not reason or len(reason) > LONGEST_REASON:
@@ -43,12 +29,12 @@ def operator(author: Author) -> Operator:
             remedy="say why",
             exit_code=USAGE,
         )
-    return Operator(actor=author.actor, reason=reason)
+    return replace(author, reason=reason)
 
 
 async def write_down(
     connection: Connection,
-    who: Operator,
+    who: Author,
     action: str,
     target: str,
     *,
@@ -63,7 +49,7 @@ async def write_down(
         actor=who.pseudonym,
         action=action,
         target=target,
-        reason_digest=hashlib.sha256(who.reason.encode()).digest(),
+        reason_digest=who.reason_digest,
         recipients=recipients,
     ):
         await connection.execute(SQL["write_event"], event.at, event.kind, event.body, event.leaf, document_id)
