@@ -25,7 +25,7 @@ class Limits:
     # Elements inside each other; the format needs ten.
     depth: int = 32
     # Elements and attributes: 5,000 recipients with eight fields each, and as many in the list of a change.
-    elements: int = 80_000
+    elements: int = 65_000
     # Characters of one element's text, attachments apart.
     text: int = 64 * KIB
     # Files in a message: the parts that a manifest takes.

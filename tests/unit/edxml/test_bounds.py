@@ -44,9 +44,9 @@ HOSTILE = {
     "a good file, but 80 MB": "DATA + base64.b64encode(b'%PDF' + random.Random(1).randbytes(SIZE // 4 * 3)) + b'</x>'",
     "hundreds of prefixes": "HEAD + b'<To ' + b''.join(b'xmlns:p%d=\"u\" ' % n for n in range(99)) + b'/>' * SIZE",
     "an instruction behind each letter of the data": "DATA + b'A<?a?>' * (SIZE // 6)",
-    "a fault in each of many elements, then data": "HEAD + b'<To/>' * 79_000 + REST + b'A' * SIZE",
-    "many names that are nearly right": "HEAD + b''.join(b'<Too%d/>' % n for n in range(79_000)) + REST + b'A' * SIZE",
-    "prefixes that nobody declared": "HEAD + b''.join(b'<p%d:a/>' % n for n in range(79_000)) + b'<' + b'A' * SIZE",
+    "a fault in each of many elements, then data": "HEAD + b'<To/>' * 64_500 + REST + b'A' * SIZE",
+    "many names that are nearly right": "HEAD + b''.join(b'<Too%d/>' % n for n in range(64_500)) + REST + b'A' * SIZE",
+    "prefixes that nobody declared": "HEAD + b''.join(b'<p%d:a/>' % n for n in range(64_500)) + b'<' + b'A' * SIZE",
     "not XML": "b'\\0' * SIZE",
     "larger than any": "b'<' * (LIMITS.file + 1)",
 }
