@@ -21,10 +21,11 @@ UPDATE outgoing SET published_at = coalesce(published_at, $2) WHERE outgoing_id 
 
 -- name: record_dispatched
 -- Deliveries handed to RabbitMQ; what comes back had been recalled in the meantime, although it was on its way.
+-- The earliest confirm counts: of a worker and a keeper that published the same row, the later may record first.
 WITH handed AS (
     UPDATE delivery v
     SET processing = CASE WHEN v.processing IN ('accepted', 'held') THEN 'dispatched' ELSE v.processing END,
-        dispatched_at = coalesce(v.dispatched_at, $3), sends = v.sends + 1, last_sent_at = $3
+        dispatched_at = least(v.dispatched_at, $3), sends = v.sends + 1, last_sent_at = $3
     FROM unnest($1::bigint[], $2::bigint[]) AS k (document_id, recipient_id)
     WHERE v.document_id = k.document_id AND v.recipient_id = k.recipient_id
     RETURNING v.document_id, v.recipient_id, v.recalled, v.dispatched_at

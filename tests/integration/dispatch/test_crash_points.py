@@ -15,7 +15,10 @@ from broker.amqp.connection import Link
 from broker.amqp.publishing import Outcome, OutgoingMessage, Publisher
 from broker.amqp.reading import Batch
 from broker.dispatch.dispatcher import Dispatcher
-from broker.dispatch.unpublished import load_unpublished
+from broker.dispatch.recording import record_sent
+from broker.dispatch.unpublished import load_jobs, load_unpublished
+from broker.evidence.verify import Scope, verify
+from tests.kit.evidence import keys_of, log_now
 from tests.kit.exchange import End, Exchange, Letter
 
 Arrange = Callable[[pytest.MonkeyPatch, asyncio.Event], None]
@@ -124,3 +127,24 @@ async def test_what_no_redelivery_finishes_is_published_from_the_record(exchange
         copy = await exchange.document_at(hub, letter)
         assert copy.slip is not None and [one.code for one in copy.slip.recipients or ()] == [commune.code]
         assert copy.message.content == (await exchange.document_at(recipient, letter)).message.content != {}
+
+
+async def test_of_two_that_published_the_same_the_earlier_confirm_counts_though_it_is_recorded_later(
+    exchange: Exchange,
+) -> None:
+    sender, recipient = await exchange.add("G01"), await exchange.add("H53", "province")
+    letter = exchange.letter(sender, [recipient])
+    await exchange.start_worker()
+    await exchange.send(letter, sender)
+    await exchange.document_at(recipient, letter)
+    await exchange.all_published()
+    confirmed = await exchange.value("SELECT dispatched_at FROM delivery") - timedelta(milliseconds=3)
+    async with exchange.pool.acquire() as connection:
+        rows = await connection.fetch("SELECT outgoing_id FROM outgoing WHERE kind = 'document'")
+        jobs = await load_jobs(connection, [row["outgoing_id"] for row in rows], now=confirmed)
+    await record_sent(exchange.pool, jobs, at=confirmed)
+    assert await exchange.value("SELECT dispatched_at FROM delivery") == confirmed
+    await log_now(exchange)
+    async with exchange.pool.acquire() as connection:
+        found = [f.sentence() async for f in verify(connection, keys_of(exchange), None, Scope(full=True))]
+    assert found == []
