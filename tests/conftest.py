@@ -21,11 +21,23 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from hypothesis import HealthCheck, Phase
+from hypothesis import settings as hypothesis_settings
 
 from broker.services import Endpoints, up
 from broker.store.migrations import migrate
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+# One profile for all properties, as the one loaded last holds everywhere. How long an example takes says more about
+# the machine's other work than about the code, and to explain the failure of a message field by field takes longer than
+# to read it.
+hypothesis_settings.register_profile(
+    "lienthong",
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.target, Phase.shrink],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+hypothesis_settings.load_profile("lienthong")
 VARIABLES_THAT_WOULD_LEAK_IN = ("LIENTHONG_CONFIG", "LIENTHONG_HOME", "LIENTHONG_DEBUG")
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 
-import pytest
-
 from broker.amqp.management import virtual_host_of
 from tests.faults.offices import letters, settle
 from tests.faults.running import Exchange
@@ -19,7 +17,6 @@ BLAMED = {"message failed", "batch halved", "message could not be put aside", "k
 """What is logged when a message or a duty has to answer for a server's absence."""
 
 
-@pytest.mark.timeout(600)
 async def test_cut_connections_cost_no_document_and_no_attempt(installation: Installation) -> None:
     offices = await settle(installation)
     exchange = Exchange(installation, offices, letters(offices, number=150, seconds=6, seed=SEED), seed=SEED)

@@ -226,7 +226,6 @@ async def _delivered(exchange: Exchange, sender: End, recipients: list[End]) -> 
 
 
 # ── Recipients ───────────────────────────────────────────────────────────────────────────────────────────────────────
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize("point", list(dying_offices.Point))
 async def test_a_document_is_stored_once_although_its_recipient_died_while_storing(
     installation: Installation, point: dying_offices.Point

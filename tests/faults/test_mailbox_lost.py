@@ -14,7 +14,6 @@ from tests.faults.offices import Office, letters, settle
 from tests.faults.running import Exchange
 from tests.kit.installation import Installation
 
-pytestmark = pytest.mark.timeout(600)
 SEED = 20190312
 
 

@@ -54,7 +54,6 @@ async def test_servers_restarted_under_load_cost_time_and_nothing_else(
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGKILL])
 async def test_a_full_mailbox_is_never_taken_for_an_empty_one_while_the_server_comes_back(
     own_servers: Servers, own_installation: Installation, sign: signal.Signals

@@ -59,7 +59,6 @@ def patiently(client: OfficialClient, ports: list[int], stop: threading.Event, w
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
 def test_killed_gateways_lose_and_double_nothing(vhost: Vhost, servers: Endpoints, tmp_path: Path) -> None:
     with fresh_database(servers) as dsn:
         kill_and_count(vhost, dsn, tmp_path)

@@ -50,7 +50,7 @@ T = TypeVar("T")
 AUTHOR = Author(actor="test", reason="made for a test")
 MARKER = "test-marker"
 """AMQP type of a message by which a test sees that it has read everything before it."""
-PATIENCE = 30.0
+PATIENCE = 120.0
 """Seconds that a test waits for something the exchange has promised."""
 
 

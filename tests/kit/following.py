@@ -13,7 +13,7 @@ from broker.store.pool import Connection, open_pool
 from broker.upkeep.lease import Lease
 from broker.upkeep.rollups import FollowLog
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds: an event has to wait for every older transaction of the server, other tests' among them."""
 
 

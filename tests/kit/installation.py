@@ -20,7 +20,7 @@ from typing import Any
 BIN = Path(sys.executable).parent
 
 
-def wait_until(condition: Callable[[], Any], *, what: str, seconds: float = 30.0) -> Any:
+def wait_until(condition: Callable[[], Any], *, what: str, seconds: float = 120.0) -> Any:
     """Poll `condition` until it gives something true, and return that; for facts that only another program can tell."""
     deadline = monotonic() + seconds
     while not (found := condition()):
@@ -45,7 +45,7 @@ class Program:
         """Ask it to end, and wait."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=120)
 
     @property
     def running(self) -> bool:
@@ -87,7 +87,7 @@ class Installation:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=240,
         )
         assert "Traceback" not in done.stderr, done.stderr
         if code is not None:

@@ -118,7 +118,7 @@ async def test_what_has_gathered_is_handed_out_as_soon_as_nothing_is_in_progress
         await asyncio.sleep(0.01)
     assert not second.done()
     await first.ack()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert len(await second) == 3
     await (await second).ack()
     await reader.stop()

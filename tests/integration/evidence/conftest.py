@@ -23,7 +23,7 @@ from broker.upkeep.lease import Lease
 from schemas.events import Event, mailbox_reset
 from tests.conftest import fresh_database, migrate
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 FREE = """SELECT count(*) FROM event AS e, exchange_epoch AS x
     WHERE (e.epoch < x.epoch OR e.xid < pg_snapshot_xmin(pg_current_snapshot()))

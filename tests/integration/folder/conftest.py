@@ -43,7 +43,7 @@ class Office:
         self.happened.append(one)
         self._more.set()
 
-    async def until(self, what: str, count: int = 1, seconds: float = 20.0) -> Happened:
+    async def until(self, what: str, count: int = 1, seconds: float = 120.0) -> Happened:
         """Wait until so many things of that sort have happened; the newest of them."""
         async with asyncio.timeout(seconds):
             while len(found := [one for one in self.happened if one.what == what]) < count:
@@ -51,7 +51,7 @@ class Office:
                 await self._more.wait()
         return found[count - 1]
 
-    async def see(self, look: Callable[[], T | None], seconds: float = 20.0) -> T:
+    async def see(self, look: Callable[[], T | None], seconds: float = 120.0) -> T:
         """Wait until `look` finds something in the folder; it is asked after everything that happens."""
         async with asyncio.timeout(seconds):
             while not (found := look()):

@@ -114,7 +114,7 @@ class PostOffice:
             self.changed.set()
             self.changed = asyncio.Event()
 
-    async def until(self, condition: Callable[[], Any], *, seconds: float = 20.0) -> Any:
+    async def until(self, condition: Callable[[], Any], *, seconds: float = 120.0) -> Any:
         """Wait until what the server has seen makes `condition()` true."""
         async with asyncio.timeout(seconds):
             while not (found := condition()):

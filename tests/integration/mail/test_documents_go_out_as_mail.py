@@ -248,7 +248,7 @@ async def test_a_mail_server_without_tls_is_told_nothing(
     assert post_office.seen == []
 
 
-async def eventually(condition: Callable[[], Any], *, seconds: float = 15.0) -> None:
+async def eventually(condition: Callable[[], Any], *, seconds: float = 120.0) -> None:
     """For facts that are only in the database."""
     async with asyncio.timeout(seconds):
         while not condition():

@@ -12,7 +12,7 @@ async def test_a_test_gets_a_virtual_host_in_which_it_may_do_everything(vhost) -
         channel = await connection.channel()
         queue = await channel.declare_queue("q", durable=True, arguments={"x-queue-type": "quorum"})
         await channel.default_exchange.publish(aio_pika.Message(b"x"), "q")
-        received = await queue.get(timeout=5)
+        received = await queue.get(timeout=60)
         assert received.body == b"x"
         await received.ack()
 

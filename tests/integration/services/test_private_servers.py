@@ -122,7 +122,7 @@ async def find_it_again(endpoints: Endpoints) -> None:
     async with await aio_pika.connect(endpoints.amqp_url) as connection:
         channel = await connection.channel()
         queue = await channel.declare_queue("kept", passive=True)
-        message = await queue.get(timeout=10)
+        message = await queue.get(timeout=60)
         assert message.body == b"kept"
         await message.ack()
     database = await asyncpg.connect(endpoints.database_url)

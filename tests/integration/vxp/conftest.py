@@ -36,7 +36,7 @@ class Connected:
         """Let the client do something, without standing in the gateway's way."""
         return await asyncio.to_thread(what, *arguments, **named)
 
-    async def listed(self, kind: str = "edoc", seconds: float = 30.0) -> list[dict[str, Any]]:
+    async def listed(self, kind: str = "edoc", seconds: float = 120.0) -> list[dict[str, Any]]:
         """Poll until something is listed."""
         deadline = asyncio.get_running_loop().time() + seconds
         while True:
