@@ -66,7 +66,7 @@ class Rows:
 COLUMNS = {
     "event": EVENT,
     "content": ("digest", "size", "inline"),
-    "certificate": ("thumbprint", "agency_id", "der", "custody", "not_before", "not_after"),
+    "certificate": ("thumbprint", "agency_id", "der", "custody", "not_before", "not_after", "enrolled_at"),
     "document": (
         *("document_id", "sender_id", "id", "digest", "jws", "action", "number", "notation", "subject", "thumbprint"),
         *("submitter_id", "sent_at", "accepted_at", "leaf", "log_by", "recipients"),
@@ -99,13 +99,14 @@ class Traffic:
         rows.add("content", sha256(PART).digest(), len(PART), PART)
         real = {one.code: one.certificate.public_bytes(Encoding.DER) for one in self._offices}
         begin, end = now - timedelta(days=1), now + timedelta(days=300)
-        for code, agency_id in self._ids.items():
+        for number, (code, agency_id) in enumerate(self._ids.items()):
+            at = now + timedelta(microseconds=number)
             der = real.get(code, f"no certificate of {code}".encode())
-            rows.add("certificate", sha256(der).digest(), agency_id, der, "agency", begin, end)
+            rows.add("certificate", sha256(der).digest(), agency_id, der, "agency", begin, end, at)
             facts = {"thumbprint": sha256(der).hexdigest(), "custody": "agency"}
             facts |= {"not_before": rfc3339(begin), "not_after": rfc3339(end)}
             change = "certificate.enrolled"
-            told = events.directory_changed(at=now, revision=1, change=change, codes=[code], facts=facts)
+            told = events.directory_changed(at=at, revision=1, change=change, codes=[code], facts=facts)
             rows.tell(told, agency=agency_id)
         return rows
 
@@ -224,8 +225,9 @@ async def measure(database: str, home: Path, documents: int) -> dict[str, object
         await write(connection, enrolled)
         await connection.execute(
             "INSERT INTO admin_action (at, actor, action, target, reason)"
-            " SELECT DISTINCT at, 'bench', 'certificate.enrolled', 'everybody', 'a bench' FROM event WHERE agency_id"
-            " IS NOT NULL AND at = $1",
+            " SELECT at, 'bench', 'certificate.enrolled', b #>> '{facts,thumbprint}', 'a bench' FROM event,"
+            " LATERAL (SELECT convert_from(body, 'UTF8')::jsonb AS b) e WHERE b ->> 'change' = 'certificate.enrolled'"
+            " AND at >= $1",
             enrolled.tables["event"][0][0],
         )
         for first in range(1, documents + 1, 500):
