@@ -26,6 +26,8 @@ class Limits:
     depth: int = 32
     # Elements and attributes: 5,000 recipients with eight fields each, and as many in the list of a change.
     elements: int = 65_000
+    # Tags, comments, instructions and sections: two for each element, and half as many again.
+    tags: int = 200_000
     # Characters of one element's text, attachments apart.
     text: int = 64 * KIB
     # Files in a message: the parts that a manifest takes.

@@ -181,6 +181,7 @@ class _Builder:
         self._unpacked = 0
         self._files = 0
         self._lines = 0
+        self._tags = 0
         self._parser = parser = expat.ParserCreate()
         parser.buffer_text = True
         parser.buffer_size = _CHUNK
@@ -203,6 +204,9 @@ class _Builder:
                 self._lines += self._line_ends(at, at + _CHUNK)
                 if self._lines > self._limits.lines:
                     raise Stop(too_many(self._here("lines"), self._limits.lines))
+                self._tags += self._data.count(b"<", at, at + _CHUNK)
+                if self._tags > self._limits.tags:
+                    raise Stop(too_many(self._here("tags"), self._limits.tags))
                 self._parser.Parse(view[at : at + _CHUNK], False)
                 self._check_bounds(min(at + _CHUNK, size))
             self._parser.Parse(b"", True)
