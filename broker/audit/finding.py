@@ -29,7 +29,7 @@ SQL: Final = load_queries("broker.audit", "finding.sql")
 
 STEPS: Final = 20_000
 """Documents that a walk looks at before it gives up: some hundredths of a second …"""
-STEPS_FOR_EACH: Final = 10
+STEPS_FOR_EACH: Final = 40
 """… or, where very many are asked for, so many for each of them."""
 COUNTED: Final = 10_000
 """Entries and events that are counted as missing, at most."""

@@ -27,8 +27,6 @@ ENDED: Final = ("completed", "refused", "cancelled", "recalled", "moved")
 """States in which nothing is waited for."""
 FEW: Final = 500
 """So many agencies of a level are asked for one by one; of more it is likely enough to meet some."""
-OF_A_LEVEL: Final = 5
-"""Where only one level is asked about, so many times more documents are looked at: few are about it."""
 WIDER: Final = 8
 """If few of the documents looked at had a delivery that fits, so many times more are looked at next."""
 
@@ -204,7 +202,7 @@ async def troubled(
         lines: list[DeliveryLine] = []
         # The document in which the last page ended has perhaps more lines.
         before = None if mark is None else Spot(mark[0], mark[1] + 1)
-        looked_at = (limit + 1) * (1 if level is None else OF_A_LEVEL)
+        looked_at = limit + 1
         while len(lines) <= limit:
             hits = await find(
                 connection, conditions, limit=looked_at, since=period.begin, until=period.end, before=before
