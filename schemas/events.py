@@ -51,6 +51,9 @@ KINDS: Final = (
 SUCCESSORS_LISTED: Final = 20
 """Candidates that an event names for one closed agency; a split among more is told by their number alone."""
 
+Facts = Mapping[str, str | int | bool | None]
+"""What else a verifier needs to recompute a row: words, numbers, flags; never a text or a name."""
+
 _T = TypeVar("_T")
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+/=-]{0,127}", re.ASCII)
@@ -272,12 +275,14 @@ def operator_action(
     action: str,
     target: str,
     reason_digest: bytes | None = None,
+    facts: Facts | None = None,
     recipients: Sequence[str] = (),
 ) -> list[Event]:
     """An operator did something.
 
     `actor` is a pseudonymous account id, `action` a word such as `document.hold`, `target` a code, an id or a digest;
-    the reason stays in the database, its SHA-256 is here. Raises ValueError for anything that is not one word.
+    the reason stays in the database, its SHA-256 is here. `facts` are as in `directory_changed`: of `account.add` the
+    `role`, and as `subtree` the agency's code, or None. Raises ValueError for anything that is not one word.
     """
     common: dict[str, Any] = {
         "actor": _token("actor", actor),
@@ -286,6 +291,8 @@ def operator_action(
     }
     if reason_digest is not None:
         common["reason_sha256"] = reason_digest.hex()
+    if facts:
+        common["facts"] = _facts(facts)
     groups = _split(list(recipients), RECIPIENTS_PER_EVENT)
     return [
         _event("operator_action", at, common | ({"recipients": group} if group else {}), part, len(groups))
@@ -299,7 +306,7 @@ def directory_changed(
     revision: int,
     change: str,
     codes: Sequence[str],
-    facts: Mapping[str, str | int | bool | None] | None = None,
+    facts: Facts | None = None,
     actor: str | None = None,
     reason_digest: bytes | None = None,
 ) -> list[Event]:
@@ -315,9 +322,7 @@ def directory_changed(
     if reason_digest is not None:
         common["reason_sha256"] = reason_digest.hex()
     if facts:
-        common["facts"] = {
-            name: _token(name, value) if isinstance(value, str) else value for name, value in facts.items()
-        }
+        common["facts"] = _facts(facts)
     groups = _split(list(codes), RECIPIENTS_PER_EVENT)
     return [
         _event("directory_changed", at, common | {"codes": group}, part, len(groups))
@@ -390,6 +395,10 @@ def _rerouted(one: Rerouted) -> dict[str, Any]:
     if one.owner is not None:
         told["owner"] = one.owner
     return told
+
+
+def _facts(facts: Facts) -> dict[str, Any]:
+    return {name: _token(name, value) if isinstance(value, str) else value for name, value in facts.items()}
 
 
 def _uuid_text(value: str | UUID | None) -> str | None:

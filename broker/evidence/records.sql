@@ -489,9 +489,11 @@ WHERE a.at >= $1
                                      convert_from(e.body, 'UTF8')::jsonb ->> 'change'));
 
 -- name: accounts
--- An account is there that an operator made, and is disabled when, and only if, the newest event about that says so.
+-- An account is there that an operator made, is disabled when, and only if, the newest event about that says so, and may do
+-- and see what it was made for: nothing changes that, so that every event of its making counts. Events of before tell
+-- neither.
 WITH told AS (
-    SELECT b ->> 'target' AS account, b ->> 'action' AS action, b ->> 'at' AS at, epoch, xid, event_id
+    SELECT b ->> 'target' AS account, b ->> 'action' AS action, b ->> 'at' AS at, b -> 'facts' AS facts, epoch, xid, event_id
     FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b, epoch, xid, event_id FROM surviving_event
           WHERE kind = 'operator_action') e
     WHERE b ->> 'action' LIKE 'account.%'
@@ -509,7 +511,15 @@ UNION ALL
 SELECT 'account', a.account_id, 'disabled_at', coalesce(a.disabled_at::text, 'nothing'),
        CASE WHEN a.disabled_at IS NULL THEN 'since when it is disabled' ELSE 'nothing' END || ', as events tell'
 FROM account a LEFT JOIN newest n ON n.account = a.account_id
-WHERE (a.disabled_at IS NOT NULL) <> (coalesce(n.action, '') = 'account.disable');
+WHERE (a.disabled_at IS NOT NULL) <> (coalesce(n.action, '') = 'account.disable')
+UNION ALL
+SELECT 'account', a.account_id, x.what, x.found, x.expected
+FROM told t JOIN account a ON a.account_id = t.account LEFT JOIN agency r ON r.agency_id = a.root_id
+CROSS JOIN LATERAL (VALUES
+    ('role', a.role, t.facts ->> 'role'),
+    ('root_id', coalesce(r.code, 'everything'), coalesce(t.facts ->> 'subtree', 'everything'))
+) AS x (what, found, expected)
+WHERE t.action = 'account.add' AND t.facts IS NOT NULL AND x.found IS DISTINCT FROM x.expected;
 
 -- name: epoch_there
 -- Without its row nothing that happens is written down.

@@ -23,7 +23,7 @@ from broker.directory.changing import agency_named
 from broker.directory.records import AgencyId
 from broker.store.pool import Connection
 from broker.store.queries import load_queries
-from schemas.events import operator_action
+from schemas.events import Facts, operator_action
 from schemas.problem import Problem
 
 SQL: Final = load_queries("broker.gateway.pages", "accounts.sql")
@@ -176,7 +176,8 @@ async def add_account(
         )
         if made is None:
             raise Problem(f"the login {name} or its OpenID subject is taken", "a new one", "Choose another one.")
-        await _record(connection, "account.add", account_id, actor=actor, reason=reason)
+        facts = {"role": role.value, "subtree": top.code if top else None}
+        await _record(connection, "account.add", account_id, actor=actor, reason=reason, facts=facts)
     return await account_named(connection, name)
 
 
@@ -218,7 +219,9 @@ async def set_password(connection: Connection, login: str, password: str, *, act
     return await account_named(connection, login)
 
 
-async def _record(connection: Connection, action: str, account_id: str, *, actor: str, reason: str) -> None:
+async def _record(
+    connection: Connection, action: str, account_id: str, *, actor: str, reason: str, facts: Facts | None = None
+) -> None:
     """The action and its event, in the caller's transaction. The event holds pseudonyms and a digest, no names."""
     at = datetime.now(UTC)
     await connection.execute(SQL["write_action"], at, actor, action, account_id, reason)
@@ -228,6 +231,7 @@ async def _record(connection: Connection, action: str, account_id: str, *, actor
         action=action,
         target=account_id,
         reason_digest=hashlib.sha256(reason.encode()).digest(),
+        facts=facts,
     )
     for event in events:
         await connection.execute(SQL["write_event"], event.at, event.kind, event.body, event.leaf)

@@ -16,7 +16,7 @@ from uuid import uuid4
 from broker.directory.changes import Author, add_mandate, close, end_mandate, import_csv, revoke_certificate
 from broker.directory.live import today_in_vietnam
 from broker.evidence.duties import KeepLog, PublishLog
-from broker.gateway.pages.accounts import Role, add_account, set_enabled
+from broker.gateway.pages.accounts import Role, add_account, set_enabled, set_password
 from broker.interventions.documents import cancel, hold, resend
 from broker.upkeep.lease import Lease
 from schemas.certificates import new_private_key
@@ -83,7 +83,7 @@ async def _play(exchange: Exchange) -> None:
         )
     await _ask_back(exchange, ministry, province)
     await _keep_back(exchange, ministry, other)
-    await _let_in(exchange)
+    await _let_in(exchange, province)
     await exchange.stop_workers()
     await _log(exchange)
     for count in (1, 2, FILLER - 3):
@@ -123,22 +123,31 @@ async def _keep_back(exchange: Exchange, sender: End, away: End) -> None:
     await cancel(exchange.pool, AUTHOR, str(letter.id), grace=timedelta(0))
 
 
-async def _let_in(exchange: Exchange) -> None:
-    """People who may look at the pages; one of them not any more."""
+async def _let_in(exchange: Exchange, province: End) -> None:
+    """People who may look at the pages; one of them not any more, one with another password, one came back."""
     who = {"actor": AUTHOR.actor, "reason": AUTHOR.reason}
+    people = (
+        ("an", Role.auditor, None),
+        ("binh", Role.auditor, None),
+        ("chi", Role.auditor, province.code),
+        ("dung", Role.operator, None),
+    )
     async with exchange.pool.acquire() as connection:
-        for login in ("an", "binh"):
+        for login, role, root in people:
             await add_account(
                 connection,
                 login=login,
                 full_name=login,
-                role=Role.auditor,
-                root=None,
+                role=role,
+                root=root,
                 password=None,
                 oidc_subject=f"issuer {login}",
                 **who,
             )
         await set_enabled(connection, "binh", False, **who)
+        await set_enabled(connection, "chi", False, **who)
+        await set_enabled(connection, "chi", True, **who)
+        await set_password(connection, "dung", "a rather long passphrase", **who)
 
 
 async def _import(exchange: Exchange, hub: End) -> None:

@@ -7,6 +7,8 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import asyncpg
@@ -17,7 +19,9 @@ from broker.evidence.keys import read_vkeys
 from broker.evidence.tile_files import published_notes
 from broker.evidence.verify import Scope, findings
 from broker.services import Endpoints
+from schemas.events import operator_action
 from tests.conftest import fresh_database, fresh_vhost, migrate
+from tests.integration.evidence.conftest import INSERT
 from tests.integration.evidence.story import Story, play
 
 
@@ -137,6 +141,15 @@ TWIN = (
     f" WHERE kind = 'accepted' AND document_id = {FIRST}) e"
 )
 """A second acceptance of the first document, under another digest, written as a worker would."""
+
+
+MADE_AGAIN = (
+    "INSERT INTO event (at, kind, body, leaf, epoch) SELECT at, kind, body, sha256('\\x00'::bytea || body), epoch"
+    " FROM (SELECT at, kind, epoch, convert_to(replace(convert_from(body, 'UTF8'), '\"auditor\"', '\"operator\"'),"
+    " 'UTF8') AS body FROM event WHERE kind = 'operator_action' AND convert_from(body, 'UTF8') LIKE '%\"account.add\"%'"
+    " AND convert_from(body, 'UTF8')::jsonb ->> 'target' = (SELECT account_id FROM account WHERE login = 'an')) e"
+)
+"""An event that tells of the account "an" as an operator's, written as a worker would."""
 
 
 def served(commune: str) -> str:
@@ -1049,6 +1062,19 @@ TAMPERINGS = [
     ),
     columns("account", "login = 'binh'", {"disabled_at": "NULL"}),
     columns("account", "login = 'an'", {"disabled_at": "now()"}),
+    columns("account", "login = 'an'", {"role": "'operator'"}),
+    columns("account", "login = 'dung'", {"role": "'auditor'"}),
+    columns("account", "login = 'chi'", {"root_id": "NULL", "role": "'operator'"}),
+    columns("account", "login = 'chi'", {"root_id": "NULL"}),
+    columns("account", "login = 'chi'", {"root_id": "(SELECT agency_id FROM agency WHERE code LIKE '%.G01')"}),
+    columns("account", "login = 'binh'", {"root_id": "(SELECT agency_id FROM agency WHERE code LIKE '%.H53')"}),
+    Tampering(
+        name="an operator whom a second event makes out of an auditor",
+        sql="UPDATE account SET role = 'operator' WHERE login = 'an';" + MADE_AGAIN,
+        where="account",
+        what="role",
+        key="p-",
+    ),
     # ── files ──
     Tampering(name="a full tile", files=flip("tile/0/000", 32 * 7), where="tile", what="leaf", key="position 7"),
     Tampering(name="a full tile cut", files=cut("tile/0/000", 1), where="tile", what="file", key="tile/0/000"),
@@ -1109,6 +1135,49 @@ async def test_tampering_is_found_and_named(story: Story, tampering: Tampering, 
         ]
         assert hits, [what, *(finding.sentence() for finding in found)]
         assert all(finding.found != finding.expected for finding in hits)
+
+
+async def test_what_an_account_may_do_is_found_as_it_is_and_as_it_was_told(story: Story) -> None:
+    """By the pseudonym that the log knows, with the agency's code."""
+    async with opened(story) as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        ((key, code),) = await connection.fetch(
+            "SELECT account_id, code FROM account JOIN agency ON agency_id = root_id WHERE login = 'chi'"
+        )
+        await connection.execute("UPDATE account SET role = 'operator', root_id = NULL WHERE login = 'chi'")
+        found = await verified(connection, story, story.home / "log")
+        await transaction.rollback()
+    assert [(one.where, one.key, one.what, one.found, one.expected) for one in found] == [
+        ("account", key, "role", "operator", "auditor"),
+        ("account", key, "root_id", "everything", code),
+    ]
+
+
+async def test_accounts_of_a_version_that_told_neither_role_nor_subtree_are_no_finding(story: Story) -> None:
+    """Their events say no more than that an operator made them: nothing to hold the columns against."""
+    async with opened(story) as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        at = datetime.now(UTC)
+        for number, (role, root) in enumerate((("operator", ""), ("auditor", ""), ("auditor", "%.H53"))):
+            pseudonym = f"p-{number:016x}"
+            await connection.execute(
+                "INSERT INTO account (account_id, login, role, root_id)"
+                " VALUES ($1, $1, $2, (SELECT agency_id FROM agency WHERE code LIKE $3))",
+                *(pseudonym, role, root),
+            )
+            who, why = sha256(b"one").hexdigest()[:16], sha256(b"why").digest()
+            (event,) = operator_action(at=at, actor=who, action="account.add", target=pseudonym, reason_digest=why)
+            await connection.execute(INSERT, [event.at], [event.kind], [event.body], [event.leaf])
+            await connection.execute(
+                "INSERT INTO admin_action (at, actor, action, target, reason)"
+                " VALUES ($1, 'one', 'account.add', $2, 'why')",
+                *(at, pseudonym),
+            )
+        found = await verified(connection, story, story.home / "log")
+        await transaction.rollback()
+    assert [finding.sentence() for finding in found if finding.where in ("account", "admin_action")] == []
 
 
 async def test_an_acceptance_that_a_restore_put_back_is_no_second_one(story: Story) -> None:

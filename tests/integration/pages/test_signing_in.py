@@ -12,7 +12,7 @@ import pytest
 from broker.gateway.pages import sessions
 from broker.gateway.pages.accounts import Role, add_account, set_enabled, set_password
 from tests.kit.gateway import running_gateway
-from tests.kit.scene import PASSWORD, Scene, csrf_of, sign_in
+from tests.kit.scene import HANOI, PASSWORD, Scene, csrf_of, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -266,4 +266,7 @@ async def test_the_record_tells_accounts_by_pseudonym_and_the_log_never_a_name(s
     bodies = await scene.gateway.exchange.pool.fetch("SELECT body FROM event WHERE kind = 'operator_action'")
     assert bodies
     assert all(b"named-nowhere" not in bytes(row["body"]) for row in bodies)
-    assert any(b"account.add" in bytes(row["body"]) for row in bodies)
+    told = [json.loads(row["body"]) for row in bodies]
+    made = [one for one in told if one["action"] == "account.add"]
+    assert {"role": "auditor", "subtree": HANOI} in [one["facts"] for one in made]
+    assert {"role": "operator", "subtree": None} in [one["facts"] for one in made]

@@ -158,6 +158,15 @@ def test_nobodys_words_can_pass_for_the_verdict(tmp_path: Path) -> None:
             assert not set(text) & set("\x1b\r\u202e")
 
 
+def test_an_operators_action_may_tell_facts() -> None:
+    """As that which makes an account does: neither checker minds what it does not look at."""
+    told = short_story()
+    facts = {"role": "auditor", "subtree": "TINH"}
+    at, target = told.paper.now(), told.letter.digest
+    told.paper.log(events.operator_action(at=at, actor="x", action="account.add", target=target, facts=facts))
+    assert agreed(told.paper.bundle(told.letter), told) is None
+
+
 def test_withheld_signatures_are_counted_where_the_answer_is_given(tmp_path: Path) -> None:
     told = story()
     material = told.paper.material()

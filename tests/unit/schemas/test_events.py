@@ -223,6 +223,8 @@ def test_no_text_gets_into_an_event_by_way_of_an_operator_or_the_directory(text:
     with pytest.raises(ValueError, match="one word"):
         operator_action(at=NOW, actor="op-7", action="document.hold", target=text)
     with pytest.raises(ValueError, match="one word"):
+        operator_action(at=NOW, actor="op-7", action="account.add", target="p-1", facts={"role": text})
+    with pytest.raises(ValueError, match="one word"):
         directory_changed(at=NOW, revision=1, change="agency.added", codes=["H53"], facts={"name": text})
 
 
@@ -232,6 +234,14 @@ def test_an_operators_reason_is_there_as_a_digest_only() -> None:
         at=NOW, actor="op-7", action="document.hold", target="H53", reason_digest=reason, recipients=["H1"] * 501
     )
     assert [body(event)["reason_sha256"] for event in events] == [reason.hex()] * 2
+
+
+def test_what_an_account_may_do_is_told_and_events_without_facts_are_as_they_were() -> None:
+    facts = {"role": "auditor", "subtree": None}
+    (event,) = operator_action(at=NOW, actor="op-7", action="account.add", target="p-1", facts=facts)
+    assert body(event)["facts"] == facts
+    (plain,) = operator_action(at=NOW, actor="op-7", action="account.disable", target="p-1")
+    assert set(body(plain)) == {"v", "event", "at", "actor", "action", "target"}
 
 
 def test_facts_of_the_directory_may_be_words_numbers_flags_and_nothing() -> None:
