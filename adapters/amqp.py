@@ -65,7 +65,8 @@ def lost(what: str) -> Iterator[None]:
     except (Exception, asyncio.CancelledError) as why:
         if task.cancelling():
             raise asyncio.CancelledError from why
-        if isinstance(why, (*BROKEN, asyncio.CancelledError)):
+        # A bare Exception is what aiormq has for a connection that ended without a reason.
+        if isinstance(why, (*BROKEN, asyncio.CancelledError)) or type(why) is Exception:
             raise Lost(f"{what}: {why or type(why).__name__}") from why
         raise
     if task.cancelling():

@@ -74,8 +74,9 @@ def honest_cancellation() -> Iterator[None]:
     """Around calls of the library: `CancelledError` leaves this block exactly if this task has been cancelled.
 
     When a connection dies of silence the library rejects the calls on it with `CancelledError`, which would end a task
-    that nobody has cancelled: that becomes `ConnectionLost`. And a call that is cancelled while its connection is being
-    lost may raise for the loss, so that the task would go on: that becomes `CancelledError`.
+    that nobody has cancelled, and when it ends without a reason, with a bare `Exception`: these become `ConnectionLost`.
+    And a call that is cancelled while its connection is being lost may raise for the loss, so that the task would go
+    on: that becomes `CancelledError`.
     """
     task = asyncio.current_task()
     assert task is not None
@@ -85,9 +86,12 @@ def honest_cancellation() -> Iterator[None]:
         if task.cancelling():
             raise
         raise ConnectionLost("the connection was given up") from None
-    except LOST as error:
-        if task.cancelling():
+    except Exception as error:
+        bare = type(error) is Exception
+        if task.cancelling() and (bare or isinstance(error, LOST)):
             raise asyncio.CancelledError from error
+        if bare:
+            raise ConnectionLost("the connection ended without a reason") from error
         raise
     if task.cancelling():
         raise asyncio.CancelledError

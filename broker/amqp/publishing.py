@@ -187,13 +187,19 @@ class _Lane:
 
     def rouse(self) -> bool:
         """Start the lane, or wake it if it has nothing to do. False if it is at work anyway."""
-        if self._task is None:
+        if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(), name=f"publishing lane of {self._link.name}")
+            self._task.add_done_callback(self._ended)
             return True
         if self._hungry and self._pause is not None and not self._pause.done():
             self._pause.set_result(None)
             return True
         return False
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A lane ends when it is closed, or of a defect: then the next publish begins it anew."""
+        if not task.cancelled() and (defect := task.exception()) is not None:
+            log.error("publishing lane died", link=self._link.name, exc_info=defect)
 
     async def close(self) -> None:
         if self._task is not None:

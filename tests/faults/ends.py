@@ -206,15 +206,15 @@ async def disagreements(record: Record, offices: Offices, sent: Sequence[Sending
     found += _differ("deliveries: recorded, and stored by the recipient with that digest", delivered, held.inbox)
     found += _more_than_once("a document has several rows in an inbox", held.inbox)
     for what, bad in (
-        # Where a worker died between a confirm and its record, and the recipient has refused the document before the
-        # keeper came to publish it again, nobody records the dispatch: what the recipient signed tells of it.
+        # Where a worker died between a confirm and its record, and the recipient has refused or completed the document
+        # before the keeper published it again, nobody records the dispatch: what the recipient signed tells of it.
         (
             "were never dispatched",
             [
                 row
                 for row in rows
                 if (not row["dispatched"] or row["sends"] < 1)
-                and not (row["processing"] == "refused" and row["arrived"])
+                and not (row["processing"] in ("refused", "completed") and row["arrived"])
             ],
         ),
         ("have no 01", [row for row in rows if not row["arrived"]]),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import aiormq
 import pytest
 from pamqp.commands import Connection
 from pamqp.frame import marshal
 
-from broker.amqp.connection import Backoff, Link, LinkClosed, LinkState
+from broker.amqp.connection import Backoff, Link, LinkClosed, LinkState, Session
 from broker.amqp.messages import Fate, Outcome, OutgoingMessage
 from broker.amqp.publishing import Publisher
 from tests.integration.amqp.conftest import QUEUE, HasAddress, Server
@@ -174,6 +175,35 @@ async def test_no_confirmation_is_invented_and_nothing_hangs_while_connections_a
     assert failed > 0
     assert confirmed
     assert confirmed <= set(await server.drain())
+
+
+async def test_a_connection_that_ends_without_a_reason_is_made_again(
+    link: Link, server: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """aiormq then ends the opening of a channel with a bare Exception; lanes that died of it published nothing more."""
+    open_channel, reasonless = aiormq.Connection.channel, 2
+
+    async def channel(*arguments: Any, **named: Any) -> Any:
+        nonlocal reasonless
+        if reasonless:
+            reasonless -= 1
+            raise Exception
+        return await open_channel(*arguments, **named)
+
+    monkeypatch.setattr(aiormq.Connection, "channel", channel)
+    async with asyncio.timeout(60), Publisher(link, lanes=1) as publisher:
+        assert (await publisher.publish(letter(b"afterwards"))).confirmed
+    assert not reasonless
+
+
+async def test_a_lane_that_died_of_a_defect_begins_anew(
+    link: Link, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with asyncio.timeout(60), Publisher(link, lanes=1, patience=0.3) as publisher:
+        with monkeypatch.context() as defective:
+            defective.setattr(Session, "channel", lambda *_, **__: 1 / 0)
+            assert not (await publisher.publish(letter(b"during"))).confirmed
+        assert (await publisher.publish(letter(b"afterwards"))).confirmed
 
 
 @pytest.mark.parametrize("trouble", ["stall", "half_close"])

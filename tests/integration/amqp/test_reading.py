@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from typing import Any
 
+import aiormq
 import pytest
 
 from broker.amqp.connection import Backoff, Link
@@ -246,6 +248,26 @@ async def test_nothing_is_lost_while_connections_are_cut_under_load(link: Link, 
         await reader.stop()
     assert reader.consumptions >= 4
     assert await server.drain() == [], "what was acknowledged must not come again"
+
+
+async def test_a_connection_that_ends_without_a_reason_is_made_again(
+    link: Link, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consume, reasonless = aiormq.Channel.basic_consume, 2
+
+    async def basic_consume(*arguments: Any, **named: Any) -> Any:
+        nonlocal reasonless
+        if reasonless:
+            reasonless -= 1
+            raise Exception
+        return await consume(*arguments, **named)
+
+    monkeypatch.setattr(aiormq.Channel, "basic_consume", basic_consume)
+    await server.put(numbered(1))
+    reader = aiter(BatchReader(link, QUEUE))
+    assert bodies(await anext(reader)) == numbered(1)
+    assert not reasonless
+    await reader.stop()
 
 
 async def test_a_silent_server_is_given_up_and_reading_resumes(link: Link, server: Server, proxy: Proxy) -> None:
