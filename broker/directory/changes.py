@@ -85,6 +85,7 @@ async def add_agency(connection: Connection, new: NewAgency, *, author: Author) 
     name = " ".join(new.name.split())
     if not name:
         raise Problem(f"no name for {code}", "the agency's name as it signs", "give it in quotation marks")
+    tier = new.tier or TIER_BY_LEVEL[new.level]
     async with changing(connection, author) as change:
         parent = await agency_named(connection, new.parent) if new.parent else None
         hub = await _hub(change, new.hub) if new.hub else None
@@ -96,7 +97,7 @@ async def add_agency(connection: Connection, new: NewAgency, *, author: Author) 
                     code,
                     name,
                     new.level,
-                    new.tier or TIER_BY_LEVEL[new.level],
+                    tier,
                     parent.id if parent else None,
                     new.has_mailbox,
                     new.derived,
@@ -115,6 +116,7 @@ async def add_agency(connection: Connection, new: NewAgency, *, author: Author) 
             ) from error
         facts: dict[str, str | int | bool | None] = {
             "level": new.level,
+            "tier": tier,
             "mailbox": new.has_mailbox,
             "derived": new.derived,
             "hub": hub.code if hub else None,

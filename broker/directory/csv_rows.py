@@ -63,6 +63,10 @@ class AgencyRow:
     aliases: tuple[tuple[str, AliasKind], ...] = ()
     successors: tuple[tuple[str, Extent], ...] = ()
 
+    def over(self, today: date) -> bool:
+        """Whether the agency does not exist any more."""
+        return self.valid_until is not None and self.valid_until <= today
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RejectedRow:

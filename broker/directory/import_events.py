@@ -2,7 +2,8 @@
 
 `agencies.imported` names every agency of whom the import changed anything, and says how much the events after it tell:
 who may receive and sign for whom (`mandates.imported`), who has a mailbox (`mailboxes.imported`), who ends on which day
-(`closings.imported`). An import whose event counts no mandates is one of before these were told.
+(`closings.imported`), who has which tier (`tiers.imported`). An import that does not count one of these is of before
+that was told.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from itertools import groupby
 from typing import Final
 
 from broker.directory.changing import Facts, Telling
-from broker.directory.planning import ImportPlan
+from broker.directory.planning import ImportPlan, tier_of
 from broker.directory.records import AgencyId
 from schemas.events import RECIPIENTS_PER_EVENT
 
@@ -42,6 +43,7 @@ def import_tellings(
     `mandates` are those that were written, `rows_sha256` (hex) says where the rows came from.
     """
     mailboxes = _mailboxes(plan, today)
+    tiers = _tiers(plan, today)
     closings = [(row.valid_until, row.code) for row in plan.added if row.valid_until is not None]
     touched = (
         *(row.code for row in plan.added),
@@ -56,6 +58,7 @@ def import_tellings(
         "mandates": len(mandates),
         "mailboxes": len(mailboxes),
         "closings": len(closings),
+        "tiers": len(tiers),
     }
     return [
         Telling(change="agencies.imported", codes=list(dict.fromkeys(touched)), facts=facts),
@@ -68,18 +71,32 @@ def import_tellings(
             Telling(change="closings.imported", codes=[code for _, code in some], facts={"on": on.isoformat()})
             for on, some in groupby(sorted(closings), key=lambda one: one[0])
         ),
+        *(
+            Telling(
+                change="tiers.imported",
+                codes=[code for _, _, code in some],
+                facts={"tier": tier or None, "closed": closed},
+            )
+            for (closed, tier), some in groupby(sorted(tiers), key=lambda one: one[:2])
+        ),
     ]
 
 
 def _mailboxes(plan: ImportPlan, today: date) -> list[tuple[bool, str]]:
     """Who has a mailbox and who has none, of those that are new and exist, or of whom this changed."""
-    exist = (row for row in plan.added if row.valid_until is None or row.valid_until > today)
-    added = [(bool(row.has_mailbox), row.code) for row in exist]
+    added = [(bool(row.has_mailbox), row.code) for row in plan.added if not row.over(today)]
     changed = [
         (row.has_mailbox, row.code)
         for row, agency in plan.updated
         if row.has_mailbox is not None and row.has_mailbox != agency.has_mailbox
     ]
+    return added + changed
+
+
+def _tiers(plan: ImportPlan, today: date) -> list[tuple[bool, int, str]]:
+    """(does not exist any more, tier or 0, code) of those that are new, or whose tier this changed."""
+    added = [(row.over(today), tier_of(row) or 0, row.code) for row in plan.added]
+    changed = [(False, tier_of(row, old) or 0, row.code) for row, old in plan.updated if tier_of(row, old) != old.tier]
     return added + changed
 
 

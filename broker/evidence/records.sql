@@ -647,11 +647,11 @@ WHERE t.one IS NULL OR h.one IS NULL;
 WITH said AS MATERIALIZED (
     SELECT b ->> 'revision' AS revision, b ->> 'change' AS change, jsonb_array_length(b -> 'codes') AS many, b -> 'facts' AS facts
     FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'directory_changed') e
-    WHERE b ->> 'change' IN ('agencies.imported', 'mandates.imported', 'mailboxes.imported', 'closings.imported')
+    WHERE b ->> 'change' LIKE '%.imported'
 ), counted AS (
     SELECT DISTINCT revision, c.what, c.many::bigint
     FROM said CROSS JOIN LATERAL (VALUES ('mandates', facts ->> 'mandates'), ('mailboxes', facts ->> 'mailboxes'),
-                                         ('closings', facts ->> 'closings')) AS c (what, many)
+                                         ('closings', facts ->> 'closings'), ('tiers', facts ->> 'tiers')) AS c (what, many)
     WHERE change = 'agencies.imported' AND c.many IS NOT NULL
 ), told AS (
     SELECT revision, split_part(change, '.', 1) AS what,
@@ -747,6 +747,36 @@ WITH said AS MATERIALIZED (
 SELECT 'agency' AS place, a.code AS key, 'has_mailbox' AS what, a.has_mailbox::text AS found, n.mailbox AS expected
 FROM agency a JOIN newest n USING (code)
 WHERE a.state <> 'closed' AND a.has_mailbox::text <> n.mailbox;
+
+-- name: places
+-- An agency's tier is what the newest event about it says. A code may mean another agency later: of one that is closed any
+-- event fits. Imports and additions of before told nothing of it, of whom they named.
+WITH said AS MATERIALIZED (
+    SELECT b ->> 'change' AS change, b -> 'codes' AS codes, coalesce(b -> 'facts', '{}') AS facts, epoch, xid, event_id
+    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b, epoch, xid, event_id FROM surviving_event
+          WHERE kind = 'directory_changed') e
+    WHERE b ->> 'change' IN ('agency.added', 'agencies.imported', 'tiers.imported')
+), told AS MATERIALIZED (
+    SELECT f.fact, c.code, facts ? f.fact AS tells, coalesce(facts ->> f.fact, 'nothing') AS value,
+           coalesce(facts ->> 'closed', 'false') = 'true' AS closed, epoch, xid, event_id
+    FROM said CROSS JOIN (VALUES ('tier', 'tiers')) AS f (fact, counted)
+    CROSS JOIN LATERAL jsonb_array_elements_text(codes) AS c (code)
+    WHERE change IN ('agency.added', counted || '.imported') OR (change = 'agencies.imported' AND NOT facts ? counted)
+), newest AS (
+    SELECT DISTINCT ON (fact, code) * FROM told WHERE NOT closed ORDER BY fact, code, epoch DESC, xid DESC, event_id DESC
+), ever AS (
+    SELECT fact, code, array_agg(DISTINCT value) AS among FROM told GROUP BY fact, code HAVING bool_and(tells)
+), there AS (
+    SELECT a.code, a.state, x.* FROM agency a
+    CROSS JOIN LATERAL (VALUES ('tier', 'tier', coalesce(a.tier::text, 'nothing'))) AS x (fact, what, value)
+)
+SELECT 'agency' AS place, h.code AS key, h.what, h.value AS found, n.value AS expected
+FROM there h JOIN newest n USING (fact, code)
+WHERE h.state <> 'closed' AND n.tells AND h.value <> n.value
+UNION ALL
+SELECT 'agency', h.code, h.what, h.value, array_to_string(e.among, ' or ')
+FROM there h JOIN ever e USING (fact, code)
+WHERE h.state = 'closed' AND h.value <> ALL (e.among);
 
 -- name: suspensions
 -- An agency is suspended when, and only if, the newest event about that says so.

@@ -179,6 +179,21 @@ async def test_mailboxes_and_ends_of_an_import_are_told(connection: Connection, 
     assert closings == [("2020-01-01", ["B"]), ("2025-07-01", ["C"])]
 
 
+async def test_tiers_of_an_import_are_told_where_they_are_new(connection: Connection, author: Author) -> None:
+    header = "code,name,level,tier,valid_until"
+    await take(
+        connection, author, header, "A,A,province,,", "B,B,hub,,", "C,C,commune,1,", "B,B cũ,district,,2020-01-01"
+    )
+    await take(connection, author, "code,name,tier", "A,A khác,", "C,C,2", update=True)
+    tiers = [(one["facts"], one["codes"]) for one in await told(connection) if one["change"] == "tiers.imported"]
+    assert tiers == [
+        ({"tier": None, "closed": False}, ["B"]),
+        ({"tier": 1, "closed": False}, ["A", "C"]),
+        ({"tier": 2, "closed": True}, ["B"]),
+        ({"tier": 2, "closed": False}, ["C"]),
+    ]
+
+
 async def test_the_default_hub_serves_the_whole_file(connection: Connection, author: Author) -> None:
     await take(connection, author, "code,name,level,has_mailbox", "HUB,Trục tỉnh,hub,true")
     data = "code,name\nA,Xã A\nB,Xã B\n".encode()

@@ -153,6 +153,8 @@ async def _import(exchange: Exchange, hub: End) -> None:
         await end_mandate(connection, hub.code, f"{hub.code}.4", author=AUTHOR)
         again = f"code,name,hub\n{hub.code}.4,Xã 4,{hub.code}\n".encode()
         await import_csv(connection, again, what="again.csv", author=AUTHOR)
+        other = f"code,name,tier\n{hub.code}.4,Xã 4,2\n".encode()
+        await import_csv(connection, other, what="other.csv", author=AUTHOR, update=True)
         await add_mandate(connection, hub.code, f"{hub.code}.5", may_receive=True, may_sign=False, author=AUTHOR)
         today = today_in_vietnam()
         await close(connection, f"{hub.code}.6", on=today, successors=[(f"{hub.code}.1", "whole")], author=AUTHOR)

@@ -106,6 +106,25 @@ async def test_a_merger_on_a_day_to_come_and_what_it_hands_over(connection: Conn
     )
 
 
+@pytest.mark.parametrize("before", [False, True], ids=["imports that tell tiers", "imports of before"])
+async def test_tiers_that_change_and_codes_that_come_again(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    if before:
+        monkeypatch.setattr(importing, "import_tellings", told_as_before)
+    header = "code,name,level,tier,valid_until"
+    await take(connection, "A,Sở,department,,", "B,Trục,hub,,", "C,Xã,commune,,", header=header)
+    await changes.add_agency(connection, NewAgency(code="D", name="Xã", level="commune", tier=2), author=AUTHOR)
+    await take(connection, "A,Sở,province,,", "C,Xã,commune,1,", "D,Xã,commune,3,", header=header, update=True)
+    assert await verified(connection) == []
+    await changes.close(connection, "C", on=TODAY, author=AUTHOR)
+    await changes.add_agency(connection, NewAgency(code="C", name="Bộ", level="ministry", tier=2), author=AUTHOR)
+    await take(connection, "C,Huyện cũ,district,3,2020-01-01", "D,Xã cũ,district,,2020-01-01", header=header)
+    assert await verified(connection) == []
+    await connection.execute("UPDATE agency SET tier = 1 WHERE code = 'D' AND state <> 'closed'")
+    assert [one.split(": ")[0] for one in await verified(connection)] == ([] if before else ["agency D"])
+
+
 async def test_an_agency_added_with_an_end(connection: Connection) -> None:
     until = TODAY + timedelta(days=3)
     new = NewAgency(code="T", name="Tạm", level="department", has_mailbox=True, valid_until=until)
