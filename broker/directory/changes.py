@@ -117,6 +117,7 @@ async def add_agency(connection: Connection, new: NewAgency, *, author: Author) 
         facts: dict[str, str | int | bool | None] = {
             "level": new.level,
             "tier": tier,
+            "superior": parent.code if parent else None,
             "mailbox": new.has_mailbox,
             "derived": new.derived,
             "hub": hub.code if hub else None,

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from broker.directory.changing import SQL, Author, Change, changing
 from broker.directory.csv_rows import AgencyRow, RejectedRow, read_csv
-from broker.directory.import_events import ImportedMandate, import_tellings
+from broker.directory.import_events import ImportedMandate, Written, import_tellings
 from broker.directory.live import load_directory
 from broker.directory.planning import Defaults, ImportPlan, plan_import, tier_of
 from broker.directory.records import OPENING_DAY, AgencyId
@@ -90,8 +90,8 @@ async def import_rows(
         progress(len(rows) - len(plan.added) - len(plan.updated))
         changes = bool(plan.added or plan.updated or plan.new_aliases or plan.new_mandates)
         if changes:
-            mandates = await _write(change, plan, directory, progress)
-            told = import_tellings(plan, mandates, today=change.today, rows_sha256=digest)
+            written = await _write(change, plan, directory, progress)
+            told = import_tellings(plan, written, today=change.today, rows_sha256=digest)
             await change.record_all(told, target=", ".join(told[0].codes[:5]))
     return ImportReport(
         added=len(plan.added),
@@ -102,8 +102,8 @@ async def import_rows(
     )
 
 
-async def _write(change: Change, plan: ImportPlan, directory: Directory, progress: Progress) -> list[ImportedMandate]:
-    """Write the plan; returns the mandates that it gave."""
+async def _write(change: Change, plan: ImportPlan, directory: Directory, progress: Progress) -> Written:
+    """Write the plan; returns what of it must be told."""
     connection, revision = change.connection, change.revision
     fresh_ids = [row[0] for row in await connection.fetch(SQL["allocate_agency_ids"], len(plan.added))]
     id_of_row = {id(row): AgencyId(agency_id) for row, agency_id in zip(plan.added, fresh_ids, strict=True)}
@@ -173,7 +173,23 @@ async def _write(change: Change, plan: ImportPlan, directory: Directory, progres
         if tuples:
             columns = [list(column) for column in zip(*tuples, strict=True)]
             given += await connection.fetch(SQL[query], *columns, revision)
-    return [ImportedMandate(**dict(row)) for row in given]
+    code_of_id = {agency_id: row.code for row, agency_id in zip(plan.added, fresh_ids, strict=True)}
+
+    def superior_of(row: AgencyRow) -> str:
+        if not row.parent:
+            return ""
+        superior = id_of(row.parent)
+        return code_of_id.get(superior) or directory.by_id(superior).code
+
+    return Written(
+        mandates=[ImportedMandate(**dict(row)) for row in given],
+        superiors=[(row.over(change.today), superior_of(row), row.code) for row in plan.added]
+        + [
+            (False, superior_of(row), row.code)
+            for row, agency in plan.updated
+            if row.parent and id_of(row.parent) != agency.parent_id
+        ],
+    )
 
 
 def _chunks(rows: Sequence[T]) -> list[Sequence[T]]:

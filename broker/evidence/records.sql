@@ -651,7 +651,8 @@ WITH said AS MATERIALIZED (
 ), counted AS (
     SELECT DISTINCT revision, c.what, c.many::bigint
     FROM said CROSS JOIN LATERAL (VALUES ('mandates', facts ->> 'mandates'), ('mailboxes', facts ->> 'mailboxes'),
-                                         ('closings', facts ->> 'closings'), ('tiers', facts ->> 'tiers')) AS c (what, many)
+                                         ('closings', facts ->> 'closings'), ('tiers', facts ->> 'tiers'),
+                                         ('superiors', facts ->> 'superiors')) AS c (what, many)
     WHERE change = 'agencies.imported' AND c.many IS NOT NULL
 ), told AS (
     SELECT revision, split_part(change, '.', 1) AS what,
@@ -749,17 +750,17 @@ FROM agency a JOIN newest n USING (code)
 WHERE a.state <> 'closed' AND a.has_mailbox::text <> n.mailbox;
 
 -- name: places
--- An agency's tier is what the newest event about it says. A code may mean another agency later: of one that is closed any
--- event fits. Imports and additions of before told nothing of it, of whom they named.
+-- An agency's tier and superior are what the newest event about them says. A code may mean another agency later: of one that is closed any
+-- event fits. Imports and additions of before told nothing of them, of whom they named.
 WITH said AS MATERIALIZED (
     SELECT b ->> 'change' AS change, b -> 'codes' AS codes, coalesce(b -> 'facts', '{}') AS facts, epoch, xid, event_id
     FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b, epoch, xid, event_id FROM surviving_event
           WHERE kind = 'directory_changed') e
-    WHERE b ->> 'change' IN ('agency.added', 'agencies.imported', 'tiers.imported')
+    WHERE b ->> 'change' IN ('agency.added', 'agencies.imported', 'tiers.imported', 'superiors.imported')
 ), told AS MATERIALIZED (
     SELECT f.fact, c.code, facts ? f.fact AS tells, coalesce(facts ->> f.fact, 'nothing') AS value,
            coalesce(facts ->> 'closed', 'false') = 'true' AS closed, epoch, xid, event_id
-    FROM said CROSS JOIN (VALUES ('tier', 'tiers')) AS f (fact, counted)
+    FROM said CROSS JOIN (VALUES ('tier', 'tiers'), ('superior', 'superiors')) AS f (fact, counted)
     CROSS JOIN LATERAL jsonb_array_elements_text(codes) AS c (code)
     WHERE change IN ('agency.added', counted || '.imported') OR (change = 'agencies.imported' AND NOT facts ? counted)
 ), newest AS (
@@ -767,8 +768,9 @@ WITH said AS MATERIALIZED (
 ), ever AS (
     SELECT fact, code, array_agg(DISTINCT value) AS among FROM told GROUP BY fact, code HAVING bool_and(tells)
 ), there AS (
-    SELECT a.code, a.state, x.* FROM agency a
-    CROSS JOIN LATERAL (VALUES ('tier', 'tier', coalesce(a.tier::text, 'nothing'))) AS x (fact, what, value)
+    SELECT a.code, a.state, x.fact, x.what, coalesce(x.value, 'nothing') AS value
+    FROM agency a LEFT JOIN agency s ON s.agency_id = a.parent_id
+    CROSS JOIN LATERAL (VALUES ('tier', 'tier', a.tier::text), ('superior', 'parent_id', s.code)) AS x (fact, what, value)
 )
 SELECT 'agency' AS place, h.code AS key, h.what, h.value AS found, n.value AS expected
 FROM there h JOIN newest n USING (fact, code)

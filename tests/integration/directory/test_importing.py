@@ -194,6 +194,31 @@ async def test_tiers_of_an_import_are_told_where_they_are_new(connection: Connec
     ]
 
 
+async def test_superiors_of_an_import_are_told_by_their_codes_where_they_are_new(
+    connection: Connection, author: Author
+) -> None:
+    header = "code,name,level,parent,aliases"
+    await take(connection, author, header, "A.1,A,commune,A,", "A,A,province,,", "B,B,province,,BB", "A.2,A,commune,A,")
+    await take(connection, author, "code,name,parent", "A.1,A,BB", "A.2,A khác,A", update=True)
+    told_as = [(one["facts"], one["codes"]) for one in await told(connection) if one["change"] == "superiors.imported"]
+    assert told_as == [
+        ({"superior": None, "closed": False}, ["A", "B"]),
+        ({"superior": "A", "closed": False}, ["A.1", "A.2"]),
+        ({"superior": "B", "closed": False}, ["A.1"]),
+    ]
+
+
+async def test_a_whole_province_under_one_superior_is_told_five_hundred_at_a_time(
+    connection: Connection, author: Author
+) -> None:
+    rows = [f"A.{number},Xã,commune,A" for number in range(1_200)]
+    await take(connection, author, "code,name,level,parent", "A,A,province,", *rows)
+    bodies = [one for one in await told(connection) if one["change"] == "superiors.imported"]
+    assert [(one["facts"]["superior"], len(one["codes"])) for one in bodies] == [
+        (None, 1), ("A", 500), ("A", 500), ("A", 200),
+    ]  # fmt: skip
+
+
 async def test_the_default_hub_serves_the_whole_file(connection: Connection, author: Author) -> None:
     await take(connection, author, "code,name,level,has_mailbox", "HUB,Trục tỉnh,hub,true")
     data = "code,name\nA,Xã A\nB,Xã B\n".encode()

@@ -125,6 +125,33 @@ async def test_tiers_that_change_and_codes_that_come_again(
     assert [one.split(": ")[0] for one in await verified(connection)] == ([] if before else ["agency D"])
 
 
+@pytest.mark.parametrize("before", [False, True], ids=["imports that tell superiors", "imports of before"])
+async def test_superiors_that_change_and_codes_that_come_again(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    if before:
+        monkeypatch.setattr(importing, "import_tellings", told_as_before)
+    header = "code,name,level,parent,valid_until"
+    await take(
+        connection, "H.1,Xã,commune,H,", "H,Tỉnh,province,,", "K,Tỉnh,province,,", "H.2,Xã,commune,H,", header=header
+    )
+    new = NewAgency(code="H.3", name="Xã", level="commune", parent="H")
+    await changes.add_agency(connection, new, author=AUTHOR)
+    await changes.add_alias(connection, "K", "KK", kind="former", author=AUTHOR)
+    await take(connection, "H.2,Xã,commune,KK,", "H.3,Xã khác,commune,,", header=header, update=True)
+    assert await verified(connection) == []
+    await merge(connection, ["H"], into="K", on=TODAY, author=AUTHOR)
+    await take(connection, "H.1,Xã,commune,K,", "H.3,Phường,commune,K,", header=header, update=True)
+    await changes.close(connection, "H.2", on=TODAY, author=AUTHOR)
+    await take(connection, "H.2,Xã,commune,H.3,", "H.3,Xã cũ,commune,K,2020-01-01", header=header)
+    assert await verified(connection) == []
+    await connection.execute(
+        "UPDATE agency SET parent_id = (SELECT agency_id FROM agency WHERE code = 'H') WHERE code = 'H.2'"
+        " AND state <> 'closed'"
+    )
+    assert [one.split(": ")[0] for one in await verified(connection)] == ([] if before else ["agency H.2"])
+
+
 async def test_an_agency_added_with_an_end(connection: Connection) -> None:
     until = TODAY + timedelta(days=3)
     new = NewAgency(code="T", name="Tạm", level="department", has_mailbox=True, valid_until=until)

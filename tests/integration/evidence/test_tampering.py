@@ -684,6 +684,42 @@ TAMPERINGS = [
         key=".H53.4",
     ),
     Tampering(
+        name="an added agency's superior, by whom an auditor sees it",
+        sql="UPDATE agency SET parent_id = 1 WHERE code LIKE '%.H53.1'",
+        where="agency",
+        what="parent_id",
+        key=".H53.1",
+    ),
+    Tampering(
+        name="a superior for an agency that has none",
+        sql="UPDATE agency SET parent_id = 1 WHERE code LIKE '%.G02'",
+        where="agency",
+        what="parent_id",
+        key=".G02",
+    ),
+    Tampering(
+        name="an imported agency's superior taken away",
+        sql="UPDATE agency SET parent_id = NULL WHERE code LIKE '%.H53.2'",
+        where="agency",
+        what="parent_id",
+        key=".H53.2",
+    ),
+    Tampering(
+        name="the superior of an agency that was imported as closed",
+        sql="UPDATE agency SET parent_id = 1 WHERE code LIKE '%.H53.7'",
+        where="agency",
+        what="parent_id",
+        key=".H53.7",
+    ),
+    Tampering(
+        name="the superior that a later import has changed put back",
+        sql="UPDATE agency SET parent_id = (SELECT agency_id FROM agency WHERE code LIKE '%.H53')"
+        " WHERE code LIKE '%.H53.4'",
+        where="agency",
+        what="parent_id",
+        key=".H53.4",
+    ),
+    Tampering(
         name="what an operator did",
         sql="DELETE FROM admin_action WHERE action = 'document.resend'",
         where="admin_action",
