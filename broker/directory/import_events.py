@@ -2,8 +2,8 @@
 
 `agencies.imported` names every agency of whom the import changed anything, and says how much the events after it tell:
 who may receive and sign for whom (`mandates.imported`), who has a mailbox (`mailboxes.imported`), who ends on which day
-(`closings.imported`), who has which tier (`tiers.imported`) and superior (`superiors.imported`). An import that does
-not count one of these is of before that was told.
+(`closings.imported`), who has which tier (`tiers.imported`) and superior (`superiors.imported`), who follows whom
+(`successions.imported`). An import that does not count one of these is of before that was told.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 from broker.directory.changing import Facts, Telling
 from broker.directory.planning import ImportPlan, tier_of
-from broker.directory.records import AgencyId
+from broker.directory.records import AgencyId, Extent
 from schemas.events import RECIPIENTS_PER_EVENT
 
 T = TypeVar("T", int, str)
@@ -44,6 +44,8 @@ class Written:
     mandates: Sequence[ImportedMandate]
     #: (does not exist any more, superior's code or nothing, code) of those that are new, or whose superior changed.
     superiors: Sequence[tuple[bool, str, str]]
+    #: (extent, day, old code, new code)
+    successions: Sequence[tuple[Extent, date, str, str]]
 
 
 def import_tellings(plan: ImportPlan, written: Written, *, today: date, rows_sha256: str) -> list[Telling]:
@@ -67,6 +69,7 @@ def import_tellings(plan: ImportPlan, written: Written, *, today: date, rows_sha
         "closings": len(closings),
         "tiers": len(tiers),
         "superiors": len(superiors),
+        "successions": len(written.successions),
     }
     return [
         Telling(change="agencies.imported", codes=list(dict.fromkeys(touched)), facts=facts),
@@ -81,6 +84,14 @@ def import_tellings(plan: ImportPlan, written: Written, *, today: date, rows_sha
         ),
         *_told_places("tiers.imported", "tier", tiers),
         *_told_places("superiors.imported", "superior", superiors),
+        *(
+            Telling(
+                change="successions.imported",
+                codes=[code for _, _, *pair in some for code in pair],  # an event's limit is even: none tears a pair
+                facts={"extent": extent.replace(" ", "-"), "on": on.isoformat()},
+            )
+            for (extent, on), some in groupby(sorted(written.successions), key=lambda one: one[:2])
+        ),
     ]
 
 

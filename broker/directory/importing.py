@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from broker.directory.changing import SQL, Author, Change, changing
 from broker.directory.csv_rows import AgencyRow, RejectedRow, read_csv
@@ -164,22 +164,23 @@ async def _write(change: Change, plan: ImportPlan, directory: Directory, progres
         for row in plan.added
         for code, extent in row.successors
     ]
-    given = []
-    for query, tuples in (
-        ("import_aliases", aliases),
-        ("import_mandates", mandates),
-        ("import_successions", successions),
-    ):
-        if tuples:
-            columns = [list(column) for column in zip(*tuples, strict=True)]
-            given += await connection.fetch(SQL[query], *columns, revision)
+
+    async def write(query: str, tuples: Sequence[tuple[object, ...]]) -> list[Any]:
+        if not tuples:
+            return []
+        columns = [list(column) for column in zip(*tuples, strict=True)]
+        return await connection.fetch(SQL[query], *columns, revision)
+
+    await write("import_aliases", aliases)
+    given = await write("import_mandates", mandates)
+    succeeded = await write("import_successions", successions)
     code_of_id = {agency_id: row.code for row, agency_id in zip(plan.added, fresh_ids, strict=True)}
 
+    def code_of(agency_id: AgencyId) -> str:
+        return code_of_id.get(agency_id) or directory.by_id(agency_id).code
+
     def superior_of(row: AgencyRow) -> str:
-        if not row.parent:
-            return ""
-        superior = id_of(row.parent)
-        return code_of_id.get(superior) or directory.by_id(superior).code
+        return code_of(id_of(row.parent)) if row.parent else ""
 
     return Written(
         mandates=[ImportedMandate(**dict(row)) for row in given],
@@ -188,6 +189,9 @@ async def _write(change: Change, plan: ImportPlan, directory: Directory, progres
             (False, superior_of(row), row.code)
             for row, agency in plan.updated
             if row.parent and id_of(row.parent) != agency.parent_id
+        ],
+        successions=[
+            (row["extent"], row["on_date"], code_of(row["old_id"]), code_of(row["new_id"])) for row in succeeded
         ],
     )
 

@@ -219,6 +219,23 @@ async def test_a_whole_province_under_one_superior_is_told_five_hundred_at_a_tim
     ]  # fmt: skip
 
 
+async def test_successions_of_an_import_are_told_in_pairs_that_no_event_tears_apart(
+    connection: Connection, author: Author
+) -> None:
+    old = [f"A.{number},Xã cũ,commune,2025-07-01,A" for number in range(300)]
+    more = ["X,Huyện,district,2025-07-01,A=main part;B=part", "Y,Huyện,district,2025-07-01,B=main part"]
+    await take(
+        connection, author, "code,name,level,valid_until,successors", "A,A,commune,,", "B,B,commune,,", *old, *more
+    )
+    bodies = [one for one in await told(connection) if one["change"] == "successions.imported"]
+    assert [(one["facts"]["extent"], one["facts"]["on"], len(one["codes"])) for one in bodies] == [
+        ("main-part", "2025-07-01", 4), ("part", "2025-07-01", 2), ("whole", "2025-07-01", 500),
+        ("whole", "2025-07-01", 100),
+    ]  # fmt: skip
+    assert bodies[0]["codes"] == ["X", "A", "Y", "B"] and bodies[1]["codes"] == ["X", "B"]
+    assert all(one["codes"][1::2] == ["A"] * (len(one["codes"]) // 2) for one in bodies[2:])
+
+
 async def test_the_default_hub_serves_the_whole_file(connection: Connection, author: Author) -> None:
     await take(connection, author, "code,name,level,has_mailbox", "HUB,Trục tỉnh,hub,true")
     data = "code,name\nA,Xã A\nB,Xã B\n".encode()

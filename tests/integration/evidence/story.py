@@ -143,9 +143,10 @@ async def _let_in(exchange: Exchange) -> None:
 
 async def _import(exchange: Exchange, hub: End) -> None:
     """Agencies out of a file, whose mandates and states then change."""
-    header = "code,name,level,has_mailbox,hub,valid_until,parent"
-    served = [f"{hub.code}.{number},Xã {number},commune,,{hub.code},,{hub.code}" for number in (2, 3, 4, 5)]
-    others = [f"{hub.code}.6,Phường,commune,true,,,", f"{hub.code}.7,Xã cũ,commune,,,2025-07-01,{hub.code}"]
+    header = "code,name,level,has_mailbox,hub,valid_until,parent,successors"
+    served = [f"{hub.code}.{number},Xã {number},commune,,{hub.code},,{hub.code}," for number in (2, 3, 4, 5)]
+    heirs = f"{hub.code}.1=main part;{hub.code}.2=part"
+    others = [f"{hub.code}.6,Phường,commune,true,,,,", f"{hub.code}.7,Xã cũ,commune,,,2025-07-01,{hub.code},{heirs}"]
     data = "\n".join((header, *served, *others)).encode()
     async with exchange.pool.acquire() as connection:
         await import_csv(connection, data, what="communes.csv", author=AUTHOR)

@@ -720,6 +720,38 @@ TAMPERINGS = [
         key=".H53.4",
     ),
     Tampering(
+        name="who follows a closed agency removed",
+        sql="DELETE FROM succession s USING agency a WHERE a.agency_id = s.old_id AND a.code LIKE '%.H53.6'",
+        where="succession",
+        what="row",
+        key=".H53.6 to ",
+    ),
+    Tampering(
+        name="who follows an agency that was imported as closed removed",
+        sql="DELETE FROM succession s USING agency a WHERE a.agency_id = s.new_id AND a.code LIKE '%.H53.2'",
+        where="succession",
+        what="row",
+        key=".H53.2",
+    ),
+    Tampering(
+        name="a successor made up",
+        sql="INSERT INTO succession (old_id, new_id, extent, on_date) SELECT o.agency_id, n.agency_id, 'whole',"
+        " current_date FROM agency o, agency n WHERE o.code LIKE '%.H53.7' AND n.code LIKE '%.G01'",
+        where="succession",
+        what="row",
+        key=".G01",
+    ),
+    Tampering(
+        name="another successor",
+        sql="UPDATE succession SET new_id = (SELECT agency_id FROM agency WHERE code LIKE '%.G01')"
+        " WHERE old_id = (SELECT agency_id FROM agency WHERE code LIKE '%.H53.6')",
+        where="succession",
+        what="row",
+        key=".G01",
+    ),
+    columns("succession", "extent = 'whole'", {"extent": "'part'", "on_date": "on_date + 1"}),
+    columns("succession", "extent = 'main part'", {"extent": "'part'", "on_date": "on_date + 1"}),
+    Tampering(
         name="what an operator did",
         sql="DELETE FROM admin_action WHERE action = 'document.resend'",
         where="admin_action",
