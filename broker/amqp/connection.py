@@ -74,7 +74,7 @@ def honest_cancellation() -> Iterator[None]:
     """Around calls of the library: `CancelledError` leaves this block exactly if this task has been cancelled.
 
     When a connection dies of silence the library rejects the calls on it with `CancelledError`, which would end a task
-    that nobody has cancelled, and when it ends without a reason, with a bare `Exception`: these become `ConnectionLost`.
+    that nobody has cancelled, and when it ends without a reason, with a bare `Exception`: `ConnectionLost` for both.
     And a call that is cancelled while its connection is being lost may raise for the loss, so that the task would go
     on: that becomes `CancelledError`.
     """

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 
 import asyncpg
 
 from broker.directory.changing import SQL, Author, Change, Facts, agency_named, changing
 from broker.directory.enrolment import enrol_certificate, load_roots, revoke_certificate
 from broker.directory.importing import import_csv, import_rows
-from broker.directory.records import OPENING_DAY, TIER_BY_LEVEL, Agency, AgencyId, AliasKind, Extent, Level
+from broker.directory.records import EXTENTS, OPENING_DAY, TIER_BY_LEVEL, Agency, AgencyId, AliasKind, Extent, Level
 from broker.directory.snapshot import CHILDREN_OF, LEVEL_GROUPS
 from broker.directory.suggestions import written
 from broker.store.pool import Connection
@@ -85,6 +86,7 @@ async def add_agency(connection: Connection, new: NewAgency, *, author: Author) 
     name = " ".join(new.name.split())
     if not name:
         raise Problem(f"no name for {code}", "the agency's name as it signs", "give it in quotation marks")
+    tier = new.tier or TIER_BY_LEVEL[new.level]
     async with changing(connection, author) as change:
         parent = await agency_named(connection, new.parent) if new.parent else None
         hub = await _hub(change, new.hub) if new.hub else None
@@ -96,7 +98,7 @@ async def add_agency(connection: Connection, new: NewAgency, *, author: Author) 
                     code,
                     name,
                     new.level,
-                    new.tier or TIER_BY_LEVEL[new.level],
+                    tier,
                     parent.id if parent else None,
                     new.has_mailbox,
                     new.derived,
@@ -115,6 +117,8 @@ async def add_agency(connection: Connection, new: NewAgency, *, author: Author) 
             ) from error
         facts: dict[str, str | int | bool | None] = {
             "level": new.level,
+            "tier": tier,
+            "superior": parent.code if parent else None,
             "mailbox": new.has_mailbox,
             "derived": new.derived,
             "hub": hub.code if hub else None,
@@ -162,7 +166,7 @@ async def close(
     async with changing(connection, author) as change:
         agency = await agency_named(connection, text)
         check_last_day(agency, on)
-        heirs = []
+        heirs: dict[AgencyId, tuple[Agency, Extent]] = {}
         for heir_text, extent in successors:
             heir = await agency_named(connection, heir_text)
             if heir.id == agency.id:
@@ -170,10 +174,10 @@ async def close(
                     f"{agency.code} as its own successor", "another agency", "name the agency that takes over"
                 )
             await connection.execute(SQL["write_succession"], agency.id, heir.id, extent, on, change.revision)
-            heirs.append(heir)
+            heirs[heir.id] = heir, extent
         served: int = await connection.fetchval(SQL["served_by"], agency.id, change.today)
-        await end_agency(change, agency, heirs, on)
-        return Closed(agency=agency, successors=tuple(heirs), left_without_hub=served)
+        await end_agency(change, agency, list(heirs.values()), on)
+        return Closed(agency=agency, successors=tuple(heir for heir, _ in heirs.values()), left_without_hub=served)
 
 
 def check_last_day(agency: Agency, on: date) -> None:
@@ -186,14 +190,19 @@ def check_last_day(agency: Agency, on: date) -> None:
         )
 
 
-async def end_agency(change: Change, agency: Agency, heirs: Sequence[Agency], on: date) -> None:
-    """Write the last day of an agency, and the event that names its successors, whose successions are written."""
+async def end_agency(change: Change, agency: Agency, heirs: Sequence[tuple[Agency, Extent]], on: date) -> None:
+    """Write the last day of an agency, and the event that names its successors, whose successions are written.
+
+    The event names them by extent, and counts how many there are of each.
+    """
+    by_extent = {extent: [heir.code for heir, one in heirs if one == extent] for extent in EXTENTS}
+    counts = {extent.replace(" ", "-"): len(codes) for extent, codes in by_extent.items() if codes}
     await change.connection.execute(SQL["close_agency"], agency.id, on, change.today, change.revision)
     await change.record(
         "agency.closed",
-        [agency.code, *(heir.code for heir in heirs)],
+        [agency.code, *chain(*by_extent.values())],
         agency_id=agency.id,
-        facts={"closed": agency.code, "on": on.isoformat()},
+        facts={"closed": agency.code, "on": on.isoformat(), **counts},
     )
 
 

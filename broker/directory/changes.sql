@@ -210,8 +210,9 @@ SELECT w.hub_id, h.code AS hub, a.code AS agency, w.may_receive, w.may_sign, w.v
  ORDER BY h.code, w.valid_from, a.code;
 
 -- name: import_successions
--- Who took over from imported agencies that are closed.
+-- Who took over from imported agencies that are closed; returns what was written, for the event that tells it.
 INSERT INTO succession (old_id, new_id, extent, on_date, revision)
 SELECT old_id, new_id, extent, on_date, $5
   FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::date[]) AS rows (old_id, new_id, extent, on_date)
-ON CONFLICT (old_id, new_id) DO NOTHING;
+ON CONFLICT (old_id, new_id) DO NOTHING
+RETURNING old_id, new_id, extent, on_date;

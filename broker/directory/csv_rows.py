@@ -18,9 +18,9 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol
 
-from broker.directory.records import LEVELS, AliasKind, Extent, Level
+from broker.directory.records import EXTENTS, LEVELS, AliasKind, Extent, Level
 from broker.directory.suggestions import folded_name, written
 from schemas.agency_codes import canonical_code, from_qcvn102
 from schemas.errors import Refusal
@@ -33,7 +33,6 @@ OWN_COLUMNS: tuple[str, ...] = (
 OLD_COLUMNS: tuple[str, ...] = ("code_qcvn102", "name")
 LONGEST_NAME = 300
 
-_EXTENTS: tuple[Extent, ...] = get_args(Extent)
 _FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 #: Level by how a name of the older lists begins; the first that fits. Other offices count as departments.
 _LEVEL_BY_BEGINNING: tuple[tuple[tuple[str, ...], Level], ...] = (
@@ -62,6 +61,10 @@ class AgencyRow:
     nso_code: str | None = None
     aliases: tuple[tuple[str, AliasKind], ...] = ()
     successors: tuple[tuple[str, Extent], ...] = ()
+
+    def over(self, today: date) -> bool:
+        """Whether the agency does not exist any more."""
+        return self.valid_until is not None and self.valid_until <= today
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -273,7 +276,7 @@ def _successors(text: str) -> tuple[tuple[str, Extent], ...]:
     for entry in entries:
         code, _, extent_text = entry.partition("=")
         wanted = extent_text.strip() or ("whole" if len(entries) == 1 else "part")
-        extent = next((known for known in _EXTENTS if known == wanted), None)
+        extent = next((known for known in EXTENTS if known == wanted), None)
         if extent is None:
             raise _Unusable(f"successor “{entry}”; expected a code, =whole, =main part or =part behind it")
         found.append((_code(code, "successor"), extent))

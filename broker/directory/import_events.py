@@ -2,7 +2,8 @@
 
 `agencies.imported` names every agency of whom the import changed anything, and says how much the events after it tell:
 who may receive and sign for whom (`mandates.imported`), who has a mailbox (`mailboxes.imported`), who ends on which day
-(`closings.imported`). An import whose event counts no mandates is one of before these were told.
+(`closings.imported`), who has which tier (`tiers.imported`) and superior (`superiors.imported`), who follows whom
+(`successions.imported`). An import that does not count one of these is of before that was told.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
-from typing import Final
+from typing import Final, TypeVar
 
 from broker.directory.changing import Facts, Telling
-from broker.directory.planning import ImportPlan
-from broker.directory.records import AgencyId
+from broker.directory.planning import ImportPlan, tier_of
+from broker.directory.records import AgencyId, Extent
 from schemas.events import RECIPIENTS_PER_EVENT
+
+T = TypeVar("T", int, str)
 
 MANDATES_PER_EVENT: Final = RECIPIENTS_PER_EVENT - 1
 """Agencies that one event names after their hub, so that no event is ever split and loses it."""
@@ -34,14 +37,22 @@ class ImportedMandate:
     valid_from: date
 
 
-def import_tellings(
-    plan: ImportPlan, mandates: Sequence[ImportedMandate], *, today: date, rows_sha256: str
-) -> list[Telling]:
-    """The events of an import, the one that names the agencies first.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written:
+    """What an import has written that its plan does not say by itself."""
 
-    `mandates` are those that were written, `rows_sha256` (hex) says where the rows came from.
-    """
+    mandates: Sequence[ImportedMandate]
+    #: (does not exist any more, superior's code or nothing, code) of those that are new, or whose superior changed.
+    superiors: Sequence[tuple[bool, str, str]]
+    #: (extent, day, old code, new code)
+    successions: Sequence[tuple[Extent, date, str, str]]
+
+
+def import_tellings(plan: ImportPlan, written: Written, *, today: date, rows_sha256: str) -> list[Telling]:
+    """The events of an import, the one that names the agencies first; `rows_sha256` is hex."""
+    mandates, superiors = written.mandates, written.superiors
     mailboxes = _mailboxes(plan, today)
+    tiers = _tiers(plan, today)
     closings = [(row.valid_until, row.code) for row in plan.added if row.valid_until is not None]
     touched = (
         *(row.code for row in plan.added),
@@ -56,6 +67,9 @@ def import_tellings(
         "mandates": len(mandates),
         "mailboxes": len(mailboxes),
         "closings": len(closings),
+        "tiers": len(tiers),
+        "superiors": len(superiors),
+        "successions": len(written.successions),
     }
     return [
         Telling(change="agencies.imported", codes=list(dict.fromkeys(touched)), facts=facts),
@@ -68,19 +82,41 @@ def import_tellings(
             Telling(change="closings.imported", codes=[code for _, code in some], facts={"on": on.isoformat()})
             for on, some in groupby(sorted(closings), key=lambda one: one[0])
         ),
+        *_told_places("tiers.imported", "tier", tiers),
+        *_told_places("superiors.imported", "superior", superiors),
+        *(
+            Telling(
+                change="successions.imported",
+                codes=[code for _, _, *pair in some for code in pair],  # an event's limit is even: none tears a pair
+                facts={"extent": extent.replace(" ", "-"), "on": on.isoformat()},
+            )
+            for (extent, on), some in groupby(sorted(written.successions), key=lambda one: one[:2])
+        ),
     ]
 
 
 def _mailboxes(plan: ImportPlan, today: date) -> list[tuple[bool, str]]:
     """Who has a mailbox and who has none, of those that are new and exist, or of whom this changed."""
-    exist = (row for row in plan.added if row.valid_until is None or row.valid_until > today)
-    added = [(bool(row.has_mailbox), row.code) for row in exist]
+    added = [(bool(row.has_mailbox), row.code) for row in plan.added if not row.over(today)]
     changed = [
         (row.has_mailbox, row.code)
         for row, agency in plan.updated
         if row.has_mailbox is not None and row.has_mailbox != agency.has_mailbox
     ]
     return added + changed
+
+
+def _tiers(plan: ImportPlan, today: date) -> list[tuple[bool, int, str]]:
+    """(does not exist any more, tier or 0, code) of those that are new, or whose tier this changed."""
+    added = [(row.over(today), tier_of(row) or 0, row.code) for row in plan.added]
+    changed = [(False, tier_of(row, old) or 0, row.code) for row, old in plan.updated if tier_of(row, old) != old.tier]
+    return added + changed
+
+
+def _told_places(change: str, fact: str, places: Sequence[tuple[bool, T, str]]) -> Iterator[Telling]:
+    """One event for all of whom it says the same; what is 0 or empty is told as nothing."""
+    for (closed, value), some in groupby(sorted(places), key=lambda one: one[:2]):
+        yield Telling(change=change, codes=[code for _, _, code in some], facts={fact: value or None, "closed": closed})
 
 
 def _told_mandates(mandates: Sequence[ImportedMandate]) -> Iterator[Telling]:

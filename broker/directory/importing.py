@@ -10,15 +10,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from broker.directory.changing import SQL, Author, Change, changing
 from broker.directory.csv_rows import AgencyRow, RejectedRow, read_csv
-from broker.directory.import_events import ImportedMandate, import_tellings
+from broker.directory.import_events import ImportedMandate, Written, import_tellings
 from broker.directory.live import load_directory
-from broker.directory.planning import Defaults, ImportPlan, plan_import
-from broker.directory.records import OPENING_DAY, TIER_BY_LEVEL, AgencyId
+from broker.directory.planning import Defaults, ImportPlan, plan_import, tier_of
+from broker.directory.records import OPENING_DAY, AgencyId
 from broker.directory.snapshot import Directory
 from broker.store.pool import Connection
 
@@ -91,8 +90,8 @@ async def import_rows(
         progress(len(rows) - len(plan.added) - len(plan.updated))
         changes = bool(plan.added or plan.updated or plan.new_aliases or plan.new_mandates)
         if changes:
-            mandates = await _write(change, plan, directory, progress)
-            told = import_tellings(plan, mandates, today=change.today, rows_sha256=digest)
+            written = await _write(change, plan, directory, progress)
+            told = import_tellings(plan, written, today=change.today, rows_sha256=digest)
             await change.record_all(told, target=", ".join(told[0].codes[:5]))
     return ImportReport(
         added=len(plan.added),
@@ -103,13 +102,13 @@ async def import_rows(
     )
 
 
-async def _write(change: Change, plan: ImportPlan, directory: Directory, progress: Progress) -> list[ImportedMandate]:
-    """Write the plan; returns the mandates that it gave."""
+async def _write(change: Change, plan: ImportPlan, directory: Directory, progress: Progress) -> Written:
+    """Write the plan; returns what of it must be told."""
     connection, revision = change.connection, change.revision
     fresh_ids = [row[0] for row in await connection.fetch(SQL["allocate_agency_ids"], len(plan.added))]
     id_of_row = {id(row): AgencyId(agency_id) for row, agency_id in zip(plan.added, fresh_ids, strict=True)}
     # What a code means after this import; a row for an agency that is closed already does not give its code a meaning.
-    id_of_code = {row.code: id_of_row[id(row)] for row in plan.added if not _over(row, change.today)}
+    id_of_code = {row.code: id_of_row[id(row)] for row in plan.added if not row.over(change.today)}
 
     def id_of(code: str) -> AgencyId:
         known = id_of_code.get(code)
@@ -120,7 +119,7 @@ async def _write(change: Change, plan: ImportPlan, directory: Directory, progres
             known = id_of_code[code] = agency.id
         return known
 
-    for ended in {row.code for row in plan.added if not _over(row, change.today)} & plan.ended_codes:
+    for ended in {row.code for row in plan.added if not row.over(change.today)} & plan.ended_codes:
         await connection.execute(SQL["close_ended"], ended, change.today, revision)
     for rows in _chunks(plan.added):
         await connection.execute(
@@ -129,14 +128,14 @@ async def _write(change: Change, plan: ImportPlan, directory: Directory, progres
             [row.code for row in rows],
             [row.name for row in rows],
             [row.level for row in rows],
-            [row.tier or (TIER_BY_LEVEL[row.level] if row.level else None) for row in rows],
+            [tier_of(row) for row in rows],
             [id_of(row.parent) if row.parent else None for row in rows],
             [bool(row.has_mailbox) for row in rows],
             [bool(row.derived) for row in rows],
             [row.nso_code for row in rows],
             [row.valid_from or OPENING_DAY for row in rows],
             [row.valid_until for row in rows],
-            ["closed" if _over(row, change.today) else "active" for row in rows],
+            ["closed" if row.over(change.today) else "active" for row in rows],
             revision,
         )
         progress(len(rows))
@@ -146,7 +145,7 @@ async def _write(change: Change, plan: ImportPlan, directory: Directory, progres
             [agency.id for _, agency in updates],
             [row.name for row, _ in updates],
             [row.level or agency.level for row, agency in updates],
-            [row.tier or (TIER_BY_LEVEL[row.level] if row.level else agency.tier) for row, agency in updates],
+            [tier_of(row, agency) for row, agency in updates],
             [id_of(row.parent) if row.parent else agency.parent_id for row, agency in updates],
             [agency.has_mailbox if row.has_mailbox is None else row.has_mailbox for row, agency in updates],
             [agency.derived if row.derived is None else row.derived for row, agency in updates],
@@ -165,20 +164,36 @@ async def _write(change: Change, plan: ImportPlan, directory: Directory, progres
         for row in plan.added
         for code, extent in row.successors
     ]
-    given = []
-    for query, tuples in (
-        ("import_aliases", aliases),
-        ("import_mandates", mandates),
-        ("import_successions", successions),
-    ):
-        if tuples:
-            columns = [list(column) for column in zip(*tuples, strict=True)]
-            given += await connection.fetch(SQL[query], *columns, revision)
-    return [ImportedMandate(**dict(row)) for row in given]
 
+    async def write(query: str, tuples: Sequence[tuple[object, ...]]) -> list[Any]:
+        if not tuples:
+            return []
+        columns = [list(column) for column in zip(*tuples, strict=True)]
+        return await connection.fetch(SQL[query], *columns, revision)
 
-def _over(row: AgencyRow, today: date) -> bool:
-    return row.valid_until is not None and row.valid_until <= today
+    await write("import_aliases", aliases)
+    given = await write("import_mandates", mandates)
+    succeeded = await write("import_successions", successions)
+    code_of_id = {agency_id: row.code for row, agency_id in zip(plan.added, fresh_ids, strict=True)}
+
+    def code_of(agency_id: AgencyId) -> str:
+        return code_of_id.get(agency_id) or directory.by_id(agency_id).code
+
+    def superior_of(row: AgencyRow) -> str:
+        return code_of(id_of(row.parent)) if row.parent else ""
+
+    return Written(
+        mandates=[ImportedMandate(**dict(row)) for row in given],
+        superiors=[(row.over(change.today), superior_of(row), row.code) for row in plan.added]
+        + [
+            (False, superior_of(row), row.code)
+            for row, agency in plan.updated
+            if row.parent and id_of(row.parent) != agency.parent_id
+        ],
+        successions=[
+            (row["extent"], row["on_date"], code_of(row["old_id"]), code_of(row["new_id"])) for row in succeeded
+        ],
+    )
 
 
 def _chunks(rows: Sequence[T]) -> list[Sequence[T]]:

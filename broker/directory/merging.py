@@ -77,7 +77,7 @@ async def merge(
                 SQL["write_succession"], [(one.id, new.id, "whole", on, change.revision) for one in old]
             )
             for one in old:
-                await end_agency(change, one, [new], on)
+                await end_agency(change, one, [(new, "whole")], on)
         if new.has_mailbox and not dry_run:
             handed_over = await _hand_over(change, ids, new, on)
         served = sum(row["served"] for row in rows)

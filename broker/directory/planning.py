@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 from broker.directory.csv_rows import AgencyRow, RejectedRow
-from broker.directory.records import Agency, AliasKind, Level
+from broker.directory.records import TIER_BY_LEVEL, Agency, AliasKind, Level
 from broker.directory.snapshot import Directory
 
 
@@ -51,6 +51,13 @@ class _Draft:
 
     def reject(self, row: AgencyRow, reason: str) -> None:
         self.rejected.append(RejectedRow(line=row.line, code=row.code, name=row.name, reason=reason))
+
+
+def tier_of(row: AgencyRow, agency: Agency | None = None) -> int | None:
+    """The tier that a row gives: the agency that it describes anew, or one that it adds."""
+    if row.tier or row.level is None:
+        return row.tier or (agency.tier if agency else None)
+    return TIER_BY_LEVEL[row.level]
 
 
 def plan_import(
@@ -128,7 +135,7 @@ def _with_defaults(row: AgencyRow, directory: Directory, defaults: Defaults) -> 
 
 
 def _take(draft: _Draft, row: AgencyRow, today: date) -> None:
-    if row.valid_until is not None and row.valid_until <= today:
+    if row.over(today):
         draft.closed_rows.append(row)
     elif row.successors:
         draft.reject(row, "successors of an agency that is not closed; expected valid_until in the past")

@@ -33,6 +33,7 @@ TIER_BY_LEVEL: dict[Level, int | None] = {
 AgencyState = Literal["active", "suspended", "closed"]
 AliasKind = Literal["qcvn102", "local", "former"]
 Extent = Literal["whole", "main part", "part"]
+EXTENTS: tuple[Extent, ...] = ("whole", "main part", "part")
 Custody = Literal["agency", "broker"]
 
 #: The day on which the axis was opened; what is older than the exchange counts as valid since then.

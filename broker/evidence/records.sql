@@ -657,15 +657,16 @@ WHERE t.one IS NULL OR h.one IS NULL;
 WITH said AS MATERIALIZED (
     SELECT b ->> 'revision' AS revision, b ->> 'change' AS change, jsonb_array_length(b -> 'codes') AS many, b -> 'facts' AS facts
     FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'directory_changed') e
-    WHERE b ->> 'change' IN ('agencies.imported', 'mandates.imported', 'mailboxes.imported', 'closings.imported')
+    WHERE b ->> 'change' LIKE '%.imported'
 ), counted AS (
     SELECT DISTINCT revision, c.what, c.many::bigint
     FROM said CROSS JOIN LATERAL (VALUES ('mandates', facts ->> 'mandates'), ('mailboxes', facts ->> 'mailboxes'),
-                                         ('closings', facts ->> 'closings')) AS c (what, many)
+                                         ('closings', facts ->> 'closings'), ('tiers', facts ->> 'tiers'),
+                                         ('superiors', facts ->> 'superiors'), ('successions', facts ->> 'successions')) AS c (what, many)
     WHERE change = 'agencies.imported' AND c.many IS NOT NULL
 ), told AS (
     SELECT revision, split_part(change, '.', 1) AS what,
-           sum(CASE change WHEN 'mandates.imported' THEN many - 1 ELSE many END)::bigint AS many
+           sum(CASE change WHEN 'mandates.imported' THEN many - 1 WHEN 'successions.imported' THEN many / 2 ELSE many END)::bigint AS many
     FROM said WHERE change <> 'agencies.imported' GROUP BY 1, 2
 )
 SELECT 'event' AS place, 'the import of revision ' || revision AS key, what, coalesce(t.many, 0)::text AS found,
@@ -757,6 +758,86 @@ WITH said AS MATERIALIZED (
 SELECT 'agency' AS place, a.code AS key, 'has_mailbox' AS what, a.has_mailbox::text AS found, n.mailbox AS expected
 FROM agency a JOIN newest n USING (code)
 WHERE a.state <> 'closed' AND a.has_mailbox::text <> n.mailbox;
+
+-- name: places
+-- An agency's tier and superior are what the newest event about them says. A code may mean another agency later: of one that is closed any
+-- event fits. Imports and additions of before told nothing of them, of whom they named.
+WITH said AS MATERIALIZED (
+    SELECT b ->> 'change' AS change, b -> 'codes' AS codes, coalesce(b -> 'facts', '{}') AS facts, epoch, xid, event_id
+    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b, epoch, xid, event_id FROM surviving_event
+          WHERE kind = 'directory_changed') e
+    WHERE b ->> 'change' IN ('agency.added', 'agencies.imported', 'tiers.imported', 'superiors.imported')
+), told AS MATERIALIZED (
+    SELECT f.fact, c.code, facts ? f.fact AS tells, coalesce(facts ->> f.fact, 'nothing') AS value,
+           coalesce(facts ->> 'closed', 'false') = 'true' AS closed, epoch, xid, event_id
+    FROM said CROSS JOIN (VALUES ('tier', 'tiers'), ('superior', 'superiors')) AS f (fact, counted)
+    CROSS JOIN LATERAL jsonb_array_elements_text(codes) AS c (code)
+    WHERE change IN ('agency.added', counted || '.imported') OR (change = 'agencies.imported' AND NOT facts ? counted)
+), newest AS (
+    SELECT DISTINCT ON (fact, code) * FROM told WHERE NOT closed ORDER BY fact, code, epoch DESC, xid DESC, event_id DESC
+), ever AS (
+    SELECT fact, code, array_agg(DISTINCT value) AS among FROM told GROUP BY fact, code HAVING bool_and(tells)
+), there AS (
+    SELECT a.code, a.state, x.fact, x.what, coalesce(x.value, 'nothing') AS value
+    FROM agency a LEFT JOIN agency s ON s.agency_id = a.parent_id
+    CROSS JOIN LATERAL (VALUES ('tier', 'tier', a.tier::text), ('superior', 'parent_id', s.code)) AS x (fact, what, value)
+)
+SELECT 'agency' AS place, h.code AS key, h.what, h.value AS found, n.value AS expected
+FROM there h JOIN newest n USING (fact, code)
+WHERE h.state <> 'closed' AND n.tells AND h.value <> n.value
+UNION ALL
+SELECT 'agency', h.code, h.what, h.value, array_to_string(e.among, ' or ')
+FROM there h JOIN ever e USING (fact, code)
+WHERE h.state = 'closed' AND h.value <> ALL (e.among);
+
+-- name: successions
+-- Who follows a closed agency, to which extent and from when, is what the newest event about the two says, and nobody does of
+-- whom none tells it. Codes may mean another agency later: one row of those that fit is enough. Closings of before told no
+-- extents, imports of before nothing of whom they named.
+WITH said AS MATERIALIZED (
+    SELECT b ->> 'change' AS change, b -> 'codes' AS codes, coalesce(b -> 'facts', '{}') AS facts,
+           coalesce((b ->> 'part')::int, 1) AS part, epoch, xid, event_id
+    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b, epoch, xid, event_id FROM surviving_event
+          WHERE kind = 'directory_changed') e
+    WHERE b ->> 'change' IN ('agency.closed', 'agencies.imported', 'successions.imported')
+), pairs AS (
+    SELECT coalesce(facts ->> 'closed', codes ->> 0) AS former, c.code AS heir, facts ->> 'on' AS since,
+           CASE WHEN NOT facts ?| ARRAY['whole', 'main-part', 'part'] THEN NULL
+                WHEN p.place <= n.whole THEN 'whole' WHEN p.place <= n.whole + n.main_part THEN 'main part'
+                ELSE 'part' END AS extent, epoch, xid, event_id
+    FROM said CROSS JOIN LATERAL jsonb_array_elements_text(codes) WITH ORDINALITY AS c (code, place)
+    CROSS JOIN LATERAL (SELECT (part - 1) * 500 + c.place - 1 AS place) AS p
+    CROSS JOIN LATERAL (SELECT coalesce((facts ->> 'whole')::int, 0) AS whole,
+                               coalesce((facts ->> 'main-part')::int, 0) AS main_part) AS n
+    WHERE change = 'agency.closed' AND p.place > 0
+    UNION ALL
+    SELECT codes ->> i, codes ->> (i + 1), facts ->> 'on', replace(facts ->> 'extent', '-', ' '), epoch, xid, event_id
+    FROM said CROSS JOIN LATERAL generate_series(0, jsonb_array_length(codes) - 2, 2) AS k (i)
+    WHERE change = 'successions.imported'
+), told AS (
+    SELECT DISTINCT ON (former, heir) * FROM pairs ORDER BY former, heir, epoch DESC, xid DESC, event_id DESC
+), silent AS (
+    SELECT DISTINCT c.code FROM said CROSS JOIN LATERAL jsonb_array_elements_text(codes) AS c (code)
+    WHERE change = 'agencies.imported' AND NOT facts ? 'successions'
+), there AS (
+    SELECT o.code AS former, n.code AS heir, s.extent, s.on_date::text AS since
+    FROM succession s JOIN agency o ON o.agency_id = s.old_id JOIN agency n ON n.agency_id = s.new_id
+), held AS (
+    SELECT former, heir, t.one IS NULL AS untold, r.one IS NULL AS missing, r.extent, r.since,
+           coalesce(t.extent, r.extent) AS extent_told, coalesce(t.since, r.since) AS since_told,
+           bool_or(r.extent = coalesce(t.extent, r.extent) AND r.since = coalesce(t.since, r.since) AND t.one = 1)
+               OVER (PARTITION BY former, heir) AS fits
+    FROM (SELECT *, 1 AS one FROM told) t FULL JOIN (SELECT *, 1 AS one FROM there) r USING (former, heir)
+)
+SELECT 'succession' AS place, former || ' to ' || heir AS key, x.what, x.found, x.expected
+FROM held
+CROSS JOIN LATERAL (VALUES
+    ('row', CASE WHEN missing THEN 'no row' ELSE 'a row' END, CASE WHEN untold THEN 'no row: no event tells it' ELSE 'a row' END),
+    ('extent', extent, extent_told),
+    ('on_date', since, since_told)
+) AS x (what, found, expected)
+WHERE fits IS NOT TRUE AND x.found IS DISTINCT FROM x.expected AND (x.what = 'row' OR NOT (untold OR missing))
+  AND NOT (untold AND EXISTS (SELECT FROM silent s WHERE s.code = former));
 
 -- name: suspensions
 -- An agency is suspended when, and only if, the newest event about that says so.

@@ -179,6 +179,63 @@ async def test_mailboxes_and_ends_of_an_import_are_told(connection: Connection, 
     assert closings == [("2020-01-01", ["B"]), ("2025-07-01", ["C"])]
 
 
+async def test_tiers_of_an_import_are_told_where_they_are_new(connection: Connection, author: Author) -> None:
+    header = "code,name,level,tier,valid_until"
+    await take(
+        connection, author, header, "A,A,province,,", "B,B,hub,,", "C,C,commune,1,", "B,B cũ,district,,2020-01-01"
+    )
+    await take(connection, author, "code,name,tier", "A,A khác,", "C,C,2", update=True)
+    tiers = [(one["facts"], one["codes"]) for one in await told(connection) if one["change"] == "tiers.imported"]
+    assert tiers == [
+        ({"tier": None, "closed": False}, ["B"]),
+        ({"tier": 1, "closed": False}, ["A", "C"]),
+        ({"tier": 2, "closed": True}, ["B"]),
+        ({"tier": 2, "closed": False}, ["C"]),
+    ]
+
+
+async def test_superiors_of_an_import_are_told_by_their_codes_where_they_are_new(
+    connection: Connection, author: Author
+) -> None:
+    header = "code,name,level,parent,aliases"
+    await take(connection, author, header, "A.1,A,commune,A,", "A,A,province,,", "B,B,province,,BB", "A.2,A,commune,A,")
+    await take(connection, author, "code,name,parent", "A.1,A,BB", "A.2,A khác,A", update=True)
+    told_as = [(one["facts"], one["codes"]) for one in await told(connection) if one["change"] == "superiors.imported"]
+    assert told_as == [
+        ({"superior": None, "closed": False}, ["A", "B"]),
+        ({"superior": "A", "closed": False}, ["A.1", "A.2"]),
+        ({"superior": "B", "closed": False}, ["A.1"]),
+    ]
+
+
+async def test_a_whole_province_under_one_superior_is_told_five_hundred_at_a_time(
+    connection: Connection, author: Author
+) -> None:
+    rows = [f"A.{number},Xã,commune,A" for number in range(1_200)]
+    await take(connection, author, "code,name,level,parent", "A,A,province,", *rows)
+    bodies = [one for one in await told(connection) if one["change"] == "superiors.imported"]
+    assert [(one["facts"]["superior"], len(one["codes"])) for one in bodies] == [
+        (None, 1), ("A", 500), ("A", 500), ("A", 200),
+    ]  # fmt: skip
+
+
+async def test_successions_of_an_import_are_told_in_pairs_that_no_event_tears_apart(
+    connection: Connection, author: Author
+) -> None:
+    old = [f"A.{number},Xã cũ,commune,2025-07-01,A" for number in range(300)]
+    more = ["X,Huyện,district,2025-07-01,A=main part;B=part", "Y,Huyện,district,2025-07-01,B=main part"]
+    await take(
+        connection, author, "code,name,level,valid_until,successors", "A,A,commune,,", "B,B,commune,,", *old, *more
+    )
+    bodies = [one for one in await told(connection) if one["change"] == "successions.imported"]
+    assert [(one["facts"]["extent"], one["facts"]["on"], len(one["codes"])) for one in bodies] == [
+        ("main-part", "2025-07-01", 4), ("part", "2025-07-01", 2), ("whole", "2025-07-01", 500),
+        ("whole", "2025-07-01", 100),
+    ]  # fmt: skip
+    assert bodies[0]["codes"] == ["X", "A", "Y", "B"] and bodies[1]["codes"] == ["X", "B"]
+    assert all(one["codes"][1::2] == ["A"] * (len(one["codes"]) // 2) for one in bodies[2:])
+
+
 async def test_the_default_hub_serves_the_whole_file(connection: Connection, author: Author) -> None:
     await take(connection, author, "code,name,level,has_mailbox", "HUB,Trục tỉnh,hub,true")
     data = "code,name\nA,Xã A\nB,Xã B\n".encode()

@@ -51,7 +51,7 @@ async def play(vhost: Vhost, database: str, folder: Path) -> Story:
 async def _play(exchange: Exchange) -> None:
     ministry, other = await exchange.add("G01"), await exchange.add("G02")
     province = await exchange.add("H53", "province")
-    commune = await exchange.add("H53.1", "commune", has_mailbox=False, hub=province)
+    commune = await exchange.add("H53.1", "commune", has_mailbox=False, hub=province, parent=province)
     await _import(exchange, province)
     await _log(exchange)
     first = await sent(exchange, ministry, province, other)
@@ -152,9 +152,10 @@ async def _let_in(exchange: Exchange, province: End) -> None:
 
 async def _import(exchange: Exchange, hub: End) -> None:
     """Agencies out of a file, whose mandates and states then change."""
-    header = "code,name,level,has_mailbox,hub,valid_until"
-    served = [f"{hub.code}.{number},Xã {number},commune,,{hub.code}," for number in (2, 3, 4, 5)]
-    others = [f"{hub.code}.6,Phường,commune,true,,", f"{hub.code}.7,Xã cũ,commune,,,2025-07-01"]
+    header = "code,name,level,has_mailbox,hub,valid_until,parent,successors"
+    served = [f"{hub.code}.{number},Xã {number},commune,,{hub.code},,{hub.code}," for number in (2, 3, 4, 5)]
+    heirs = f"{hub.code}.1=main part;{hub.code}.2=part"
+    others = [f"{hub.code}.6,Phường,commune,true,,,,", f"{hub.code}.7,Xã cũ,commune,,,2025-07-01,{hub.code},{heirs}"]
     data = "\n".join((header, *served, *others)).encode()
     async with exchange.pool.acquire() as connection:
         await import_csv(connection, data, what="communes.csv", author=AUTHOR)
@@ -162,6 +163,8 @@ async def _import(exchange: Exchange, hub: End) -> None:
         await end_mandate(connection, hub.code, f"{hub.code}.4", author=AUTHOR)
         again = f"code,name,hub\n{hub.code}.4,Xã 4,{hub.code}\n".encode()
         await import_csv(connection, again, what="again.csv", author=AUTHOR)
+        other = f"code,name,tier,parent\n{hub.code}.4,Xã 4,2,{hub.code}.1\n".encode()
+        await import_csv(connection, other, what="other.csv", author=AUTHOR, update=True)
         await add_mandate(connection, hub.code, f"{hub.code}.5", may_receive=True, may_sign=False, author=AUTHOR)
         today = today_in_vietnam()
         await close(connection, f"{hub.code}.6", on=today, successors=[(f"{hub.code}.1", "whole")], author=AUTHOR)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -11,7 +11,7 @@ import pytest
 
 from broker.directory import changes, importing, national
 from broker.directory.changes import Author, NewAgency
-from broker.directory.changing import Telling
+from broker.directory.changing import Change, Facts, Telling
 from broker.directory.import_events import import_tellings
 from broker.directory.live import today_in_vietnam
 from broker.directory.merging import merge
@@ -45,6 +45,12 @@ def told_as_before(*arguments: Any, **named: Any) -> list[Telling]:
     """What imports told before they told mandates, mailboxes and ends."""
     first = import_tellings(*arguments, **named)[0]
     return [replace(first, facts={name: (first.facts or {})[name] for name in ("rows_sha256", "added", "updated")})]
+
+
+async def recorded_as_before(change: Change, word: str, codes: Sequence[str], *, facts: Facts, **named: Any) -> None:
+    """What closing an agency told before it told extents."""
+    few = {name: facts[name] for name in ("closed", "on")}
+    await change.record_all([Telling(change=word, codes=codes, facts=few, **named)], target=", ".join(codes[:5]))
 
 
 async def test_the_nation_is_told_whole(connection: Connection) -> None:
@@ -104,6 +110,90 @@ async def test_a_merger_on_a_day_to_come_and_what_it_hands_over(connection: Conn
     assert [tuple(row) for row in since] == [("H.1", TODAY), ("H.2", day), ("H.3", day)], (
         "what had ended begins that day"
     )
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["imports that tell tiers", "imports of before"])
+async def test_tiers_that_change_and_codes_that_come_again(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    if before:
+        monkeypatch.setattr(importing, "import_tellings", told_as_before)
+    header = "code,name,level,tier,valid_until"
+    await take(connection, "A,Sở,department,,", "B,Trục,hub,,", "C,Xã,commune,,", header=header)
+    await changes.add_agency(connection, NewAgency(code="D", name="Xã", level="commune", tier=2), author=AUTHOR)
+    await take(connection, "A,Sở,province,,", "C,Xã,commune,1,", "D,Xã,commune,3,", header=header, update=True)
+    assert await verified(connection) == []
+    await changes.close(connection, "C", on=TODAY, author=AUTHOR)
+    await changes.add_agency(connection, NewAgency(code="C", name="Bộ", level="ministry", tier=2), author=AUTHOR)
+    await take(connection, "C,Huyện cũ,district,3,2020-01-01", "D,Xã cũ,district,,2020-01-01", header=header)
+    assert await verified(connection) == []
+    await connection.execute("UPDATE agency SET tier = 1 WHERE code = 'D' AND state <> 'closed'")
+    assert [one.split(": ")[0] for one in await verified(connection)] == ([] if before else ["agency D"])
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["imports that tell superiors", "imports of before"])
+async def test_superiors_that_change_and_codes_that_come_again(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    if before:
+        monkeypatch.setattr(importing, "import_tellings", told_as_before)
+    header = "code,name,level,parent,valid_until"
+    await take(
+        connection, "H.1,Xã,commune,H,", "H,Tỉnh,province,,", "K,Tỉnh,province,,", "H.2,Xã,commune,H,", header=header
+    )
+    new = NewAgency(code="H.3", name="Xã", level="commune", parent="H")
+    await changes.add_agency(connection, new, author=AUTHOR)
+    await changes.add_alias(connection, "K", "KK", kind="former", author=AUTHOR)
+    await take(connection, "H.2,Xã,commune,KK,", "H.3,Xã khác,commune,,", header=header, update=True)
+    assert await verified(connection) == []
+    await merge(connection, ["H"], into="K", on=TODAY, author=AUTHOR)
+    await take(connection, "H.1,Xã,commune,K,", "H.3,Phường,commune,K,", header=header, update=True)
+    await changes.close(connection, "H.2", on=TODAY, author=AUTHOR)
+    await take(connection, "H.2,Xã,commune,H.3,", "H.3,Xã cũ,commune,K,2020-01-01", header=header)
+    assert await verified(connection) == []
+    await connection.execute(
+        "UPDATE agency SET parent_id = (SELECT agency_id FROM agency WHERE code = 'H') WHERE code = 'H.2'"
+        " AND state <> 'closed'"
+    )
+    assert [one.split(": ")[0] for one in await verified(connection)] == ([] if before else ["agency H.2"])
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["imports that tell successions", "imports of before"])
+async def test_successions_that_change_and_codes_that_come_again(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    if before:
+        monkeypatch.setattr(importing, "import_tellings", told_as_before)
+    header = "code,name,level,valid_until,successors"
+    await take(
+        connection, *(f"{code},Xã,commune,," for code in "ABCDE"),
+        "A,Xã cũ,commune,2020-01-01,A=part;B=main part", "A,Xã xưa,commune,2021-01-01,A", header=header,
+    )  # fmt: skip
+    await changes.close(
+        connection, "B", on=TODAY, author=AUTHOR, successors=[("C", "part"), ("A", "main part"), ("D", "part")]
+    )
+    assert await verified(connection) == []
+    later = TODAY + timedelta(days=9)
+    await changes.close(connection, "C", on=later, author=AUTHOR, successors=[("D", "part"), ("E", "part")])
+    await changes.close(connection, "C", on=TODAY, author=AUTHOR, successors=[("E", "part"), ("E", "whole")])
+    await changes.add_agency(connection, NewAgency(code="C", name="Xã", level="commune"), author=AUTHOR)
+    await merge(connection, ["C", "D"], into="E", on=TODAY, author=AUTHOR)
+    assert await verified(connection) == []
+    await connection.execute("DELETE FROM succession WHERE extent = 'main part'")
+    # What was closed by hand is told by its own event, what an import of before brought by none.
+    removed = [one.split(": ")[0] for one in await verified(connection)]
+    assert sorted(removed) == (["succession B to A"] if before else ["succession A to B", "succession B to A"])
+
+
+async def test_closings_of_before_that_told_no_extents(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    await take(connection, "A,Xã,commune,,,", "B,Xã,commune,,,", "C,Xã,commune,,,")
+    with monkeypatch.context() as before:
+        before.setattr(Change, "record", recorded_as_before)
+        await changes.close(connection, "A", on=TODAY, author=AUTHOR, successors=[("B", "part"), ("C", "main part")])
+    assert await verified(connection) == []
+    await connection.execute("UPDATE succession SET extent = 'whole', on_date = on_date - 1 WHERE extent = 'part'")
+    found = [one.split(":")[:2] for one in await verified(connection)]
+    assert found == [["succession A to B", " on_date"]], "its day was told, its extent was not"
 
 
 async def test_an_agency_added_with_an_end(connection: Connection) -> None:
