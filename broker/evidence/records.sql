@@ -356,10 +356,17 @@ WHERE x.found IS DISTINCT FROM x.expected
   AND (x.what = 'row' OR (c.thumbprint IS NOT NULL AND t.b IS NOT NULL));
 
 -- name: agencies
--- An agency that was added is there, under its code and level.
+-- An agency that was added is there, under its code and, unless an import named it (which tells no levels), its level.
+WITH said AS MATERIALIZED (
+    SELECT agency_id, b FROM (SELECT agency_id, convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event
+                              WHERE kind = 'directory_changed') e
+    WHERE b ->> 'change' IN ('agency.added', 'agencies.imported')
+), imported AS (
+    SELECT DISTINCT c.code FROM said CROSS JOIN LATERAL jsonb_array_elements_text(b -> 'codes') AS c (code)
+    WHERE b ->> 'change' = 'agencies.imported'
+)
 SELECT 'agency' AS place, b #>> '{codes,0}' AS key, x.what, x.found, x.expected
-FROM (SELECT agency_id, convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'directory_changed') e
-LEFT JOIN agency a USING (agency_id)
+FROM said LEFT JOIN agency a USING (agency_id) LEFT JOIN imported i ON i.code = b #>> '{codes,0}'
 CROSS JOIN LATERAL (VALUES
     ('row', CASE WHEN a.agency_id IS NULL THEN 'no row' END, CASE WHEN a.agency_id IS NULL THEN 'the agency' END),
     ('code', a.code, b #>> '{codes,0}'),
@@ -367,7 +374,7 @@ CROSS JOIN LATERAL (VALUES
     ('derived', a.derived::text, b #>> '{facts,derived}')
 ) AS x (what, found, expected)
 WHERE b ->> 'change' = 'agency.added' AND x.found IS DISTINCT FROM x.expected
-  AND (a.agency_id IS NOT NULL OR x.what = 'row');
+  AND (a.agency_id IS NOT NULL OR x.what = 'row') AND (i.code IS NULL OR x.what IN ('row', 'code'));
 
 -- name: mandates
 -- A mandate is what the newest events about it say, and none is there that no event tells. Codes may mean another agency

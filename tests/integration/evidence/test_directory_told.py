@@ -202,3 +202,10 @@ async def test_an_agency_added_with_an_end(connection: Connection) -> None:
     await changes.add_agency(connection, new, author=AUTHOR)
     await changes.suspend(connection, "T", author=AUTHOR)
     assert await verified(connection) == []
+
+
+async def test_an_agency_added_by_hand_whose_level_an_import_changes(connection: Connection) -> None:
+    await changes.add_agency(connection, NewAgency(code="H", name="Tỉnh", level="province"), author=AUTHOR)
+    await changes.add_agency(connection, NewAgency(code="H.1", name="Xã", level="commune"), author=AUTHOR)
+    await take(connection, "H.1,Sở,department", header="code,name,level", update=True)
+    assert await verified(connection) == []
