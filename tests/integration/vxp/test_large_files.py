@@ -27,9 +27,9 @@ MIB = 1024 * 1024
 POSTED = 18
 POSTED_BOUND = 120 * MIB
 """So many files of 12 MiB would take 216 MiB if they lay in memory."""
-FETCHED = 8
-FETCHED_BOUND = 170 * MIB
-"""So many answers of 27 and 36 MiB would take 252 MiB. The one being made may take what it is made of, 84 MiB."""
+FETCHED = 12
+FETCHED_BOUND = 240 * MIB
+"""So many answers of 27 and 36 MiB would take 378 MiB. Two at a time are made, of 84 MiB each."""
 
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
