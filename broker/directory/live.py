@@ -123,6 +123,8 @@ class LiveDirectory:
         """Stop following changes; `current` stays as it is."""
         self._task.cancel()
         await asyncio.wait({self._task})
+        if not self._task.cancelled():
+            self._task.result()  # a defect that ended it is told
 
     async def _load(self, connection: Connection) -> Directory:
         async with self._refreshing:
