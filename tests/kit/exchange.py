@@ -8,27 +8,22 @@ Codes are different in every exchange, because users belong to the whole server:
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
-from uuid import UUID
 
 import aio_pika
 import asyncpg
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
-from cryptography import x509
 
 from broker.amqp.management import Management
 from broker.directory.changes import Author, NewAgency, add_agency, enrol_certificate, load_roots
 from broker.directory.exchange import ensure_exchange
-from broker.directory.records import AgencyId, Enrolled, Level
+from broker.directory.records import Enrolled, Level
 from broker.evidence.keys import make_log_key
 from broker.identity import BrokerIdentity
 from broker.pki.authority import Home, init, issue
@@ -39,107 +34,27 @@ from broker.topology.model import definitions, desired
 from broker.topology.permissions import ensure_agency_user
 from broker.worker import Worker, opened
 from schemas.certificates import load_certificate, new_private_key
-from schemas.jws import MEDIA_TYPE, Message, PrivateKey, Signed, encode_message, parse_compact, parse_message, sign
-from schemas.manifest import AnyManifest, DocumentManifest, NoticeItem, NoticeManifest, parse_manifest
-from schemas.slip import Slip, parse_slip
-from schemas.times import new_id, rfc3339
+from schemas.jws import MEDIA_TYPE, PrivateKey
+from schemas.manifest import NoticeItem
 from schemas.wire import DELIVER, SUBMIT, document_key, mailbox, request_key, status_key
 from tests.conftest import Vhost, manage
+from tests.kit.letters import End, Letter, digest_of, new_letter, new_manifest, part, payload_of, signed_body
+from tests.kit.mailboxes import MARKER, PATIENCE, Delivered, Mailbox
 
-T = TypeVar("T")
+__all__ = [
+    "AUTHOR",
+    "PATIENCE",
+    "Delivered",
+    "End",
+    "Exchange",
+    "Letter",
+    "Mailbox",
+    "digest_of",
+    "part",
+    "running_exchange",
+]
+
 AUTHOR = Author(actor="test", reason="made for a test")
-MARKER = "test-marker"
-"""AMQP type of a message by which a test sees that it has read everything before it."""
-PATIENCE = 120.0
-"""Seconds that a test waits for something the exchange has promised."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class End:
-    """An agency or hub as the test plays it."""
-
-    id: AgencyId
-    code: str
-    key: PrivateKey
-    certificate: x509.Certificate
-    thumbprint: bytes
-    password: str
-    has_mailbox: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Delivered:
-    """One message out of a mailbox, taken apart."""
-
-    raw: AbstractIncomingMessage
-    message: Message
-    manifest: AnyManifest
-    slip: Slip | None
-    slip_signed: Signed | None
-
-    @property
-    def document(self) -> DocumentManifest:
-        assert isinstance(self.manifest, DocumentManifest), f"a {self.manifest.kind} instead of a document"
-        return self.manifest
-
-
-class Mailbox:
-    """What has come into one mailbox so far; everything is acknowledged as it comes."""
-
-    def __init__(self, code: str) -> None:
-        self.code = code
-        self.received: list[Delivered] = []
-        self.markers: set[bytes] = set()
-        self._more = asyncio.Event()
-
-    async def take(self, incoming: AbstractIncomingMessage) -> None:
-        if incoming.type == MARKER:
-            self.markers.add(incoming.body)
-            await incoming.ack()
-            self._more.set()
-            return
-        message = parse_message(incoming.body, slip_allowed=True)
-        signed = parse_compact(message.slip) if message.slip is not None else None
-        self.received.append(
-            Delivered(
-                raw=incoming,
-                message=message,
-                manifest=parse_manifest(message.signed.payload),
-                slip=parse_slip(signed.payload) if signed is not None else None,
-                slip_signed=signed,
-            )
-        )
-        await incoming.ack()
-        self._more.set()
-
-    async def until(self, found: Callable[[], T | None], what: str, seconds: float = PATIENCE) -> T:
-        """Wait until `found` finds something in what has come."""
-        try:
-            async with asyncio.timeout(seconds):
-                while (it := found()) is None:
-                    self._more.clear()
-                    await self._more.wait()
-                return it
-        except TimeoutError:
-            kinds = [f"{one.manifest.kind} {one.manifest.id}" for one in self.received]
-            raise AssertionError(f"{what} did not come to {self.code} in {seconds:g} s; it has {kinds}") from None
-
-    def documents(self) -> list[Delivered]:
-        return [one for one in self.received if one.manifest.kind == "document"]
-
-    def statuses(self) -> list[Delivered]:
-        return [one for one in self.received if one.manifest.kind == "status"]
-
-    def items(self, event: str | None = None) -> list[NoticeItem]:
-        """Items of all notices so far, or those of one event; a notice that came twice counts twice."""
-        notices = [one.manifest for one in self.received if isinstance(one.manifest, NoticeManifest)]
-        return [item for notice in notices for item in notice.items if event is None or item.event == event]
-
-    def told(self, event: str) -> list[NoticeItem]:
-        """Items of one event, of copies of a notice only the first: recipients drop doubles, and a slow publish may be
-        made again by the keeper."""
-        notices = {one.manifest.id: one.manifest for one in self.received if isinstance(one.manifest, NoticeManifest)}
-        return [item for notice in notices.values() for item in notice.items if item.event == event]
 
 
 class Exchange:
@@ -252,70 +167,11 @@ class Exchange:
             await stack.aclose()
 
     # ── Making messages ──────────────────────────────────────────────────────────────────────────
-    def manifest(
-        self, sender: End, to: Sequence[End | str] = (), *, parts: Mapping[str, bytes] | None = None, **fields: Any
-    ) -> dict[str, Any]:
-        """A manifest of action `new` with one small part; `fields` add to it, replace, or with None take away.
-
-        `document` is merged into the default one; `from_code` claims another sender.
-        """
-        files = {"công văn.pdf": b"%PDF-1.7 " + secrets.token_bytes(12)} if parts is None else parts
-        now = datetime.now(UTC)
-        manifest: dict[str, Any] = {
-            "spec": "lienthong/1",
-            "kind": "document",
-            "id": str(new_id(now)),
-            "from": fields.pop("from_code", sender.code),
-            "sent_at": rfc3339(now),
-            "action": "new",
-            "to": [one.code if isinstance(one, End) else one for one in to],
-            "document": {
-                "number": str(secrets.randbelow(10**9)),
-                "notation": "VPCP-TH",
-                "issued_on": "2026-03-12",
-                "type": "Công văn",
-                "subject": "Về việc kết nối",
-            }
-            | fields.pop("document", {}),
-            "parts": [part(name, data) for name, data in files.items()],
-        }
-        manifest |= fields
-        return {name: value for name, value in manifest.items() if value is not None}
-
-    def body(
-        self,
-        manifest: Mapping[str, Any] | bytes,
-        by: End,
-        *,
-        content: Iterable[bytes] = (),
-        key: PrivateKey | None = None,
-    ) -> bytes:
-        """The signed message for a manifest, with `content` inline; `key` signs in the place of the agency's own."""
-        payload = manifest if isinstance(manifest, bytes) else json.dumps(manifest, ensure_ascii=False).encode()
-        signed = sign(payload, key=key or by.key, thumbprint=by.thumbprint)
-        return encode_message(signed, content={hashlib.sha256(data).hexdigest(): data for data in content})
-
-    def letter(self, sender: End, to: Sequence[End | str], *, by: End | None = None, **fields: Any) -> Letter:
-        """A signed document with its own small part (or without, if `parts` is None), ready to be submitted."""
-        data = b"%PDF-1.7 " + secrets.token_bytes(12)
-        if fields.get("parts", ...) is None:
-            del fields["parts"]
-            files = {}
-        else:
-            files = {"công văn.pdf": data}
-        manifest = self.manifest(sender, to, parts=files, **fields)
-        body = self.body(manifest, by or sender, content=files.values())
-        return Letter(manifest=manifest, body=body, digest=digest_of(body))
-
-    @staticmethod
-    def payload(letter: Letter) -> bytes:
-        """The signed bytes of a letter."""
-        return parse_message(letter.body, slip_allowed=True).signed.payload
-
-    @staticmethod
-    def digest(body: bytes) -> str:
-        """The digest of a message's signed bytes."""
-        return digest_of(body)
+    manifest = staticmethod(new_manifest)
+    body = staticmethod(signed_body)
+    letter = staticmethod(new_letter)
+    payload = staticmethod(payload_of)
+    digest = staticmethod(digest_of)
 
     # ── Sending and receiving as an agency ───────────────────────────────────────────────────────
     async def channel(self, end: End) -> AbstractChannel:
@@ -485,39 +341,6 @@ class Exchange:
                 await asyncio.to_thread(
                     manage, self.vhost.management_url, "POST", "/api/users/bulk-delete", {"users": users}
                 )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Letter:
-    """A signed document of a test."""
-
-    manifest: dict[str, Any]
-    body: bytes
-    digest: str
-
-    @property
-    def id(self) -> UUID:
-        return UUID(self.manifest["id"])
-
-    def reference(self) -> dict[str, str]:
-        """As other messages name it."""
-        return {"from": self.manifest["from"], "id": self.manifest["id"], "digest": self.digest}
-
-
-def part(name: str, data: bytes, role: str = "document") -> dict[str, Any]:
-    """A part of a manifest that describes these bytes."""
-    return {
-        "name": name,
-        "media_type": "application/pdf",
-        "size": len(data),
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "role": role,
-    }
-
-
-def digest_of(body: bytes) -> str:
-    """The digest of a message, from its bytes."""
-    return parse_message(body, slip_allowed=True).signed.digest
 
 
 @asynccontextmanager
