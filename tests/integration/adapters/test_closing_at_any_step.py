@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from adapters import Agency, Letter, Part, agency, ending, mailbox, pump
+from adapters import Agency, Letter, Part, ending, mailbox, pump, running
 from adapters.agency import DATABASE
 from adapters.pace import Pace
 from tests.conftest import Vhost
@@ -76,7 +76,7 @@ async def end_once(tasks: Iterable[asyncio.Task[Any]], *, again_after: float = 0
 def test_an_agency_that_is_closed_before_any_step_ends(
     vhost: Vhost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: Iterable[int]
 ) -> None:
-    for module in (agency, ending, mailbox, pump):
+    for module in (ending, mailbox, pump, running):
         monkeypatch.setattr(module, "end", end_once)
     with asyncio.Runner(loop_factory=Loop) as runner:
         runner.run(_close_before_every_step(StandIn(vhost=vhost, folder=tmp_path), steps))
