@@ -52,7 +52,7 @@ class FileContent:
 
 def read_message(path: Path) -> bytes:
     """The bytes of an edXML file, a pipe, or with `-` of standard input. Raises Problem if it is larger than any is."""
-    with sys.stdin.buffer if str(path) == STDIN else _opened(path) as file:
+    with open(sys.stdin.fileno(), "rb", closefd=False) if str(path) == STDIN else _opened(path) as file:
         size = os.fstat(file.fileno()).st_size
         data = b"" if size > LIMITS.file else file.read(LIMITS.file + 1)
     if max(size, len(data)) > LIMITS.file:
