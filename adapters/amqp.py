@@ -138,7 +138,7 @@ class Session:
                     connection = await aiormq.connect(address, transport_factory=transport)
         except BaseException as why:
             transport.abort()
-            if isinstance(why.__cause__, (AuthenticationError, ProbableAuthenticationError)):
+            if isinstance(why, Lost) and isinstance(why.__cause__, (AuthenticationError, ProbableAuthenticationError)):
                 raise Problem(
                     found=f"the exchange refused the AMQP user {user}",
                     expected="the user and password that `lienthong agency add` printed",
@@ -209,11 +209,15 @@ class Session:
 
         channel.on_consumer_cancel_callbacks.add(lambda _: self.unread.set())
         channel.closing.add_done_callback(lambda _: self.unread.set())
-        with lost(f"{queue} cannot be read"):
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await channel.basic_qos(prefetch_count=prefetch)
-                await channel.basic_consume(queue, take)
         self._reading = channel
+        try:
+            with lost(f"{queue} cannot be read"):
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await channel.basic_qos(prefetch_count=prefetch)
+                    await channel.basic_consume(queue, take)
+        except BaseException:
+            await self.stop_reading()  # else a consumer that begins late would keep what nobody reads
+            raise
 
     async def ack(self, tag: int, *, multiple: bool) -> None:
         """Acknowledge; `multiple` includes everything older. Raises Lost (then it comes again, which does no harm)."""
