@@ -48,6 +48,9 @@ KINDS: Final = (
 )
 """Every kind of event there is."""
 
+ROWS_PER_EVENT: Final = 150
+"""Rows of the directory that one event describes: the longest of 500 would not fit into a log entry."""
+
 SUCCESSORS_LISTED: Final = 20
 """Candidates that an event names for one closed agency; a split among more is told by their number alone."""
 
@@ -57,6 +60,7 @@ Facts = Mapping[str, str | int | bool | None]
 _T = TypeVar("_T")
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+/=-]{0,127}", re.ASCII)
+_TOKENS: Final = re.compile(rf"{_TOKEN.pattern}(?:\n{_TOKEN.pattern})*", re.ASCII)
 
 
 class Referring(Protocol):
@@ -326,6 +330,36 @@ def directory_changed(
     groups = _split(list(codes), RECIPIENTS_PER_EVENT)
     return [
         _event("directory_changed", at, common | {"codes": group}, part, len(groups))
+        for part, group in enumerate(groups)
+    ]
+
+
+def directory_described(
+    *,
+    at: datetime,
+    revision: int,
+    change: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str | int | bool | None]],
+) -> list[Event]:
+    """How rows of the directory are once the change of this `revision` has written them, column by column.
+
+    `change` is a word such as `agencies.described`; texts stand in `rows` as digests. Raises ValueError for anything
+    that is not one word.
+    """
+    common: dict[str, Any] = {
+        "revision": revision,
+        "change": _token("change", change),
+        "codes": [],
+        "columns": [_token("a column", column) for column in columns],
+    }
+    groups = _split([list(row) for row in rows], ROWS_PER_EVENT)
+    for words in groups:
+        joined = "\n".join(value for row in words for value in row if isinstance(value, str))
+        if joined and not _TOKENS.fullmatch(joined):
+            raise ValueError("whatever an event describes must be one word, or its digest")
+    return [
+        _event("directory_changed", at, common | {"rows": group}, part, len(groups))
         for part, group in enumerate(groups)
     ]
 

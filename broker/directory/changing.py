@@ -1,7 +1,8 @@
 """What every change of the directory has in common: one transaction, one revision, one record of who and why.
 
 A change holds the directory's advisory lock until its transaction ends, so revisions become visible in their order
-(`live` relies on that); it leaves an event for the log and a row of what operators did. Decides nothing itself.
+(`live` relies on that); it leaves events for the log, which tell every row that it has written, and a row of what
+operators did. Decides nothing itself.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TypeAlias
 
+from broker.directory.describing import TABLES
 from broker.directory.live import VIETNAM, load_directory
 from broker.directory.records import Agency, AgencyId
 from broker.directory.suggestions import written
 from broker.store.pool import Connection
 from broker.store.queries import load_queries
-from schemas.events import directory_changed
+from schemas.events import Event, directory_changed, directory_described
 from schemas.problem import Problem
 
 SQL = load_queries("broker.directory", "changes.sql")
+_DESCRIBED = load_queries("broker.directory", "described.sql")
 
 #: Held by every change of the directory until its transaction ends; any fixed number that nothing else uses.
 DIRECTORY_LOCK = 0x6C74_0002
@@ -104,6 +107,32 @@ class Change:
                 reason_digest=author.reason_digest,
             )
         ]
+        await self._write(events)
+        for change in dict.fromkeys(telling.change for telling in told):
+            await self.connection.execute(SQL["write_action"], self.at, author.actor, change, target, author.reason)
+
+    async def describe(self, first: int, last: int) -> int:
+        """Let the log tell every row of these revisions as it is now, column by column; returns how many they are.
+
+        No operator's action is recorded for that: the change has one.
+        """
+        many = 0
+        for table in TABLES:
+            rows = await self.connection.fetch(_DESCRIBED[table.table], first, last)
+            if not rows:
+                continue
+            many += len(rows)
+            told = directory_described(
+                at=self.at,
+                revision=self.revision,
+                change=table.change,
+                columns=list(table.columns),
+                rows=[table.told(row) for row in rows],
+            )
+            await self._write([(event, None) for event in told])
+        return many
+
+    async def _write(self, events: Sequence[tuple[Event, AgencyId | None]]) -> None:
         await self.connection.execute(
             SQL["write_events"],
             self.at,
@@ -112,17 +141,20 @@ class Change:
             [event.leaf for event, _ in events],
             [agency_id for _, agency_id in events],
         )
-        for change in dict.fromkeys(telling.change for telling in told):
-            await self.connection.execute(SQL["write_action"], self.at, author.actor, change, target, author.reason)
 
 
 @asynccontextmanager
 async def changing(connection: Connection, author: Author) -> AsyncIterator[Change]:
-    """A transaction that may change the directory; nothing of it remains if the block raises."""
+    """A transaction that may change the directory; nothing of it remains if the block raises.
+
+    Whatever rows it has written, the log tells how they are now, after what the change itself told.
+    """
     async with connection.transaction():
         await connection.execute(SQL["lock"], DIRECTORY_LOCK)
         revision: int = await connection.fetchval(SQL["next_revision"])
-        yield Change(connection=connection, author=author, revision=revision)
+        change = Change(connection=connection, author=author, revision=revision)
+        yield change
+        await change.describe(revision, revision)
 
 
 async def agency_named(connection: Connection, text: str, *, today: date | None = None) -> Agency:

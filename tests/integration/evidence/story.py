@@ -13,7 +13,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
-from broker.directory.changes import Author, add_mandate, close, end_mandate, import_csv, revoke_certificate
+from broker.directory.changes import (
+    Author,
+    add_alias,
+    add_mandate,
+    close,
+    define_group,
+    end_alias,
+    end_mandate,
+    import_csv,
+    remove_group,
+    revoke_certificate,
+)
 from broker.directory.live import today_in_vietnam
 from broker.evidence.duties import KeepLog, PublishLog
 from broker.gateway.pages.accounts import Role, add_account, set_enabled, set_password
@@ -152,10 +163,12 @@ async def _let_in(exchange: Exchange, province: End) -> None:
 
 async def _import(exchange: Exchange, hub: End) -> None:
     """Agencies out of a file, whose mandates and states then change."""
-    header = "code,name,level,has_mailbox,hub,valid_until,parent,successors"
-    served = [f"{hub.code}.{number},Xã {number},commune,,{hub.code},,{hub.code}," for number in (2, 3, 4, 5)]
+    header = "code,name,level,has_mailbox,hub,valid_until,parent,successors,nso_code"
+    served = [
+        f"{hub.code}.{number},Xã {number},commune,,{hub.code},,{hub.code},,2545{number}" for number in (2, 3, 4, 5)
+    ]
     heirs = f"{hub.code}.1=main part;{hub.code}.2=part"
-    others = [f"{hub.code}.6,Phường,commune,true,,,,", f"{hub.code}.7,Xã cũ,commune,,,2025-07-01,{hub.code},{heirs}"]
+    others = [f"{hub.code}.6,Phường,commune,true,,,,,", f"{hub.code}.7,Xã cũ,commune,,,2025-07-01,{hub.code},{heirs},"]
     data = "\n".join((header, *served, *others)).encode()
     async with exchange.pool.acquire() as connection:
         await import_csv(connection, data, what="communes.csv", author=AUTHOR)
@@ -166,6 +179,13 @@ async def _import(exchange: Exchange, hub: End) -> None:
         other = f"code,name,tier,parent\n{hub.code}.4,Xã 4,2,{hub.code}.1\n".encode()
         await import_csv(connection, other, what="other.csv", author=AUTHOR, update=True)
         await add_mandate(connection, hub.code, f"{hub.code}.5", may_receive=True, may_sign=False, author=AUTHOR)
+        for alias in ("TN-1", "TN-2"):
+            await add_alias(connection, f"{hub.code}.1", alias, kind="local", author=AUTHOR)
+        await end_alias(connection, f"{hub.code}.1", "TN-2", author=AUTHOR)
+        for group in ("bão", "lụt"):
+            members = [hub.code, f"{hub.code}.1"]
+            await define_group(connection, group, title=f"Phòng chống {group}", members=members, author=AUTHOR)
+        await remove_group(connection, "lụt", author=AUTHOR)
         today = today_in_vietnam()
         await close(connection, f"{hub.code}.6", on=today, successors=[(f"{hub.code}.1", "whole")], author=AUTHOR)
         await close(connection, f"{hub.code}.5", on=today + timedelta(days=30), author=AUTHOR)

@@ -47,6 +47,16 @@ def told_as_before(*arguments: Any, **named: Any) -> list[Telling]:
     return [replace(first, facts={name: (first.facts or {})[name] for name in ("rows_sha256", "added", "updated")})]
 
 
+def imports_of_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on imports tell what they told then, and no change describes its rows."""
+    monkeypatch.setattr(importing, "import_tellings", told_as_before)
+    monkeypatch.setattr(Change, "describe", described_as_before)
+
+
+async def described_as_before(change: Change, first: int, last: int) -> int:
+    return 0
+
+
 async def recorded_as_before(change: Change, word: str, codes: Sequence[str], *, facts: Facts, **named: Any) -> None:
     """What closing an agency told before it told extents."""
     few = {name: facts[name] for name in ("closed", "on")}
@@ -63,7 +73,7 @@ async def test_mandates_that_end_narrow_and_come_again(
     connection: Connection, monkeypatch: pytest.MonkeyPatch, before: bool
 ) -> None:
     if before:
-        monkeypatch.setattr(importing, "import_tellings", told_as_before)
+        imports_of_before(monkeypatch)
     await take(connection, "H,Tỉnh,province,true,,", *(f"H.{n},Xã {n},commune,,H," for n in (1, 2, 3)))
     await changes.end_mandate(connection, "H", "H.1", author=AUTHOR)
     await changes.add_mandate(connection, "H", "H.2", may_receive=True, may_sign=False, author=AUTHOR)
@@ -117,7 +127,7 @@ async def test_tiers_that_change_and_codes_that_come_again(
     connection: Connection, monkeypatch: pytest.MonkeyPatch, before: bool
 ) -> None:
     if before:
-        monkeypatch.setattr(importing, "import_tellings", told_as_before)
+        imports_of_before(monkeypatch)
     header = "code,name,level,tier,valid_until"
     await take(connection, "A,Sở,department,,", "B,Trục,hub,,", "C,Xã,commune,,", header=header)
     await changes.add_agency(connection, NewAgency(code="D", name="Xã", level="commune", tier=2), author=AUTHOR)
@@ -136,7 +146,7 @@ async def test_superiors_that_change_and_codes_that_come_again(
     connection: Connection, monkeypatch: pytest.MonkeyPatch, before: bool
 ) -> None:
     if before:
-        monkeypatch.setattr(importing, "import_tellings", told_as_before)
+        imports_of_before(monkeypatch)
     header = "code,name,level,parent,valid_until"
     await take(
         connection, "H.1,Xã,commune,H,", "H,Tỉnh,province,,", "K,Tỉnh,province,,", "H.2,Xã,commune,H,", header=header
@@ -163,7 +173,7 @@ async def test_successions_that_change_and_codes_that_come_again(
     connection: Connection, monkeypatch: pytest.MonkeyPatch, before: bool
 ) -> None:
     if before:
-        monkeypatch.setattr(importing, "import_tellings", told_as_before)
+        imports_of_before(monkeypatch)
     header = "code,name,level,valid_until,successors"
     await take(
         connection, *(f"{code},Xã,commune,," for code in "ABCDE"),
@@ -189,6 +199,7 @@ async def test_closings_of_before_that_told_no_extents(connection: Connection, m
     await take(connection, "A,Xã,commune,,,", "B,Xã,commune,,,", "C,Xã,commune,,,")
     with monkeypatch.context() as before:
         before.setattr(Change, "record", recorded_as_before)
+        before.setattr(Change, "describe", described_as_before)
         await changes.close(connection, "A", on=TODAY, author=AUTHOR, successors=[("B", "part"), ("C", "main part")])
     assert await verified(connection) == []
     await connection.execute("UPDATE succession SET extent = 'whole', on_date = on_date - 1 WHERE extent = 'part'")

@@ -643,6 +643,25 @@ TAMPERINGS = [
         where="certificate",
         what="not_after",
     ),
+    columns(
+        "certificate",
+        "revoked_at IS NOT NULL",
+        {"revoked_why": "'another'", "chain": "ARRAY[der]", "revision": "revision - 1"},
+    ),
+    Tampering(
+        name="an intermediate certificate made up",
+        sql="UPDATE certificate SET chain = ARRAY['\\x30'::bytea] WHERE revoked_at IS NULL",
+        where="certificate",
+        what="chain",
+    ),
+    Tampering(
+        name="whose two certificates are exchanged",
+        sql="UPDATE certificate c SET agency_id = d.agency_id FROM certificate d, agency a, agency b"
+        " WHERE a.agency_id = c.agency_id AND b.agency_id = d.agency_id"
+        " AND (a.code LIKE '%.G01' AND b.code LIKE '%.H53' OR a.code LIKE '%.H53' AND b.code LIKE '%.G01')",
+        where="certificate",
+        what="agency_id",
+    ),
     Tampering(
         name="a certificate made up",
         sql="INSERT INTO certificate (thumbprint, agency_id, der, not_before, not_after)"
@@ -667,6 +686,132 @@ TAMPERINGS = [
         sql="UPDATE agency SET level = 'district' WHERE code LIKE '%.G01'",
         where="agency",
         what="level",
+    ),
+    columns(
+        "agency",
+        "code LIKE '%.G01'",
+        {
+            "name": "'Bộ khác'",
+            "nso_code": "'99'",
+            "valid_from": "valid_from - 1",
+            "derived": "true",
+            "revision": "revision - 1",
+        },
+    ),
+    columns(
+        "agency",
+        "code LIKE '%.H53.2'",
+        {
+            "name": "'Xã khác'",
+            "level": "'district'",
+            "nso_code": "NULL",
+            "valid_from": "'2020-01-01'",
+            "derived": "true",
+        },
+    ),
+    Tampering(
+        name="the name of an agency that was imported as closed",
+        sql="UPDATE agency SET name = 'Xã khác' WHERE code LIKE '%.H53.7'",
+        where="agency",
+        what="name",
+        key=".H53.7",
+    ),
+    Tampering(
+        name="the names of two agencies exchanged",
+        sql="UPDATE agency a SET name = b.name FROM agency b"
+        " WHERE a.code LIKE '%.H53.2' AND b.code LIKE '%.H53.3' OR a.code LIKE '%.H53.3' AND b.code LIKE '%.H53.2'",
+        where="agency",
+        what="name",
+        key=".H53.3",
+    ),
+    Tampering(
+        name="two agencies' rows exchanged",
+        sql="ALTER TABLE agency ALTER COLUMN agency_id DROP IDENTITY;"
+        "SET LOCAL session_replication_role = replica; UPDATE agency a SET agency_id = -b.agency_id FROM agency b"
+        " WHERE a.code LIKE '%.H53.2' AND b.code LIKE '%.H53.3' OR a.code LIKE '%.H53.3' AND b.code LIKE '%.H53.2';"
+        "UPDATE agency SET agency_id = -agency_id WHERE agency_id < 0",
+        where="agency",
+        what=("code", "name"),
+        key=".H53.3",
+    ),
+    Tampering(
+        name="an imported agency removed",
+        sql="SET LOCAL session_replication_role = replica; DELETE FROM agency WHERE code LIKE '%.H53.2'",
+        where="agency",
+        what="row",
+        key=".H53.2",
+    ),
+    Tampering(
+        name="a former agency made up under a code that there is",
+        sql="INSERT INTO agency (code, name, level, state, valid_until, revision) SELECT code, 'x', level, 'closed',"
+        " '2020-01-01', revision FROM agency WHERE code LIKE '%.H53.2'",
+        where="agency",
+        what="row",
+        key=".H53.2",
+    ),
+    Tampering(
+        name="an alias made up",
+        sql="INSERT INTO agency_code (alias, agency_id, kind, revision)"
+        " SELECT 'X', agency_id, 'local', revision FROM agency WHERE code LIKE '%.G02'",
+        where="agency_code",
+        what="row",
+        key=".G02 X",
+    ),
+    Tampering(
+        name="an alias removed",
+        sql="DELETE FROM agency_code WHERE alias = 'TN-1'",
+        where="agency_code",
+        what="row",
+        key=".H53.1 ",
+    ),
+    Tampering(
+        name="an alias that names another agency",
+        sql="UPDATE agency_code SET agency_id = (SELECT agency_id FROM agency WHERE code LIKE '%.G02')",
+        where="agency_code",
+        what="row",
+        key=".G02 ",
+    ),
+    columns(
+        "agency_code",
+        "alias = 'TN-1'",
+        {"kind": "'former'", "valid_from": "'2020-01-01'", "valid_until": "'2020-02-01'", "revision": "revision + 1"},
+    ),
+    Tampering(
+        name="the end of an alias undone",
+        sql="UPDATE agency_code SET valid_until = NULL WHERE alias = 'TN-2'",
+        where="agency_code",
+        what="valid_until",
+        key=".H53.1 TN-2",
+    ),
+    columns("agency_group", "name = 'group:bão'", {"title": "'khác'", "member_ids": "member_ids[2:]", "revision": "1"}),
+    Tampering(
+        name="a group's members in another order",
+        sql="UPDATE agency_group SET member_ids = ARRAY[member_ids[2], member_ids[1]] WHERE name = 'group:bão'",
+        where="agency_group",
+        what="member_ids",
+        key="group:bão",
+    ),
+    Tampering(
+        name="a group that was abolished",
+        sql="UPDATE agency_group SET member_ids = ARRAY[1] WHERE member_ids = '{}'",
+        where="agency_group",
+        what="member_ids",
+        key="group:lụt",
+    ),
+    Tampering(
+        name="a group made up",
+        sql="INSERT INTO agency_group (name, title, member_ids) VALUES ('group:x', 'x', '{1}')",
+        where="agency_group",
+        what="row",
+        key="group:x",
+    ),
+    Tampering(name="a group removed", sql="DELETE FROM agency_group", where="agency_group", what="row"),
+    Tampering(
+        name="a group under another name",
+        sql="UPDATE agency_group SET name = 'group:x' WHERE name = 'group:bão'",
+        where="agency_group",
+        what="row",
+        key="group:x",
     ),
     Tampering(
         name="an added agency's tier, by which reports count",
