@@ -77,6 +77,22 @@ class Server:
         return (await self.channel.basic_get(name, no_ack=True)).header.properties.headers or {}
 
 
+class Reasonless:
+    """Two calls of aiormq that end as on a connection that ended without a reason: of a bare Exception."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> None:
+        self.left = 2
+        real = getattr(owner, name)
+
+        async def call(*arguments: Any, **named: Any) -> Any:
+            if self.left:
+                self.left -= 1
+                raise Exception
+            return await real(*arguments, **named)
+
+        monkeypatch.setattr(owner, name, call)
+
+
 @pytest.fixture
 async def server(vhost: HasAddress) -> AsyncIterator[Server]:
     connection = await aiormq.connect(vhost.amqp_url)

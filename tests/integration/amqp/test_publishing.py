@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
 
 import aiormq
 import pytest
@@ -15,7 +14,7 @@ from pamqp.frame import marshal
 from broker.amqp.connection import Backoff, Link, LinkClosed, LinkState, Session
 from broker.amqp.messages import Fate, Outcome, OutgoingMessage
 from broker.amqp.publishing import Publisher
-from tests.integration.amqp.conftest import QUEUE, HasAddress, Server
+from tests.integration.amqp.conftest import QUEUE, HasAddress, Reasonless, Server
 from tests.integration.amqp.proxy import Proxy
 
 QUICK = Backoff(first=0.02, ceiling=0.2)
@@ -181,19 +180,10 @@ async def test_a_connection_that_ends_without_a_reason_is_made_again(
     link: Link, server: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """aiormq then ends the opening of a channel with a bare Exception; lanes that died of it published nothing more."""
-    open_channel, reasonless = aiormq.Connection.channel, 2
-
-    async def channel(*arguments: Any, **named: Any) -> Any:
-        nonlocal reasonless
-        if reasonless:
-            reasonless -= 1
-            raise Exception
-        return await open_channel(*arguments, **named)
-
-    monkeypatch.setattr(aiormq.Connection, "channel", channel)
+    reasonless = Reasonless(monkeypatch, aiormq.Connection, "channel")
     async with asyncio.timeout(60), Publisher(link, lanes=1) as publisher:
         assert (await publisher.publish(letter(b"afterwards"))).confirmed
-    assert not reasonless
+    assert not reasonless.left
 
 
 async def test_a_lane_that_died_of_a_defect_begins_anew(

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from typing import Any
 
 import aiormq
 import pytest
 
 from broker.amqp.connection import Backoff, Link
 from broker.amqp.reading import Batch, BatchReader, ReaderState
-from tests.integration.amqp.conftest import QUEUE, Server
+from tests.integration.amqp.conftest import QUEUE, Reasonless, Server
 from tests.integration.amqp.proxy import Proxy
 
 QUICK = Backoff(first=0.02, ceiling=0.2)
@@ -253,20 +252,11 @@ async def test_nothing_is_lost_while_connections_are_cut_under_load(link: Link, 
 async def test_a_connection_that_ends_without_a_reason_is_made_again(
     link: Link, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    consume, reasonless = aiormq.Channel.basic_consume, 2
-
-    async def basic_consume(*arguments: Any, **named: Any) -> Any:
-        nonlocal reasonless
-        if reasonless:
-            reasonless -= 1
-            raise Exception
-        return await consume(*arguments, **named)
-
-    monkeypatch.setattr(aiormq.Channel, "basic_consume", basic_consume)
+    reasonless = Reasonless(monkeypatch, aiormq.Channel, "basic_consume")
     await server.put(numbered(1))
     reader = aiter(BatchReader(link, QUEUE))
     assert bodies(await anext(reader)) == numbered(1)
-    assert not reasonless
+    assert not reasonless.left
     await reader.stop()
 
 
