@@ -6,11 +6,11 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from adapters.folder.contents import FileContent
 from schemas.edxml.content import Content
 from schemas.edxml.limits import LIMITS
 from schemas.jws import MAX_MESSAGE, parse_stored
@@ -29,25 +29,7 @@ PARTS: Final = "parts"
 STDIN: Final = "-"
 """The name of standard input."""
 
-_PIECE: Final = 1024 * 1024
-
 Advance = Callable[[int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class FileContent:
-    """The bytes of a part that lies on this machine's disk."""
-
-    path: Path
-    size: int
-    sha256: str
-    wrapped: bool = True
-
-    def pieces(self) -> Iterator[bytes]:
-        """The bytes, a piece at a time."""
-        with self.path.open("rb") as file:
-            while piece := file.read(_PIECE):
-                yield piece
 
 
 def read_message(path: Path) -> bytes:
