@@ -14,7 +14,7 @@ from broker.cli.audit_options import span
 from broker.cli.output import JsonOption, emit, progress, run, say
 from broker.evidence.bundle.archive_check import check_archive
 from broker.evidence.bundle.check import check
-from broker.evidence.bundle.format import MAX_BYTES
+from broker.evidence.bundle.lines import MAX_BYTES
 from broker.evidence.bundle.show import VIETNAM, Language, archive_line, archive_value, as_value, render
 from broker.evidence.merkle import EvidenceFault
 from broker.evidence.notes import VerifierKey, parse_verifier_key

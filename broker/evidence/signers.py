@@ -16,7 +16,7 @@ from typing import Any, Final
 import orjson
 
 from broker.evidence.bundle.facts import VIETNAM, Enrolment, Facts
-from broker.evidence.bundle.format import EventLine
+from broker.evidence.bundle.lines import EventLine
 from schemas.errors import Refusal
 from schemas.times import parse_rfc3339
 

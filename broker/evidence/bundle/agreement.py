@@ -10,80 +10,24 @@ from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any
 
-from broker.evidence.bundle.facts import Facts, at_of
-from broker.evidence.bundle.format import Bundle, EventLine, Fault, Message
-from broker.evidence.bundle.judging import Judge, Judged
-from schemas.errors import Refusal
-from schemas.manifest import DocumentManifest, NoticeManifest, StatusManifest, parse_manifest
-from schemas.slip import Slip, parse_slip
+from broker.evidence.bundle.facts import at_of
+from broker.evidence.bundle.gathered import Gathered, concerns, fault
+from broker.evidence.bundle.lines import EventLine, Fault, Message
+from schemas.manifest import StatusManifest
+from schemas.slip import Slip
 from schemas.states import StatusCode
 from schemas.times import parse_rfc3339
 
-Reference: TypeAlias = tuple[str, str, str]
-"""from, id, digest."""
 
-
-class Agreement:
+class Agreement(Gathered):
     """A bundle's messages and events, put together. Ask `faults` before anything else."""
 
-    def __init__(self, bundle: Bundle, facts: Facts, judge: Judge) -> None:
-        self.bundle = bundle
-        self.facts = facts
-        self._judge = judge
-        self.recipient: str | None = bundle.scope.get("recipient")
-        """The one recipient whose story alone this is, or None."""
-        agencies = bundle.scope.get("archive", {}).get("agencies")
-        self.subtree: frozenset[str] | None = frozenset(agencies) if isinstance(agencies, list) else None
-        """The agencies to which an archive of a subtree is limited, or None."""
-        self.documents: dict[str, DocumentManifest] = {}
-        """By digest, as the others."""
-        self.statuses: dict[str, StatusManifest] = {}
-        self.notices: dict[str, NoticeManifest] = {}
-        self._slips: list[tuple[Message, Slip]] = []
-        self._promised: dict[str, datetime] = {}
-        """Digest of a document → until when its acceptance was to be in the log, as the first message here says."""
-        self._unread: list[Fault] = []
-        self._read()
-        self.events: dict[str, list[EventLine]] = {}
-        """By kind, in the order of the log."""
-        for event in bundle.events:
-            self.events.setdefault(event.body["event"], []).append(event)
-        self.withheld = {one.digest: one for one in bundle.withheld}
-
-    @cached_property
-    def accepted(self) -> Mapping[str, list[EventLine]]:
-        """Acceptance events by the document's digest, in the order of their parts."""
-        return _grouped(self.events.get("accepted", []), "document")
-
-    @cached_property
-    def recorded(self) -> Mapping[str, list[EventLine]]:
-        """Events of recorded statuses by the status message's digest."""
-        return _grouped(self.events.get("status_recorded", []), "message")
-
-    @cached_property
-    def dispatched(self) -> Mapping[str, list[EventLine]]:
-        """Events of confirmed publishes by the message's digest."""
-        return _grouped(self.events.get("dispatched", []), "message")
-
-    @cached_property
-    def owners(self) -> Mapping[str, Mapping[str, str]]:
-        """Digest of a document → recipient → in whose mailbox it goes, as far as the events here tell."""
-        owners = {
-            digest: {code: owner for event in events for code, owner in event.body["recipients"]}
-            for digest, events in self.accepted.items()
-        }
-        for event in self.events.get("rerouted", []):
-            told = owners.get(event.body["document"]["digest"], {})
-            told.update({one["successors"][0]: one["owner"] for one in event.body["deliveries"] if "owner" in one})
-        return owners
-
-    # ── What does not fit ────────────────────────────────────────────────────────────────────────
     def faults(self) -> Iterator[Fault]:
         """Everything that does not fit, in the order of the lines within each question."""
-        yield from self._unread
-        if self._unread:
+        yield from self.unread
+        if self.unread:
             return
         yield from self._scope_faults()
         for message in self.bundle.documents:
@@ -97,29 +41,6 @@ class Agreement:
         for event in self.bundle.events:
             yield from self._event_faults(event)
         yield from self._spare_faults()
-
-    def _read(self) -> None:
-        for message in (*self.bundle.documents, *self.bundle.statuses, *self.bundle.notices, *self.bundle.slips):
-            try:
-                if message.type == "slip":
-                    self._slips.append((message, parse_slip(message.signed.payload)))
-                    continue
-                manifest = parse_manifest(message.signed.payload)
-            except Refusal as refusal:
-                self._unread.append(
-                    _fault("shape", message, f"{refusal.field}: {refusal.found}", str(refusal.expected))
-                )
-                continue
-            digest = message.signed.digest
-            match manifest:
-                case DocumentManifest() if message.type == "document":
-                    self.documents[digest] = manifest
-                case StatusManifest() if message.type == "status":
-                    self.statuses[digest] = manifest
-                case NoticeManifest() if message.type == "notice":
-                    self.notices[digest] = manifest
-                case _:
-                    self._unread.append(_fault("shape", message, f"a {manifest.kind}", f"a {message.type}"))
 
     def _scope_faults(self) -> Iterator[Fault]:
         named = self.bundle.scope.get("document")
@@ -163,7 +84,7 @@ class Agreement:
         manifest = self.documents[digest]
         events = self.accepted.get(digest, [])
         if not events or events[0].body.get("part", 1) != 1:
-            yield _fault("missing", message, "no event that it was accepted", "its acceptance in the log")
+            yield fault("missing", message, "no event that it was accepted", "its acceptance in the log")
             return
         first = events[0].body
         told = {
@@ -188,7 +109,7 @@ class Agreement:
         }
         for name, value in signed.items():
             if told[name] != value:
-                yield _fault("mismatch", message, f"{name} {value}", f"{told[name]}, as the log says")
+                yield fault("mismatch", message, f"{name} {value}", f"{told[name]}, as the log says")
         yield from self._recipient_faults(events)
 
     def _recipient_faults(self, events: list[EventLine]) -> Iterator[Fault]:
@@ -207,14 +128,14 @@ class Agreement:
         digest = message.signed.digest
         manifest = self.statuses[digest]
         if digest not in self.recorded:
-            yield _fault("missing", message, "no event that it was recorded", "its record in the log")
+            yield fault("missing", message, "no event that it was recorded", "its record in the log")
         for event in self.recorded.get(digest, []):
             body = event.body
             if (body["message"]["from"], body["message"]["id"]) != (manifest.from_, str(manifest.id)):
-                yield _fault("mismatch", message, f"{manifest.from_} {manifest.id}", "the sender and id of the log")
+                yield fault("mismatch", message, f"{manifest.from_} {manifest.id}", "the sender and id of the log")
             if body["thumbprint"] != message.signed.thumbprint.hex():
                 found = f"certificate {message.signed.thumbprint.hex()}"
-                yield _fault("mismatch", message, found, f"{body['thumbprint']}, as the log says")
+                yield fault("mismatch", message, found, f"{body['thumbprint']}, as the log says")
             for item in body["items"]:
                 yield from self._item_faults(message, manifest, event, item)
         yield from self._untold_faults(message, manifest)
@@ -228,7 +149,7 @@ class Agreement:
             codes, speaker = self.wanted(item.concerns.digest), item.for_ or manifest.from_
             if codes is None or (speaker in codes and speaker in self.owners[item.concerns.digest]):
                 found = f"no event that tells of item {number}"
-                yield _fault("missing", message, found, "every signed item in the log")
+                yield fault("missing", message, found, "every signed item in the log")
 
     def _item_faults(
         self, message: Message, manifest: StatusManifest, event: EventLine, item: Mapping[str, Any]
@@ -275,11 +196,11 @@ class Agreement:
             told = events[0].leaf.hex(), at_of(events[0].body)
             if (item.leaf, item.first_accepted_at) != told:
                 found = f"item {position}: leaf {item.leaf}, accepted at {item.first_accepted_at}"
-                yield _fault("mismatch", message, found, f"leaf {told[0]}, accepted at {told[1]}")
+                yield fault("mismatch", message, found, f"leaf {told[0]}, accepted at {told[1]}")
             if item.log_by is not None:
                 yield from self._promise_faults(message, digest, item.log_by, events[0])
         if not concerned:
-            yield _fault("unused", message, "nothing about a document or status here", "a notice that belongs here")
+            yield fault("unused", message, "nothing about a document or status here", "a notice that belongs here")
 
     def _promise_faults(self, message: Message, digest: str, log_by: datetime, first: EventLine) -> Iterator[Fault]:
         """Until when the log was to hold an acceptance is promised once, in the same words, and not before it."""
@@ -287,12 +208,12 @@ class Agreement:
         if log_by != promised or log_by < at_of(first.body):
             found = f"log_by {log_by.isoformat()}"
             expected = f"one promise for {digest}, as {promised.isoformat()}, not before {first.body['at']}"
-            yield _fault("mismatch", message, found, expected)
+            yield fault("mismatch", message, found, expected)
 
     def _slip_faults(self, message: Message, slip: Slip) -> Iterator[Fault]:
         events = self.accepted.get(slip.document.digest)
         if events is None:
-            yield _fault("unused", message, f"document {slip.document.id}", "a document of this bundle")
+            yield fault("unused", message, f"document {slip.document.id}", "a document of this bundle")
             return
         first = events[0]
         told = {
@@ -309,18 +230,18 @@ class Agreement:
         }
         for name, value in said.items():
             if told[name] != value:
-                yield _fault("mismatch", message, f"{name} {value}", f"{told[name]}, as the log says")
+                yield fault("mismatch", message, f"{name} {value}", f"{told[name]}, as the log says")
         yield from self._promise_faults(message, slip.document.digest, slip.log_by, first)
         line = self.bundle.by_thumbprint.get(bytes.fromhex(first.body["thumbprint"]))
         if line is None or b64decode(slip.certificate) != line.der:
-            yield _fault("mismatch", message, "another certificate", "that of the document's signer")
+            yield fault("mismatch", message, "another certificate", "that of the document's signer")
         publishes = self.dispatched.get(slip.document.digest, [])
         named = None if slip.recipients is None else [one.code for one in slip.recipients]
         if not any(
             event.body["attempt"] == slip.attempt and (named is None or event.body.get("recipients") == named)
             for event in publishes
         ):
-            yield _fault("missing", message, f"no publish {slip.attempt} that fits", "its dispatch in the log")
+            yield fault("missing", message, f"no publish {slip.attempt} that fits", "its dispatch in the log")
 
     def _event_faults(self, event: EventLine) -> Iterator[Fault]:
         body = event.body
@@ -359,14 +280,6 @@ class Agreement:
         codes = self._wanted_of(body)
         if codes is not None and not concerns(body, codes, self.owners):
             yield _event_fault("unused", event, "an event about other recipients", "events of the bundle's scope")
-
-    def wanted(self, digest: str) -> frozenset[str] | None:
-        """Whose stories alone the scope lets a bundle tell of a document; None for everybody's."""
-        if self.recipient is not None:
-            return frozenset({self.recipient})
-        if self.subtree is None or self.accepted[digest][0].body["document"]["from"] in self.subtree:
-            return None
-        return self.subtree
 
     def _wanted_of(self, body: Mapping[str, Any]) -> frozenset[str] | None:
         """The same for an event; for one about several documents everybody whom one of them lets in."""
@@ -434,86 +347,6 @@ class Agreement:
     def _messages(self) -> Iterator[Message]:
         yield from (*self.bundle.documents, *self.bundle.statuses, *self.bundle.notices, *self.bundle.slips)
         yield self.bundle.seal
-
-    # ── Signatures ───────────────────────────────────────────────────────────────────────────────
-    def judged(self) -> tuple[Judged, ...]:
-        """The verdict on every signed message, in the order of the lines. Only for a bundle without faults."""
-        made_at = parse_rfc3339(self.bundle.made_at)
-        judged: list[Judged] = []
-        for message in self.bundle.documents:
-            document = self.documents[message.signed.digest]
-            event = self.accepted[message.signed.digest][0].body
-            judged.append(
-                self._judge.judge(
-                    message,
-                    speaker=document.from_,
-                    signed_at=document.sent_at,
-                    received_at=at_of(event),
-                    submitter=event["submitter"],
-                )
-            )
-        for message in self.bundle.statuses:
-            status = self.statuses[message.signed.digest]
-            event = self.recorded[message.signed.digest][0].body
-            judged.append(
-                self._judge.judge(
-                    message,
-                    speaker=status.from_,
-                    signed_at=status.sent_at,
-                    received_at=at_of(event),
-                    submitter=event["submitter"],
-                )
-            )
-        for message in self.bundle.notices:
-            notice = self.notices[message.signed.digest]
-            judged.append(
-                self._judge.judge(
-                    message,
-                    speaker=notice.from_,
-                    signed_at=notice.sent_at,
-                    received_at=notice.sent_at,
-                    exchange=True,
-                )
-            )
-        for message in self.bundle.slips:
-            enrolment = self.facts.enrolment(message.signed.thumbprint)
-            speaker = enrolment.code if enrolment is not None else "?"
-            judged.append(
-                self._judge.judge(message, speaker=speaker, signed_at=made_at, received_at=made_at, exchange=True)
-            )
-        return tuple(judged)
-
-
-def concerns(body: Mapping[str, Any], wanted: frozenset[str], owners: Mapping[str, Mapping[str, str]]) -> bool:
-    """Whether an event belongs to the story of these recipients. `owners` as `Agreement.owners` has them."""
-    match body["event"]:
-        case "accepted":
-            return body.get("part", 1) == 1 or any(code in wanted for code, _ in body["recipients"])
-        case "dispatched" if body["message"]["digest"] in owners:
-            if (named := body.get("recipients")) is not None:
-                return not wanted.isdisjoint(named)
-            mailboxes = {owners[body["message"]["digest"]].get(code, code) for code in wanted}
-            return not (wanted | mailboxes).isdisjoint(body["owners"])
-        case "status_recorded":
-            return any(item["recipient"] in wanted for item in body["items"])
-        case "overdue":
-            return not wanted.isdisjoint(body["recipients"])
-        case "rerouted":
-            return any(not wanted.isdisjoint((one["closed"], *one["successors"])) for one in body["deliveries"])
-    return True
-
-
-def _grouped(events: list[EventLine], about: str) -> dict[str, list[EventLine]]:
-    groups: dict[str, list[EventLine]] = {}
-    for event in events:
-        groups.setdefault(event.body[about]["digest"], []).append(event)
-    for group in groups.values():
-        group.sort(key=lambda event: (event.body.get("part", 1) if about == "document" else 0, event.log, event.index))
-    return groups
-
-
-def _fault(reason: str, message: Message, found: str, expected: str) -> Fault:
-    return Fault(reason=reason, line=message.line, what=message.type, found=found, expected=expected)
 
 
 def _event_fault(reason: str, event: EventLine, found: str, expected: str) -> Fault:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from broker.evidence.bundle.format import Bundle, CheckpointLine, Fault
+from broker.evidence.bundle.lines import Bundle, CheckpointLine, Fault
 from broker.evidence.merkle import EvidenceFault, verify_consistency, verify_inclusion
 from broker.evidence.notes import ED25519, Checkpoint, Verified, VerifierKey, parse_note, verify_note
 

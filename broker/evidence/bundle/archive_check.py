@@ -15,7 +15,7 @@ from cryptography import x509
 
 from broker.evidence.bundle.archive_index import COLUMNS, CONTENTS, INDEX, index_rows
 from broker.evidence.bundle.check import Checked, check
-from broker.evidence.bundle.format import Fault
+from broker.evidence.bundle.lines import Fault
 from broker.evidence.notes import VerifierKey
 
 

@@ -18,8 +18,9 @@ from broker.evidence.bundle.agreement import Agreement
 from broker.evidence.bundle.anchors import Anchor, anchors_of, inclusion_faults
 from broker.evidence.bundle.bodies import problem_of
 from broker.evidence.bundle.facts import Facts
-from broker.evidence.bundle.format import BadBundle, Bundle, Fault, read
+from broker.evidence.bundle.format import read
 from broker.evidence.bundle.judging import Certificate, Judge, Judged, parse_certificate
+from broker.evidence.bundle.lines import BadBundle, Bundle, Fault
 from broker.evidence.bundle.sealing import seal_faults
 from broker.evidence.bundle.story import Delivery, Moment, Told, story_of
 from broker.evidence.notes import VerifierKey

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from broker.evidence.bundle.agreement import concerns
 from broker.evidence.bundle.facts import at_of
+from broker.evidence.bundle.gathered import concerns
 from broker.evidence.bundle.trees import SQL, load_nodes
 from broker.evidence.merkle import consistency_proof, inclusion_proof, nodes_of_consistency, nodes_of_inclusion
 from broker.evidence.notes import Checkpoint, parse_note

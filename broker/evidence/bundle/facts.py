@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
-from broker.evidence.bundle.format import EventLine, Statement
+from broker.evidence.bundle.lines import EventLine, Statement
 from schemas.times import parse_rfc3339
 
 VIETNAM: Final = timezone(timedelta(hours=7))

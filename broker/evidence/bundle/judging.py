@@ -13,7 +13,7 @@ from datetime import datetime
 from cryptography import x509
 
 from broker.evidence.bundle.facts import Facts
-from broker.evidence.bundle.format import CertificateLine, Message
+from broker.evidence.bundle.lines import CertificateLine, Message
 from schemas.certificates import check_chain, load_certificate, public_key_of
 from schemas.errors import Refusal
 from schemas.jws import Signed, signature_holds

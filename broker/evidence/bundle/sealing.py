@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from broker.evidence.bundle.format import SEAL_TYP, SPEC, Bundle, Fault, Message
 from broker.evidence.bundle.judging import Judge, Judged
+from broker.evidence.bundle.lines import SEAL_TYP, SPEC, Bundle, Fault, Message
 from schemas import base64url, strict_json
 from schemas.canonical import canonical_json
 from schemas.errors import Refusal

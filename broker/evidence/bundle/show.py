@@ -14,8 +14,8 @@ from rich.text import Text
 from broker.audit.words import Words
 from broker.evidence.bundle.archive_check import CheckedArchive
 from broker.evidence.bundle.check import Checked
-from broker.evidence.bundle.format import Fault
 from broker.evidence.bundle.judging import Judged
+from broker.evidence.bundle.lines import Fault
 from broker.evidence.bundle.story import Told, state_words
 from schemas.times import rfc3339
 from schemas.verdict import Answer

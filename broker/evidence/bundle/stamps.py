@@ -13,7 +13,7 @@ from cryptography import x509
 
 from broker.evidence.bundle.anchors import Anchor
 from broker.evidence.bundle.check import Checked
-from broker.evidence.bundle.format import Fault
+from broker.evidence.bundle.lines import Fault
 from broker.evidence.merkle import EvidenceFault
 from broker.evidence.timestamps import verify_timestamp
 

@@ -14,8 +14,8 @@ from typing import Any, Final
 from broker.audit.words import CHANGE, PROCESSING, STATUS, Words
 from broker.evidence.bundle.agreement import Agreement
 from broker.evidence.bundle.facts import at_of
-from broker.evidence.bundle.format import Bundle, EventLine
 from broker.evidence.bundle.judging import Judged
+from broker.evidence.bundle.lines import Bundle, EventLine
 from schemas.manifest import DocumentManifest
 from schemas.states import Fact, Processing, StatusCode, fold
 from schemas.times import parse_rfc3339
