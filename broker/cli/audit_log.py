@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from broker.cli.findings import findings_table
 from broker.cli.output import JsonOption, emit, progress, run
-from broker.evidence.bundle.show import plain
 from broker.evidence.findings import Finding
 from broker.evidence.keys import read_vkeys, renamed, vkey_file
 from broker.evidence.lag import log_status, oldest_writer
@@ -60,7 +59,11 @@ def verify_command(
     )
     findings, counted, looked_at = run(_verify(settings, scope, _keys(settings, key), without_files))
     value = {"good": not counted, "looked_at": looked_at, "count": counted, "findings": findings}
-    emit(value, as_json=as_json, render=lambda _: _findings(findings, counted, looked_at))
+    emit(
+        value,
+        as_json=as_json,
+        render=lambda _: findings_table(findings, counted, looked_at, good="Everything is as it was logged and signed"),
+    )
     if counted:
         raise typer.Exit(NOT_GOOD)
 
@@ -149,20 +152,6 @@ def _show_checkpoint(value: dict[str, Any]) -> RenderableType:
             "waiting for", f"{holder.application} {holder.who} in {holder.database}, since {holder.since:%H:%M:%S}"
         )
     return Group(table, "", value["note"] + "".join(f"{line}\n" for line in value["cosignatures"]))
-
-
-def _findings(findings: Sequence[Finding], counted: int, looked_at: dict[str, int]) -> RenderableType:
-    seen = ", ".join(f"{number:,} {what}" for what, number in looked_at.items()) or "nothing to look at"
-    if not counted:
-        return f"Everything is as it was logged and signed: {seen}."
-    table = Table(box=box.SIMPLE, pad_edge=False, caption=f"{counted} findings; looked at {seen}")
-    for column in ("where", "which", "what", "found", "expected"):
-        table.add_column(column, overflow="fold")
-    for finding in findings:
-        cells = (finding.where, finding.key, finding.what, finding.found, finding.expected)
-        # What somebody has written into a row is shown as it stands, and is no markup.
-        table.add_row(*(plain(cell) for cell in cells))
-    return table
 
 
 def _keys(settings: Settings, given: list[str] | None) -> tuple[VerifierKey, ...]:

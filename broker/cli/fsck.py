@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich import box
-from rich.table import Table
 
+from broker.cli.findings import findings_table
 from broker.cli.output import JsonOption, emit, progress, run
 from broker.content.opening import open_content
-from broker.evidence.bundle.show import plain
 from broker.evidence.findings import Finding
 from broker.evidence.fsck import check_content, check_files, check_rows
 from broker.evidence.keys import read_vkeys, vkey_file
@@ -34,7 +31,13 @@ def command(
     """
     findings, looked_at = run(_fsck(load_settings(), repair, read_content))
     value = {"good": not findings, "repaired": repair, "looked_at": looked_at, "findings": findings}
-    emit(value, as_json=as_json, render=lambda _: _table(findings, looked_at))
+    emit(
+        value,
+        as_json=as_json,
+        render=lambda _: findings_table(
+            findings, len(findings), looked_at, good="Everything is there and fits together"
+        ),
+    )
     if findings:
         raise typer.Exit(NOT_GOOD)
 
@@ -58,17 +61,3 @@ async def _fsck(settings: Settings, repair: bool, read_content: bool) -> tuple[l
             store = open_content(settings)
             findings += [f async for f in check_content(connection, store, now, step, read=read_content)]
     return findings, looked_at
-
-
-def _table(findings: Sequence[Finding], looked_at: dict[str, int]) -> Table | str:
-    seen = ", ".join(f"{number:,} {what}" for what, number in looked_at.items())
-    if not findings:
-        return f"Everything is there and fits together: {seen}."
-    table = Table(box=box.SIMPLE, pad_edge=False, caption=f"{len(findings)} findings; looked at {seen}")
-    for column in ("where", "which", "what", "found", "expected"):
-        table.add_column(column, overflow="fold")
-    for finding in findings:
-        cells = (finding.where, finding.key, finding.what, finding.found, finding.expected)
-        # What somebody has written into a row is shown as it stands, and is no markup.
-        table.add_row(*(plain(cell) for cell in cells))
-    return table
