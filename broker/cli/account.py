@@ -13,7 +13,15 @@ from rich.table import Table
 
 from broker.cli.author import ReasonOption, author_of
 from broker.cli.output import JsonOption, emit, run
-from broker.gateway.pages.accounts import Account, Role, add_account, list_accounts, set_enabled, set_password
+from broker.gateway.pages.accounts import (
+    Account,
+    Role,
+    add_account,
+    describe_accounts,
+    list_accounts,
+    set_enabled,
+    set_password,
+)
 from broker.settings import load_settings
 from broker.store.pool import connect
 from schemas.problem import Problem
@@ -103,6 +111,18 @@ def password_command(
             return await set_password(connection, login, password, actor=actor, reason=reason)
 
     emit(run(change()), as_json=as_json, render=lambda a: f"{a.login} has a new password.")
+
+
+@app.command("describe")
+def describe_command(reason: ReasonOption = "", as_json: JsonOption = False) -> None:
+    """Let the log tell every account as it is now, by digests: once, after a version that told less."""
+    actor = author_of(reason).actor
+
+    async def describe() -> int:
+        async with connect(load_settings().database_url) as connection:
+            return await describe_accounts(connection, actor=actor, reason=reason)
+
+    emit({"accounts": run(describe())}, as_json=as_json, render=lambda told: f"{told['accounts']} accounts are told.")
 
 
 def read_password(file: Path | None) -> str:

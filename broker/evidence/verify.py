@@ -33,6 +33,7 @@ from broker.evidence.tile_files import TileFiles, published_notes
 from broker.evidence.timestamps import verify_timestamp
 from broker.evidence.tree_rows import SQL as LOG
 from broker.evidence.tree_rows import growth_at
+from broker.evidence.verify_accounts import check_accounts
 from broker.evidence.verify_directory import DIRECTORY, check_directory
 from broker.evidence.verify_log import LogCheck
 from broker.evidence.verify_messages import SQL as RECORDS
@@ -255,6 +256,10 @@ async def _records(connection: Connection, since: datetime, scope: Scope, progre
     # Every statement is read to its end, and runs once: no plan that brings the first rows soonest, and none compiled.
     await connection.execute("SET LOCAL cursor_tuple_fraction = 1; SET LOCAL jit = off")
     named: set[tuple[str, str, str]] = set()
+
+    def already(one: Finding) -> bool:
+        return (one.where, one.key, one.what) in named
+
     for name in RECORD_CHECKS:
         arguments = (since,) if "$1" in RECORDS[name] else ()
         try:
@@ -267,7 +272,7 @@ async def _records(connection: Connection, since: datetime, scope: Scope, progre
                         found=shown(row["found"]),
                         expected=shown(row["expected"]),
                     )
-                    if finding.where in DIRECTORY:
+                    if finding.where in DIRECTORY or finding.where == "account":
                         named.add((finding.where, finding.key, finding.what))
                     yield finding
         except asyncpg.DataError as error:
@@ -282,7 +287,8 @@ async def _records(connection: Connection, since: datetime, scope: Scope, progre
         progress("kinds of rows", 1)
     signers = await read_signers(connection) if scope.full else None
     checks = (
-        check_directory(connection, named=lambda one: (one.where, one.key, one.what) in named, progress=progress),
+        check_directory(connection, named=already, progress=progress),
+        check_accounts(connection, named=already, progress=progress),
         check_documents(connection, since, signers=signers, progress=_of(progress, "documents")),
         check_statuses(connection, since, signers=signers, progress=_of(progress, "statuses")),
         check_quarantine(connection, since),

@@ -21,9 +21,10 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 
 from broker.directory.changing import agency_named
 from broker.directory.records import AgencyId
+from broker.evidence.account_facts import account_facts, is_password, no_password
 from broker.store.pool import Connection
 from broker.store.queries import load_queries
-from schemas.events import Facts, operator_action
+from schemas.events import operator_action
 from schemas.problem import Problem
 
 SQL: Final = load_queries("broker.gateway.pages", "accounts.sql")
@@ -82,7 +83,7 @@ def account_of(row: asyncpg.Record) -> Account:
         root_id=AgencyId(row["root_id"]) if row["root_id"] is not None else None,
         root=row["root"],
         root_name=row["root_name"],
-        has_password=row["password_hash"] is not None,
+        has_password=is_password(row["password_hash"]),
         oidc_subject=row["oidc_subject"],
         created_at=row["created_at"],
         disabled_at=row["disabled_at"],
@@ -117,8 +118,9 @@ async def password_fits(stored: str | None, password: str) -> bool:
 
 
 def _fits(stored: str | None, password: str) -> bool:
+    known = stored if is_password(stored) else None
     try:
-        return _hasher.verify(stored or _nobodys_hash(), password) and stored is not None
+        return _hasher.verify(known or _nobodys_hash(), password) and known is not None
     except (Argon2Error, InvalidHashError):
         return False
 
@@ -156,10 +158,9 @@ async def add_account(
         raise Problem("an operator of a subtree", "a subtree goes with the role auditor", "Leave out --subtree.")
     if password is None and oidc_subject is None:
         raise Problem("neither a password nor an OpenID subject", "one of them", "Give one.")
-    hashed = None
     if password is not None:
         check_password_policy(password, login=name)
-        hashed = await hash_password(password)
+    hashed = await hash_password(password) if password is not None else no_password()
     top = await agency_named(connection, root) if root is not None else None
     account_id = f"p-{secrets.token_hex(8)}"
     async with connection.transaction():
@@ -172,12 +173,11 @@ async def add_account(
             top.id if top else None,
             hashed,
             oidc_subject,
-            datetime.now(UTC),
+            datetime.now(UTC) if password is not None else None,
         )
         if made is None:
             raise Problem(f"the login {name} or its OpenID subject is taken", "a new one", "Choose another one.")
-        facts = {"role": role.value, "subtree": top.code if top else None}
-        await _record(connection, "account.add", account_id, actor=actor, reason=reason, facts=facts)
+        await _record(connection, "account.add", account_id, actor=actor, reason=reason)
     return await account_named(connection, name)
 
 
@@ -219,19 +219,31 @@ async def set_password(connection: Connection, login: str, password: str, *, act
     return await account_named(connection, login)
 
 
-async def _record(
-    connection: Connection, action: str, account_id: str, *, actor: str, reason: str, facts: Facts | None = None
-) -> None:
-    """The action and its event, in the caller's transaction. The event holds pseudonyms and a digest, no names."""
+async def describe_accounts(connection: Connection, *, actor: str, reason: str) -> int:
+    """Let the log tell every account as it is now; returns how many they are."""
+    async with connection.transaction():
+        accounts = await list_accounts(connection)
+        for account in accounts:
+            await _record(connection, "account.described", account.id, actor=actor, reason=reason)
+    return len(accounts)
+
+
+async def _record(connection: Connection, action: str, account_id: str, *, actor: str, reason: str) -> None:
+    """The action and its event, in the caller's transaction. The event holds pseudonyms and digests, no names.
+
+    It tells how the account's row is now, so that whoever changes it by other ways is found.
+    """
     at = datetime.now(UTC)
     await connection.execute(SQL["write_action"], at, actor, action, account_id, reason)
+    row = await connection.fetchrow(SQL["row_told"], account_id, no_password())
+    assert row is not None
     events = operator_action(
         at=at,
         actor=hashlib.sha256(actor.encode()).hexdigest()[:16],
         action=action,
         target=account_id,
         reason_digest=hashlib.sha256(reason.encode()).digest(),
-        facts=facts,
+        facts=account_facts(dict(row)),
     )
     for event in events:
         await connection.execute(SQL["write_event"], event.at, event.kind, event.body, event.leaf)

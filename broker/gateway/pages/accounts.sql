@@ -1,7 +1,7 @@
 -- name: add_account
 -- A new account.
 INSERT INTO account (account_id, login, full_name, role, root_id, password_hash, oidc_subject, password_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN $6::text IS NULL THEN NULL ELSE $8::timestamptz END)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT DO NOTHING RETURNING account_id;
 
 -- name: account_by_login
@@ -29,6 +29,12 @@ UPDATE account SET password_hash = $2, password_at = $3 WHERE account_id = $1;
 -- name: set_disabled
 -- Disable an account, or (null) enable it again.
 UPDATE account SET disabled_at = $2 WHERE account_id = $1;
+
+-- name: row_told
+-- An account's row, for the event that tells it. One of before without a password gets what stands in its place now.
+UPDATE account SET password_hash = coalesce(password_hash, $2) WHERE account_id = $1
+RETURNING login, full_name, role, (SELECT code FROM agency WHERE agency_id = root_id) AS subtree, password_hash,
+          oidc_subject, created_at, password_at, disabled_at;
 
 -- name: end_sessions
 -- End every session of an account.

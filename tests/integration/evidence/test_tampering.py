@@ -1309,6 +1309,51 @@ TAMPERINGS = [
     columns("account", "login = 'chi'", {"root_id": "NULL"}),
     columns("account", "login = 'chi'", {"root_id": "(SELECT agency_id FROM agency WHERE code LIKE '%.G01')"}),
     columns("account", "login = 'binh'", {"root_id": "(SELECT agency_id FROM agency WHERE code LIKE '%.H53')"}),
+    columns(
+        "account",
+        "login = 'chi'",
+        {"login": "'khac'", "full_name": "'khác'", "created_at": "created_at - interval '1 day'"},
+    ),
+    columns("account", "login = 'an'", {"oidc_subject": "'issuer another'"}),
+    columns("account", "login = 'an'", {"oidc_subject": "NULL", "password_at": "now()"}),
+    columns("account", "login = 'dung'", {"password_at": "password_at - interval '1 day'", "full_name": "''"}),
+    columns("account", "login = 'binh'", {"disabled_at": "disabled_at - interval '1 day'"}),
+    Tampering(
+        name="an account's password",
+        sql="UPDATE account SET password_hash = overlay(password_hash placing 'AAAA' from 40) WHERE login = 'dung'",
+        where="account",
+        what="password_hash",
+    ),
+    Tampering(
+        name="a password for who signs in by OpenID alone",
+        sql="UPDATE account a SET password_hash = b.password_hash FROM account b"
+        " WHERE a.login = 'an' AND b.login = 'dung'",
+        where="account",
+        what="password_hash",
+    ),
+    Tampering(
+        name="an account's password taken away",
+        sql="UPDATE account SET password_hash = NULL WHERE login = 'dung'",
+        where="account",
+        what="password_hash",
+    ),
+    Tampering(
+        name="two accounts' logins exchanged",
+        sql="UPDATE account SET login = 'x-' || login WHERE login IN ('an', 'chi');"
+        "UPDATE account SET login = CASE login WHEN 'x-an' THEN 'chi' ELSE 'an' END WHERE login LIKE 'x-%'",
+        where="account",
+        what="login",
+    ),
+    Tampering(
+        name="the pseudonyms of two accounts exchanged",
+        sql="CREATE TEMP TABLE was ON COMMIT DROP AS SELECT max(account_id) FILTER (WHERE login = 'an') AS an,"
+        " max(account_id) FILTER (WHERE login = 'binh') AS binh FROM account;"
+        "UPDATE account SET account_id = 'p-' || repeat('0', 16) WHERE login = 'an';"
+        "UPDATE account SET account_id = was.an FROM was WHERE login = 'binh';"
+        "UPDATE account SET account_id = was.binh FROM was WHERE login = 'an'",
+        where="account",
+        what="password_hash",
+    ),
     Tampering(
         name="an operator whom a second event makes out of an auditor",
         sql="UPDATE account SET role = 'operator' WHERE login = 'an';" + MADE_AGAIN,
