@@ -42,16 +42,22 @@ def create_app(gateway: Gateway) -> FastAPI:
     """The application with the paths of every room."""
     # The rooms' modules name `Gateway`, so they can only be loaded when this module has been.
     from broker.gateway import content, directory, health
+    from broker.gateway.elsewhere import elsewhere
     from broker.gateway.pages import routes as pages
     from broker.gateway.vxp import routes as vxp
 
     app = FastAPI(title="Lienthong", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.measures = Measures()
-    routers = [room.router(gateway) for room in (health, content, directory, vxp, pages)]
+    facade = vxp.router(gateway)
+    others = [room.router(gateway) for room in (health, content, directory, pages)]
+    routers = [facade, *others]
     routes = [route for router in routers for route in router.routes]
     app.add_middleware(Watch, measures=app.state.measures, routes=routes)
     for router in routers:
         app.include_router(router)
     app.add_exception_handler(RequestValidationError, not_allowed)
-    app.add_exception_handler(404, pages.elsewhere(gateway))
+    page, drained = pages.elsewhere(gateway), gateway.settings.vxp_file_bytes
+    nowhere = elsewhere(routes, facade=facade.routes, page=page, drained=drained)
+    for status in (404, 405):
+        app.add_exception_handler(status, nowhere)
     return app

@@ -70,6 +70,11 @@ TEXTS: Mapping[str, Words] = {
         "Tài khoản của bạn không được dùng trang này, hoặc biểu mẫu đã hết hiệu lực. Hãy tải lại trang rồi thử lại. Việc này đã được ghi lại.",
         "Your account may not use this page, or the form is no longer valid. Load the page again and try once more. This has been recorded.",
     ),
+    "error.405.title": _("Không mở được", "Cannot be opened"),
+    "error.405.text": _(
+        "Địa chỉ này chỉ nhận biểu mẫu gửi từ trang khác. Hãy quay lại trang có nút bấm rồi thử lại.",
+        "This address only takes what another page's form sends. Go back to the page with the button and try again.",
+    ),
     "error.404.title": _("Không tìm thấy", "Not found"),
     "error.404.text": _(
         "Không có trang này, hoặc nó nằm ngoài phạm vi bạn được xem.",

@@ -9,7 +9,6 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 from fastapi import APIRouter
-from fastapi.exception_handlers import http_exception_handler
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -86,23 +85,22 @@ def _site(gateway: Gateway) -> Site:
 
 
 def elsewhere(gateway: Gateway) -> Callable[[Request, Exception], Awaitable[Response]]:
-    """What an address that is none is answered with: a page for a person's browser, else the gateway's own answer."""
-    show = guarded(_site(gateway), NOTHING)
+    """The page for a person at an address that is none, or that takes forms only."""
+    site = _site(gateway)
+    pages = {kind: guarded(site, _error_page(kind)) for kind in (404, 405)}
 
     async def answer(request: Request, error: Exception) -> Response:
-        if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
-            return await show(request)
         assert isinstance(error, HTTPException)
-        return await http_exception_handler(request, error)
+        return await pages[error.status_code](request)
 
     return answer
 
 
-async def _nothing(visit: Visit) -> Response:
-    return visit.show("error.html", status=404, kind=404, problem=None)
+def _error_page(kind: int) -> Page:
+    async def show(visit: Visit) -> Response:
+        return visit.show("error.html", status=kind, kind=kind, problem=None)
 
-
-NOTHING: Final = Page(path="/{rest:path}", handler=_nothing, access=Access.anyone)
+    return Page(path="/{rest:path}", handler=show, access=Access.anyone)
 
 
 async def background(gateway: Gateway, stop: asyncio.Event) -> None:

@@ -405,4 +405,4 @@ async def test_an_address_that_is_none_is_answered_with_a_page_to_people_only(sc
         assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
         assert "Không tìm thấy" in page.text and "default-src 'none'" in page.headers["content-security-policy"]
         program = await client.get("/not/here", headers={"Accept": "application/json"})
-        assert (program.status_code, program.json()) == (404, {"detail": "Not Found"})
+        assert (program.status_code, program.json()["error"]) == (404, "LT-NOT-FOUND")
