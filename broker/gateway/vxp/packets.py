@@ -43,14 +43,6 @@ MESSAGE_TYPES: Final = ("edoc", "status")
 REASON_LIMIT: Final = 500
 SENT_LIMIT: Final = 1000
 """Rows of one list of what was sent; of one document, all."""
-NAMED: Final = {"waiting": "initial", "processing": "processing", "done": "done", "failed": "fail"}
-"""States of a packet as clients read them."""
-DESCRIBED: Final = {
-    "waiting": "Chờ nhận / waiting",
-    "processing": "Đang nhận / being fetched",
-    "done": "Đã nhận / fetched",
-    "failed": "Nhận lỗi / could not be taken",
-}
 log = structlog.get_logger(__name__)
 
 
@@ -123,16 +115,17 @@ class Packets:
             if status == "processing":
                 await connection.execute(SQL["extend"], row["packet_id"], self.lease)
                 return Answer()
-            now = await connection.fetchrow(
+            fails = await connection.fetchval(
                 SQL["fail"],
                 row["packet_id"],
                 reason[:REASON_LIMIT],
                 self.gateway.settings.vxp_fail_limit,
                 self.lease,
             )
-        assert now is not None
-        log.warning("packet failed at its system", system=system.name, doc_id=str(doc_id), fails=now["fails"])
-        return Answer(description=f"Đã ghi nhận lỗi lần {now['fails']} / failure {now['fails']} recorded")
+        if fails is not None:
+            log.warning("packet failed at its system", system=system.name, doc_id=str(doc_id), fails=fails)
+        counted = row["fails"] if fails is None else fails
+        return Answer(description=f"Đã ghi nhận lỗi lần {counted} / failure {counted} recorded")
 
     async def _done(self, system: System, doc_id: UUID) -> Answer:
         """Fetched and stored: for a document the 01 is signed and committed with that, and then published."""
@@ -242,8 +235,8 @@ def _listed(row: asyncpg.Record) -> dict[str, Any]:
         "updated_time": moment(row["updated_at"]),
         "from": row["from_code"],
         "to": row["to_code"],
-        "status": NAMED[row["state"]],
-        "status_desc": row["fail_reason"] or DESCRIBED[row["state"]],
+        "status": "initial",
+        "status_desc": row["fail_reason"] or "Chờ nhận / waiting",
     }
 
 

@@ -16,10 +16,10 @@ WITH chosen AS (
      LIMIT $3
        FOR UPDATE SKIP LOCKED)
 UPDATE vxp_packet p
-   SET available_at = now() + $4::interval, handed_out = p.handed_out + 1, updated_at = now()
+   SET state = 'processing', available_at = now() + $4::interval, handed_out = p.handed_out + 1, updated_at = now()
   FROM chosen, agency f, agency t
  WHERE p.packet_id = chosen.packet_id AND f.agency_id = p.from_id AND t.agency_id = p.agency_id
-RETURNING p.packet_id, p.doc_id, p.kind, p.state, p.created_at, p.updated_at, p.fails, p.fail_reason,
+RETURNING p.packet_id, p.doc_id, p.kind, p.created_at, p.updated_at, p.fail_reason,
           f.code AS from_code, t.code AS to_code
 
 -- name: count_open
@@ -29,7 +29,9 @@ SELECT count(*) FROM vxp_packet WHERE system_id = $1 AND kind = $2 AND state IN 
 -- name: fetched
 -- One packet of a system that is being fetched: if it was handed out, its lease begins anew.
 WITH extended AS (
-    UPDATE vxp_packet SET available_at = GREATEST(available_at, now() + $3::interval), updated_at = now()
+    UPDATE vxp_packet
+       SET state = CASE WHEN available_at <= now() THEN 'processing' ELSE state END,
+           available_at = GREATEST(available_at, now() + $3::interval), updated_at = now()
      WHERE system_id = $1 AND doc_id = $2 AND state IN ('waiting', 'processing'))
 SELECT p.document_id, p.file, t.code AS to_code
   FROM vxp_packet p JOIN agency t ON t.agency_id = p.agency_id
@@ -54,12 +56,14 @@ UPDATE vxp_packet
 UPDATE vxp_packet SET state = 'done', arrival_id = $2, updated_at = now() WHERE packet_id = $1
 
 -- name: fail
--- The system could not take it: handed out again later, or, after too many times, when an operator lets it.
+-- The system could not take it: handed out again later, or, after too many times, when an operator lets it. One that
+-- waits although its lease runs has failed in it already: with the same reason that is the same failure, said again.
 UPDATE vxp_packet
    SET fails = fails + 1, fail_reason = $2, state = CASE WHEN fails + 1 >= $3 THEN 'failed' ELSE 'waiting' END,
        available_at = now() + $4::interval, updated_at = now()
  WHERE packet_id = $1
-RETURNING fails, state
+   AND NOT (fails > 0 AND fail_reason = $2 AND (state = 'failed' OR state = 'waiting' AND available_at > now()))
+RETURNING fails
 
 -- name: document_of
 -- The signed bytes of a document, and who sent it.

@@ -87,6 +87,9 @@ async def test_what_a_system_cannot_take_is_kept_with_its_reason_and_shown_to_op
     # An unknown status, packet or docId is told and changes nothing.
     for arguments in ((doc_id, "03"), ("1", "done"), ("00000000-0000-0000-0000-000000000000", "done")):
         assert (await office.does(client.update, *arguments))["ErrorCode"] == "21"
+    for path in ("/getEdoc", "/updateStatus"):
+        without = await office.does(client.call, path, {"status": "done"}, body=b"{}")
+        assert "Thiếu docId / The docId is missing" in without.json()["ErrorDesc"]
     stranger = await office.does(client.get, "00000000-0000-0000-0000-000000000000")
     assert stranger["status"] == "FAIL"
     nothing = await office.does(
@@ -96,6 +99,36 @@ async def test_what_a_system_cannot_take_is_kept_with_its_reason_and_shown_to_op
     assert (await office.does(client.update, doc_id, "done"))["ErrorCode"] == "0"
     assert (await office.does(client.update, doc_id, "fail"))["ErrorCode"] == "0"  # too late to matter
     assert await exchange.value("SELECT state FROM vxp_packet") == "done"
+
+
+async def test_the_same_failure_said_again_by_a_retry_counts_once(office: Connected) -> None:
+    exchange, client = office.exchange, office.client
+    await exchange.send(exchange.letter(office.ministry, [office.commune]), office.ministry)
+    (packet,) = await office.listed()
+
+    async def failures(reason: str, *, times: int = 1) -> int:
+        """What is counted after the system has said it so often at once."""
+        await asyncio.gather(
+            *(office.does(client.update, packet["docId"], "fail", reason=reason) for _ in range(times))
+        )
+        return int(await exchange.value("SELECT fails FROM vxp_packet"))
+
+    async def handed_out_again() -> None:
+        await exchange.pool.execute("UPDATE vxp_packet SET available_at = now() - interval '1 minute'")
+        assert (await office.listed())[0]["status"] == "initial"
+
+    assert await failures("Hết dung lượng", times=3) == 1
+    before = await exchange.value("SELECT available_at FROM vxp_packet")
+    assert await failures("Hết dung lượng") == 1
+    assert await exchange.value("SELECT available_at FROM vxp_packet") == before  # nor is its lease longer
+    assert await failures("Sai định dạng") == 2  # another reason is another failure
+    await handed_out_again()
+    assert await failures("Sai định dạng", times=2) == 3  # and so is the next attempt
+    await office.does(client.update, packet["docId"], "processing")
+    assert await failures("Sai định dạng") == 4  # … which a system may begin by itself
+    await handed_out_again()
+    assert await failures("Sai định dạng", times=3) == 5  # set aside now
+    assert await exchange.value("SELECT state FROM vxp_packet") == "failed"
 
 
 async def test_whatever_dies_between_two_steps_nothing_is_lost_or_doubled(
