@@ -137,8 +137,10 @@ class Agencies:
 
     async def delete(self, system: System, code: str | None) -> Answer:
         """`deleteAgency`: what the system had registered itself is no longer served by it; all else is recorded."""
+        if not code:
+            return failed(NOT_PROCESSED, "Thiếu AgencyCode", "The AgencyCode is missing")
         directory = self.gateway.directory.current
-        agency = directory.find(code) if code else None
+        agency = directory.find(code)
         if agency is None or not _serves(system, agency, directory) or agency.id == system.hub_id:
             return failed(
                 NO_SENDER, f"Hệ thống không có đơn vị “{code}”", f"This system does not serve an agency “{code}”"

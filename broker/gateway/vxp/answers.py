@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from schemas.edxml.faults import EdxmlRefusal
 from schemas.edxml.values import VIET_NAM
 from schemas.errors import CATALOGUE, Refusal
 
@@ -24,8 +25,10 @@ INTERNAL: Final = 20
 NOT_PROCESSED: Final = 21
 BAD_EDXML: Final = 22
 LOCKED: Final = 23
-DESCRIPTION_LIMIT: Final = 2000
+DESCRIPTION_LIMIT: Final = 4000
 """Characters of a description."""
+FAULTS_TOLD: Final = 5
+"""Faults of a file that are told one by one."""
 
 DENIED: Final = "Sai mã hệ thống hoặc khóa bí mật. / Wrong system id or secret."
 TAKEN: Final = "Thành công / Success"
@@ -59,8 +62,14 @@ def failed(code: int, vi: str, en: str) -> Answer:
 
 
 def refused(refusal: Refusal) -> Answer:
-    """The answer for a refusal of the exchange's own checks."""
-    return refused_with(refusal.code, refusal.detail())
+    """The answer for a refusal of the exchange's own checks; of a faulty file, all faults that fit."""
+    if not isinstance(refusal, EdxmlRefusal):
+        return refused_with(refusal.code, refusal.detail())
+    told, others = refusal.faults[:FAULTS_TOLD], len(refusal.faults) - FAULTS_TOLD
+    more_vi, more_en = (f" Và {others} lỗi khác.", f" And {others} more.") if others > 0 else ("", "")
+    vi = f"{' '.join(fault.vi for fault in told)}{more_vi} {refusal.entry.remedy_vi}"
+    en = f"{' '.join(fault.en for fault in told)}{more_en} {refusal.entry.remedy_en}"
+    return failed(refusal.entry.vxp, f"{refusal.code}: {vi}", en)
 
 
 def refused_with(code: str | None, detail: Mapping[str, Any] | None) -> Answer:

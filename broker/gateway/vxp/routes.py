@@ -206,8 +206,12 @@ class Facade:
         pieces = pieces_of(request, self.gateway.settings.vxp_file_bytes + FORM_ROOM)
         try:
             form = await MultiPartParser(request.headers, pieces, max_files=2, max_fields=20).parse()
-        except (MultiPartException, KeyError) as error:
-            return failed(INVALID_FILE, "Không đọc được biểu mẫu", f"The form cannot be read: {error}")
+        except (MultiPartException, KeyError):
+            return failed(
+                INVALID_FILE,
+                "Không đọc được biểu mẫu; cần multipart/form-data với edocFile và messageType",
+                "The form cannot be read; multipart/form-data with edocFile and messageType is needed",
+            )
         try:
             file = form.get("edocFile")
             kind = _kind(_plain(form.get("messageType")))
@@ -326,7 +330,9 @@ def _kind(text: str | None) -> str:
 
 def _id(text: str | None) -> UUID:
     """A docId. Raises Invalid."""
-    if text is None or _ID.fullmatch(text.strip()) is None:
+    if not text:
+        raise Invalid(failed(NOT_PROCESSED, "Thiếu docId", "The docId is missing"))
+    if _ID.fullmatch(text.strip()) is None:
         raise Invalid(failed(NOT_PROCESSED, f"docId “{text}” không hợp lệ", f"“{text}” is no docId of this exchange"))
     return UUID(text.strip())
 
@@ -345,7 +351,7 @@ def _date(text: str | None, name: str, *, inclusive: bool = False) -> datetime |
 
 
 def _object(body: bytes) -> dict[str, Any]:
-
+    """The JSON object of a body. Raises Invalid."""
     try:
         said = json.loads(body)
     except (ValueError, RecursionError):

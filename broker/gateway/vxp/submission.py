@@ -175,11 +175,19 @@ class Submitter:
         """Who sends: named in the file and beside it as one and the same agency, which this system serves."""
         written, agency = speaker(message, directory)
         beside = directory.find(claimed) if claimed else agency
-        if agency is None or beside is None or beside.id != agency.id:
+        for text, place, found in ((written, "From/OrganId", agency), (claimed, "from", beside)):
+            if found is None:
+                return failed(
+                    NO_SENDER,
+                    f"Đơn vị gửi “{text}” ({place}) chưa đăng ký: không có trong danh bạ",
+                    f"The sender “{text}” ({place}) is not registered: it is not in the directory",
+                )
+        assert agency is not None and beside is not None
+        if beside.id != agency.id:
             return failed(
                 NO_SENDER,
-                f"Đơn vị gửi chưa đăng ký hoặc không khớp: trong tệp là “{written}”, trong yêu cầu là “{claimed}”",
-                f"The sender is not registered, or is not the same: the file says “{written}”, the request “{claimed}”",
+                f"Đơn vị gửi không khớp: trong tệp là “{written}”, trong yêu cầu là “{claimed}”",
+                f"The sender is not the same: the file says “{written}”, the request “{claimed}”",
             )
         if agency.id != system.hub_id and not directory.may_sign_for(system.hub_id, agency.id):
             return failed(

@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 from broker.gateway.vxp.answers import Answer, refused
 from broker.gateway.vxp.making import document_id, file_in, unpadded
 from broker.gateway.vxp.sealing import CustodyKey
+from schemas.edxml.faults import EdxmlRefusal
+from schemas.edxml.reading import read
 from schemas.errors import CATALOGUE, Refusal
 from schemas.problem import Problem
+from tests.kit.vxp import edoc
 
 
 @given(st.binary(max_size=200), st.booleans(), st.booleans())
@@ -58,6 +61,28 @@ def test_every_error_of_the_catalogue_has_an_answer(code: str) -> None:
     read = json.loads(refused(Refusal(code=code, field="to.0", found="X", candidates=("H53",))).body)
     assert read["ErrorCode"] == str(CATALOGUE[code].vxp or 20)
     assert code in read["ErrorDesc"] and "H53" in read["ErrorDesc"] and CATALOGUE[code].vi in read["ErrorDesc"]
+
+
+def test_a_faulty_file_is_answered_with_all_of_its_faults_in_both_languages_and_none_twice() -> None:
+    file = edoc("H53.31", ["G22"]).replace(b"<edXML:CodeNotation>UBND-VP</edXML:CodeNotation>", b"")
+    file = file.replace(b"BussinessDocType>0", b"BussinessDocType>7")
+    with pytest.raises(EdxmlRefusal) as caught:
+        read(file).accepted()
+    vi, en = json.loads(refused(caught.value).body)["ErrorDesc"].split(" / ")
+    assert vi.startswith("LT-EDXML: Dòng ") and en.startswith("Line ")
+    assert len(caught.value.faults) == 2
+    for fault in caught.value.faults:
+        assert vi.count(fault.vi) == 1 and en.count(fault.en) == 1
+
+
+def test_of_very_many_faults_the_first_are_told_and_the_others_counted() -> None:
+    file = edoc("H53.31", ["a b"] * 30)
+    with pytest.raises(EdxmlRefusal) as caught:
+        read(file).accepted()
+    others = len(caught.value.faults) - 5
+    vi, en = json.loads(refused(caught.value).body)["ErrorDesc"].split(" / ")
+    assert others > 0 and f"Và {others} lỗi khác." in vi and f"And {others} more." in en
+    assert CATALOGUE["LT-EDXML"].remedy_en in en
 
 
 def test_what_is_sealed_opens_only_in_its_own_place(tmp_path: Path) -> None:
