@@ -75,7 +75,7 @@ class Answering:
         )
 
     async def of_edxml(self, reading: Reading) -> Outgoing:
-        """An edXML status: tied to the document that it means, signed as it stands."""
+        """An edXML status of an agency of this office: tied to the document that it means, signed as it stands."""
         message = reading.accepted()
         assert isinstance(message, Status), "a document is no answer"
         header, code = message.header, self._agency.settings.code
@@ -83,12 +83,6 @@ class Answering:
         sender = agency_of(of.organ_id or "") if of is not None else None
         look = known.that_went if header.status_code == StatusCode.TAKE_BACK else known.that_came
         at_hand = await self._agency.store.run(lambda connection: look(connection, sender or ""))
-        speaks = agency_of(header.from_.organ_id or "") if header.from_ else None
-        if speaks not in self._agency.settings.codes:
-            raise Refusal(
-                code="LT-EDXML", field="From/OrganId", found=speaks or "nothing",
-                expected=" or ".join(sorted(self._agency.settings.codes)),
-            )  # fmt: skip
         made = await asyncio.to_thread(status_manifest, reading, known=at_hand, sent_at=datetime.now(UTC), speaker=code)
         return await self._agency.sign_manifest(made.payload, {})
 

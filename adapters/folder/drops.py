@@ -8,7 +8,7 @@ anything else                 waits for its sheet
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,6 +39,8 @@ class Waiting:
 
     name: str
     told: Told
+    holds: tuple[str, ...] = ()
+    """Files of it that are there already."""
 
 
 def ending(name: str) -> str:
@@ -80,14 +82,13 @@ def grouped(
         drops.append(found)
         for used in found.names[1:]:
             del free[used]
+    held = {name: one.name for one in waiting for name in one.holds}
     for name in free:
         like = f"{stem(name)}.yaml"
-        waiting.append(
-            Waiting(
-                name=name,
-                told=Told(f"{name} waits for its sheet {like}.", f"{name} đang chờ phiếu gửi {like}."),
-            )
-        )
+        told = Told(f"{name} waits for its sheet {like}.", f"{name} đang chờ phiếu gửi {like}.")
+        if name in held:
+            told = Told(f"{name} is named in {held[name]}, see there.", f"{name} thuộc phiếu {held[name]}, xem ở đó.")
+        waiting.append(Waiting(name=name, told=told))
     return drops, waiting
 
 
@@ -122,7 +123,8 @@ def _listed(
     name: str, sheet: Sheet, files: Sequence[str], free: Mapping[str, str], by_name: Mapping[str, Sequence[str]]
 ) -> Drop | Waiting:
     found: list[str] = []
-    for wanted in files:
+    missing: list[str] = []
+    for wanted in _one_by_one(files, by_name):
         if "/" in wanted or "\\" in wanted:
             told = Told(
                 f"`{wanted}` is a path; files lie in outbox/ itself.", f"`{wanted}` là đường dẫn; tệp phải ở outbox/."
@@ -131,8 +133,8 @@ def _listed(
         fitting = [one for one in by_name.get(same(wanted), ()) if one in free]
         exact = [one for one in fitting if one == wanted] or fitting
         if not exact:
-            told = Told(f"{name} waits for {wanted}.", f"{name} đang chờ tệp {wanted}.")
-            return Waiting(name=name, told=told)
+            missing.append(wanted)
+            continue
         if len(exact) > 1:
             listed = ", ".join(exact)
             told = Told(f"`{wanted}` fits several files: {listed}.", f"`{wanted}` khớp nhiều tệp: {listed}.")
@@ -141,4 +143,18 @@ def _listed(
             told = Told(f"`{wanted}` is listed twice.", f"`{wanted}` được liệt kê hai lần.")
             return Drop(kind="refused", names=(name, *found), told=(told,))
         found.append(exact[0])
+    if missing:
+        several = ", ".join(missing)
+        told = Told(f"{name} waits for {several}.", f"{name} đang chờ tệp {several}.")
+        return Waiting(name=name, told=told, holds=tuple(found))
     return Drop(kind="sheet", names=(name, *found), sheet=sheet)
+
+
+def _one_by_one(files: Sequence[str], by_name: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """The names of a sheet's files. Several on one line are several, unless a file is called like the whole line."""
+    for wanted in files:
+        parts = [part.strip() for part in wanted.split(",")]
+        if same(wanted) not in by_name and all(ending(part) for part in parts):
+            yield from parts
+        else:
+            yield wanted

@@ -190,21 +190,20 @@ class Sending:
         reading = await asyncio.to_thread(read, data, today=today)
         if not reading.good:
             raise NotSent(_faults(reading), code="LT-EDXML")
-        if not isinstance(reading.message, Document):
-            return await self._answering.of_edxml(reading)
+        assert reading.message is not None
         header, own = reading.message.header, self._agency.settings.codes
         sender = agency_of(header.from_.organ_id or "") if header.from_ else None
         if sender not in own:
             here = ", ".join(sorted(own))
-            raise NotSent(
-                [
-                    Told(
-                        f"From/OrganId is {sender}; this office sends for {here}.",
-                        f"From/OrganId là {sender}; đơn vị này gửi thay cho {here}.",
-                    )
-                ],
-                code="LT-EDXML",
+            told = Told(
+                f"From/OrganId is {sender or 'missing'}; this office sends for {here}."
+                " Correct it where the file is made.",
+                f"From/OrganId {f'là {sender}' if sender else 'còn thiếu'}; đơn vị này gửi thay cho {here}."
+                " Hãy sửa trong phần mềm đã tạo tệp.",
             )
+            raise NotSent([told], code="LT-EDXML")
+        if not isinstance(reading.message, Document):
+            return await self._answering.of_edxml(reading)
         about = []
         if reading.message.business_type is not BusinessType.NEW:
             about = await self._agency.store.run(lambda connection: known.that_went(connection, str(sender)))

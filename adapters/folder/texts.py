@@ -115,12 +115,16 @@ def _place(code: str, detail: Mapping[str, Any]) -> Told | None:
     field, found, expected = (detail.get(name) for name in ("field", "found", "expected"))
     if field is None and found is None and expected is None:
         return None
+    where_en = where_vi = str(field or "")
+    if where_en.startswith("to.") and where_en[3:].isdecimal():
+        nth = int(where_en[3:]) + 1
+        where_en, where_vi = f"`gửi` (to), number {nth}", f"`gửi`, nơi nhận thứ {nth}"
     en = ", ".join(
-        part for part in (f"in {field}" if field else "", f"found {found}" if found else "",
+        part for part in (f"in {where_en}" if field else "", f"found {found}" if found else "",
                           f"expected {expected}" if expected else "") if part
     )  # fmt: skip
     vi = ", ".join(
-        part for part in (f"tại {field}" if field else "", f"có: {found}" if found else "",
+        part for part in (f"tại {where_vi}" if field else "", f"có: {found}" if found else "",
                           f"cần: {expected}" if expected and code == _ANYTHING else "") if part
     )  # fmt: skip
     if not vi:

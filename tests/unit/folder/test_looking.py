@@ -96,8 +96,23 @@ def test_what_misses_something_waits_and_is_told_of_after_a_while(looker: Looker
     assert {one.name: one.told.en for one in looker.look().overdue} == {
         "12.pdf": "12.pdf waits for its sheet 12.yaml.",
         "13.yaml": "13.yaml waits for b.pdf.",
-        "a.pdf": "a.pdf waits for its sheet a.yaml.",
+        "a.pdf": "a.pdf is named in 13.yaml, see there.",
     }
+
+
+def test_files_on_one_line_are_taken_one_by_one_unless_one_is_called_like_the_line(
+    looker: Looker, clock: Clock, tmp_path: Path
+) -> None:
+    for name in ("a.pdf", "b.xlsx", "Tháng 1, 2.pdf"):
+        (tmp_path / name).write_bytes(PDF)
+    (tmp_path / "13.yaml").write_text(SHEET + "tệp: a.pdf, b.xlsx\n")
+    (tmp_path / "14.yaml").write_text(SHEET + "tệp: Tháng 1, 2.pdf\n")
+    (tmp_path / "15.yaml").write_text(SHEET + "tệp: c.pdf, d.pdf\n")
+    assert {names for _, names in after(looker, clock, 61)} == {
+        ("13.yaml", "a.pdf", "b.xlsx"),
+        ("14.yaml", "Tháng 1, 2.pdf"),
+    }
+    assert [one.told.en for one in looker.look().overdue] == ["15.yaml waits for c.pdf, d.pdf."]
 
 
 @pytest.mark.parametrize("kind", ["symlink", "folder", "fifo"])
