@@ -12,7 +12,7 @@ BENCH_ARGS ?=
 S3 ?= swift
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test test-faults test-s3 bench bench-audit lint types format services-up services-down constraints clean
+.PHONY: help install demo run test test-faults test-s3 bench bench-audit pictures lint types format services-up services-down constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,11 @@ bench: install ## The worker beside RabbitMQ's ceiling and a FastStream applicat
 
 bench-audit: install ## Auditors' questions at 100,000 to 5 million deliveries, with a plot (an hour, 12 GB)
 	@VENV=$(VENV) deploy/with-services $(BIN)/python -m tests.bench.audit_volume --plot docs/audit-volume.svg $(BENCH_ARGS)
+
+pictures: install ## Take the pictures of the documentation anew (look at them before you keep them)
+	@deploy/prepare-browser
+	@VENV=$(VENV) deploy/with-services $(BIN)/python -m tests.bench.audit_volume --make-only --sizes 100000
+	@VENV=$(VENV) deploy/with-services $(BIN)/python -m tests.bench.pictures
 
 lint: install ## Style and import rules
 	@$(BIN)/ruff check --quiet .

@@ -11,12 +11,14 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
 import asyncpg
 
+from broker.audit.period import VIETNAM
 from broker.cli.output import progress, say
 from broker.directory.changes import add_mandate
 from broker.directory.records import AgencyId
@@ -24,6 +26,7 @@ from broker.evidence.growth import Growth
 from broker.gateway.pages.accounts import Role, add_account
 from broker.services import Endpoints
 from broker.store.migrations import migrate
+from schemas.times import rfc3339
 from schemas.wire import DEAD, SUBMIT, document_key
 from tests.conftest import fresh_vhost
 from tests.kit.exchange import AUTHOR, End, Exchange, running_exchange
@@ -34,10 +37,10 @@ from tests.kit.statuses import eventually, item, report
 PASSWORD = "hai bà đi chợ Đồng Xuân"
 PROVINCE, COMMUNE, OTHER_COMMUNE, FAR_PROVINCE, FAR_COMMUNE = "H26", "H26.00004", "H26.00008", "H01", "H01.30292"
 PEOPLE: tuple[tuple[str, Role, str | None, str], ...] = (
-    ("operator5", Role.operator, None, "Nguyễn Văn Vận"),
-    ("auditor5", Role.auditor, None, "Trần Thị Kiểm"),
-    ("province5", Role.auditor, PROVINCE, "Lê Thị Hà"),
-    ("commune5", Role.auditor, COMMUNE, "Phạm Văn Xã"),
+    ("operator5", Role.operator, None, "Người vận hành"),
+    ("auditor5", Role.auditor, None, "Kiểm tra viên"),
+    ("province5", Role.auditor, PROVINCE, "Kiểm tra viên của tỉnh"),
+    ("commune5", Role.auditor, COMMUNE, "Kiểm tra viên của xã"),
 )
 """Login, role, subtree, name."""
 KEPT_WITHIN = 600.0
@@ -104,13 +107,16 @@ async def _furnish(exchange: Exchange) -> None:
         " FROM status_message"
     )
     ministry, hub = await exchange.add("BO", "ministry"), await exchange.add("TRUC", "hub")
-    served = await _served(exchange, hub)
+    for end, name in ((ministry, "Bộ Nông nghiệp và Môi trường (thí dụ)"), (hub, "Trục của các tỉnh (thí dụ)")):
+        await exchange.pool.execute("UPDATE agency SET name = $1 WHERE code = $2", name, end.code)
+    served, now = await _served(exchange, hub), datetime.now(UTC)
     telegram = exchange.letter(
         ministry,
         list(served),
         document={
             "number": "12",
             "notation": "CĐ-BO",
+            "issued_on": f"{now.astimezone(VIETNAM):%Y-%m-%d}",
             "type": "Công điện",
             "subject": "Công điện về việc ứng phó bão số 3",
             "priority": 3,
@@ -131,11 +137,12 @@ async def _furnish(exchange: Exchange) -> None:
     handed += " FROM delivery v JOIN document USING (document_id) WHERE id = ANY ($1)"
     await eventually(exchange, handed, wanted)
     silent = {OTHER_COMMUNE, FAR_COMMUNE}
-    told = [item(telegram, "01", 1, for_=code) for code in served if code not in silent]
+    at = [rfc3339(datetime.now(UTC) + timedelta(seconds=seconds)) for seconds in range(3)]
+    told = [item(telegram, "01", at=at[0], for_=code) for code in served if code not in silent]
     await report(exchange, hub, *told)
-    await report(exchange, hub, item(telegram, "03", 2, for_=PROVINCE))
-    await report(exchange, hub, item(telegram, "02", 3, for_=FAR_COMMUNE, reason="Gửi nhầm nơi nhận"))
-    await report(exchange, hub, item(inside, "01", 1, for_=COMMUNE))
+    await report(exchange, hub, item(telegram, "03", at=at[1], for_=PROVINCE))
+    await report(exchange, hub, item(telegram, "02", at=at[2], for_=FAR_COMMUNE, reason="Gửi nhầm nơi nhận"))
+    await report(exchange, hub, item(inside, "01", at=at[0], for_=COMMUNE))
     entries = (
         "SELECT count(*) = $2 FROM status_entry s JOIN document d USING (document_id) WHERE d.id = ANY ($1::uuid[])"
     )
