@@ -323,6 +323,13 @@ def group_command(
     emit(_with_database(write), as_json=as_json, render=_groups)
 
 
+@app.command("describe")
+def describe_command(reason: ReasonOption = "", as_json: JsonOption = False) -> None:
+    """Let the log tell every row of the directory as it is now: once, after a version that told less."""
+    many = _with_database(lambda connection: changes.describe(connection, author=author_of(reason)))
+    emit({"rows": many}, as_json=as_json, render=lambda told: f"{told['rows']:,} rows are told.")
+
+
 def _with_database(work: Callable[[Connection], Awaitable[T]]) -> T:
     async def connected() -> T:
         async with connect(load_settings().database_url) as connection:

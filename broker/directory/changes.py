@@ -14,6 +14,7 @@ from itertools import chain
 import asyncpg
 
 from broker.directory.changing import SQL, Author, Change, Facts, agency_named, changing
+from broker.directory.describing import LAST_REVISION
 from broker.directory.enrolment import enrol_certificate, load_roots, revoke_certificate
 from broker.directory.importing import import_csv, import_rows
 from broker.directory.records import EXTENTS, OPENING_DAY, TIER_BY_LEVEL, Agency, AgencyId, AliasKind, Extent, Level
@@ -32,6 +33,7 @@ __all__ = [
     "add_mandate",
     "close",
     "define_group",
+    "describe",
     "end_alias",
     "end_mandate",
     "enrol_certificate",
@@ -302,6 +304,18 @@ async def remove_group(connection: Connection, name: str, *, author: Author) -> 
             raise Problem(f"no group {key}", "a group that an operator has defined", "see `lienthong agency group`")
         await connection.execute(SQL["write_group"], key, title, [], change.revision)
         await change.record("group.removed", [], target=key)
+
+
+async def describe(connection: Connection, *, author: Author) -> int:
+    """Let the log tell every row of the directory as it is now; returns how many they are.
+
+    From then on nothing is passed over because a version before told less. What was changed until then stays as it is:
+    the operator's word, as of now.
+    """
+    async with changing(connection, author) as change:
+        many = await change.describe(0, LAST_REVISION)
+        await change.record("directory.described", [], facts={"rows": many}, target="every row")
+        return many
 
 
 def group_name(text: str) -> str:

@@ -16,6 +16,7 @@ from broker.directory.import_events import import_tellings
 from broker.directory.live import today_in_vietnam
 from broker.directory.merging import merge
 from broker.evidence.verify import Scope, findings
+from broker.evidence.verify_directory import OF_BEFORE
 from broker.store.pool import Connection, connect
 
 AUTHOR = Author(actor="an operator", reason="a reason")
@@ -220,3 +221,62 @@ async def test_an_agency_added_by_hand_whose_level_an_import_changes(connection:
     await changes.add_agency(connection, NewAgency(code="H.1", name="Xã", level="commune"), author=AUTHOR)
     await take(connection, "H.1,Sở,department", header="code,name,level", update=True)
     assert await verified(connection) == []
+
+
+async def test_what_a_version_of_before_wrote_is_passed_over_and_counted_until_it_is_described(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        imports_of_before(before)
+        await take(connection, "A,Xã A,commune,,,", "B,Xã B,commune,,,", "C,Xã C,commune,,,")
+        await changes.add_alias(connection, "A", "AA", kind="local", author=AUTHOR)
+    await changes.add_alias(connection, "B", "BB", kind="local", author=AUTHOR)
+    await changes.close(connection, "C", on=TODAY, author=AUTHOR)
+    assert await verified(connection) == []
+    assert await passed_over(connection) == 3, "A, B and the alias of A; C was told when it closed"
+    with monkeypatch.context() as before:
+        imports_of_before(before)  # a change by a version before, between two of this one
+        await changes.end_alias(connection, "B", "BB", author=AUTHOR)
+    assert await verified(connection) == []
+    assert await passed_over(connection) == 4
+    await connection.execute("UPDATE agency SET name = 'khác'")
+    assert [one.split(": ")[:2] for one in await verified(connection)] == [["agency C", "name"]]
+    assert await changes.describe(connection, author=AUTHOR) == 5
+    assert (await verified(connection), await passed_over(connection)) == ([], 0)
+    await connection.execute("UPDATE agency SET name = 'lại khác', revision = 99")
+    assert [one.split(": ")[:2] for one in await verified(connection)] == [
+        [f"agency {code}", column] for code in "ABC" for column in ("name", "revision")
+    ]
+
+
+async def test_agencies_that_have_had_the_same_code_are_told_apart(connection: Connection) -> None:
+    await take(connection, "H,Tỉnh,province,true,,", "K,Tỉnh,province,true,,", "H.1,Xã cũ,commune,,H,")
+    await changes.close(connection, "H.1", on=TODAY, author=AUTHOR)
+    await take(connection, "H.1,Phường mới,commune,,K,")
+    assert await verified(connection) == []
+    await connection.execute(
+        "UPDATE agency a SET name = b.name FROM agency b WHERE a.code = 'H.1' AND b.code = 'H.1'"
+        " AND a.agency_id <> b.agency_id"
+    )
+    await connection.execute("UPDATE mandate SET valid_from = valid_from - 1 WHERE valid_from = '2019-03-12'")
+    assert {tuple(one.split(": ")[:2]) for one in await verified(connection)} == {
+        ("agency H.1", "name"), ("mandate H for H.1", "valid_from"), ("mandate K for H.1", "valid_from"),
+    }  # fmt: skip
+    await connection.execute("UPDATE mandate SET valid_from = valid_from + 1")
+    await connection.execute(
+        "UPDATE mandate m SET agency_id = a.agency_id FROM agency a WHERE a.code = 'H.1' AND a.agency_id <> m.agency_id"
+    )
+    found = [one.split(": ")[:2] for one in await verified(connection) if one.startswith("mandate")]
+    assert found == [["mandate H for H.1", "row"], ["mandate K for H.1", "row"]] * 2, "whose they are, exchanged"
+
+
+async def passed_over(connection: Connection) -> int:
+    """How many rows of the directory nothing is said of because no event describes them."""
+    counted: dict[str, int] = {}
+
+    def count(what: str, steps: int) -> None:
+        counted[what] = counted.get(what, 0) + steps
+
+    async with connection.transaction():
+        _ = [one async for one in findings(connection, (), None, Scope(), {}, progress=count)]
+    return counted.get(OF_BEFORE, 0)

@@ -5,12 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
 import httpx
 import pytest
 
 from broker.gateway.pages import sessions
-from broker.gateway.pages.accounts import Role, add_account, set_enabled, set_password
+from broker.gateway.pages.accounts import (
+    Role,
+    account_named,
+    add_account,
+    describe_accounts,
+    password_fits,
+    set_enabled,
+    set_password,
+)
 from tests.kit.gateway import running_gateway
 from tests.kit.scene import HANOI, PASSWORD, Scene, csrf_of, sign_in
 
@@ -267,6 +276,24 @@ async def test_the_record_tells_accounts_by_pseudonym_and_the_log_never_a_name(s
     assert bodies
     assert all(b"named-nowhere" not in bytes(row["body"]) for row in bodies)
     told = [json.loads(row["body"]) for row in bodies]
-    made = [one for one in told if one["action"] == "account.add"]
-    assert {"role": "auditor", "subtree": HANOI} in [one["facts"] for one in made]
-    assert {"role": "operator", "subtree": None} in [one["facts"] for one in made]
+    made = [one["facts"] for one in told if one["action"] == "account.add"]
+    assert {("auditor", HANOI), ("operator", None)} <= {(facts["role"], facts["subtree"]) for facts in made}
+    assert sha256(b"named-nowhere").hexdigest() not in str(told), "nor what anybody could guess it from"
+
+
+async def test_who_signs_in_by_openid_alone_has_no_password_that_fits(scene: Scene) -> None:
+    """What stands in its place in the row is random, and is no password either."""
+    pool = scene.gateway.exchange.pool
+    async with pool.acquire() as connection:
+        made = await add_account(
+            connection, login="by-openid", full_name="", role=Role.auditor, root=None, password=None,
+            oidc_subject="issuer 7", actor="test", reason="test",
+        )  # fmt: skip
+        assert not made.has_password
+        stored = await connection.fetchval("SELECT password_hash FROM account WHERE login = 'by-openid'")
+        for guess in (stored, "", "!"):
+            assert not await password_fits(stored, guess)
+        await connection.execute("UPDATE account SET password_hash = NULL WHERE login = 'by-openid'")
+        assert await describe_accounts(connection, **WHY) >= 1, "one of a version before gets it when it is told"
+        assert await connection.fetchval("SELECT password_hash FROM account WHERE login = 'by-openid'") != stored
+        assert not (await account_named(connection, "by-openid")).has_password
