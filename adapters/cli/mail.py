@@ -64,8 +64,10 @@ async def _work(config: Path) -> None:
 def _described(settings: MailSettings) -> str:
     outgoing, page, listener = settings.outgoing, settings.page, settings.listener
     heard = f"{listener.protocol} on {listener.host}:{listener.port}" if listener else "not listening for mail"
+    count = len(settings.offices)
+    offices = "1 office" if count == 1 else f"{count} offices"
     return (
-        f"Working for {len(settings.offices)} offices: through {outgoing.host}:{outgoing.port} ({outgoing.security}); "
+        f"Working for {offices}: through {outgoing.host}:{outgoing.port} ({outgoing.security}); "
         f"pages at {page.public_url} from {page.host}:{page.port}; {heard}."
     )
 

@@ -193,7 +193,7 @@ def _text(envelope: Envelope, content: Content) -> str:
         lines += [content.vi if vietnamese else content.en, ""]
         if envelope.repeated:
             lines += [_repeat().vi if vietnamese else _repeat().en, ""]
-        lines += [f"{fact.vi if vietnamese else fact.en}: {fact.value}" for fact in content.facts]
+        lines += [": ".join(fact.told(vietnamese=vietnamese)) for fact in content.facts]
         if content.attached:
             lines += ["", "Tệp kèm thư:" if vietnamese else "Attached:"]
             lines += [f"  - {line}" for line in _files(content)]
@@ -221,8 +221,8 @@ def _html(envelope: Envelope, content: Content) -> str:
             parts.append(f"<p><strong>{_e(_repeat().vi if vietnamese else _repeat().en)}</strong></p>")
         parts.append('<table cellpadding="4">')
         for fact in content.facts:
-            label = fact.vi if vietnamese else fact.en
-            parts.append(f'<tr><th align="left" valign="top">{_e(label)}</th><td>{_e(fact.value)}</td></tr>')
+            label, value = map(_e, fact.told(vietnamese=vietnamese))
+            parts.append(f'<tr><th align="left" valign="top">{label}</th><td>{value}</td></tr>')
         parts.append("</table>")
         if content.attached:
             items = "".join(f"<li>{_e(line)}</li>" for line in _files(content))

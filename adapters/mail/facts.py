@@ -33,11 +33,21 @@ KIB = 1024
 
 
 class Fact(NamedTuple):
-    """A label in both languages, and what stands beside it."""
+    """A label in both languages, and what stands beside it; in English too if that reads differently."""
 
     vi: str
     en: str
     value: str
+    value_en: str = ""
+
+    @property
+    def both(self) -> str:
+        """The value for a reader of either language."""
+        return f"{self.value} / {self.value_en}" if self.value_en else self.value
+
+    def told(self, *, vietnamese: bool) -> tuple[str, str]:
+        """Label and value in one language."""
+        return (self.vi, self.value) if vietnamese else (self.en, self.value_en or self.value)
 
 
 class Said(NamedTuple):
@@ -112,10 +122,13 @@ def facts_of(letter: IncomingLetter) -> list[Fact]:
     good = all(one.get("answer") == "good" for one in letter.verdict.values())
     # Whoever reads "valid" must also read whose hands the key is in (design §7).
     kept = "custody broker" in str(letter.verdict.get("policy", {}).get("why", ""))
-    custody = "; khóa do trục liên thông giữ / the exchange keeps the key" if kept else ""
+    custody = ("; khóa do trục liên thông giữ", "; the exchange keeps the key") if kept else ("", "")
     trouble = "; ".join(f"{name}: {one.get('why', '')}" for name, one in letter.verdict.items())
+    signature = (f"hợp lệ{custody[0]}", f"valid{custody[1]}")
+    if not good:
+        signature = (f"CẦN KIỂM TRA: {trouble}", f"TO BE CHECKED: {trouble}")
     found = [
-        Fact("Việc", "Action", " / ".join(ACTIONS[letter.action])),
+        Fact("Việc", "Action", *ACTIONS[letter.action]),
         Fact("Số, ký hiệu", "Number", name_of(letter)),
         Fact("Ngày ban hành", "Issued on", about.issued_on.strftime("%d/%m/%Y") if about.issued_on else ""),
         Fact("Loại văn bản", "Type", about.type or ""),
@@ -124,17 +137,13 @@ def facts_of(letter: IncomingLetter) -> list[Fact]:
         Fact("Cơ quan gửi", "Sender", letter.ref.sender),
         Fact("Cơ quan nhận", "Recipient", letter.recipient),
         Fact("Người ký", "Signed by", ", ".join(filter(None, (signer.name, signer.position))) if signer else ""),
-        Fact("Độ khẩn", "Priority", " / ".join(PRIORITIES.get(letter.priority, ("", ""))).strip(" /")),
+        Fact("Độ khẩn", "Priority", *PRIORITIES.get(letter.priority, ("", ""))),
         Fact("Hạn trả lời", "Due on", about.due_on.strftime("%d/%m/%Y") if about.due_on else ""),
-        Fact(
-            "Chữ ký điện tử của cơ quan gửi",
-            "Sender's signature",
-            f"hợp lệ / valid{custody}" if good else f"CẦN KIỂM TRA / TO BE CHECKED: {trouble}",
-        ),
+        Fact("Chữ ký điện tử của cơ quan gửi", "Sender's signature", *signature),
         Fact("Mã văn bản", "Document id", letter.ref.id),
         Fact("Mã băm SHA-256", "Digest", letter.ref.digest),
     ]
-    return [Fact(one.vi, one.en, one_line(one.value, 700)) for one in found if one.value]
+    return [Fact(one.vi, one.en, one_line(one.value, 700), one_line(one.value_en, 700)) for one in found if one.value]
 
 
 def choices_of(letter: IncomingLetter) -> Sequence[Choice]:

@@ -165,7 +165,7 @@ def page(title: Said, body: str) -> str:
 
 def _table(facts: Sequence[Fact]) -> str:
     rows = "".join(
-        f'<tr><th scope="row">{_e(one.vi)} <span lang="en">{_e(one.en)}</span></th><td>{_e(one.value)}</td></tr>'
+        f'<tr><th scope="row">{_e(one.vi)} <span lang="en">{_e(one.en)}</span></th><td>{_e(one.both)}</td></tr>'
         for one in facts
     )
     return f"<table>{rows}</table>"

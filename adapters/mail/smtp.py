@@ -69,7 +69,8 @@ class Carrier:
                 exit_code=UNREACHABLE,
             ) from why
         greeting = f"{self._settings.host}:{self._settings.port} {self._settings.security}"
-        return f"{greeting}, SIZE {smtp.esmtp_extensions.get('size', '?')}"
+        size = smtp.esmtp_extensions.get("size")
+        return f"{greeting}, SIZE {size}" if size else f"{greeting}, which names no largest size"
 
     async def close(self) -> None:
         """Say goodbye, if there is anybody."""

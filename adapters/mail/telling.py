@@ -65,7 +65,7 @@ def _statuses(connection: sqlite3.Connection, settings: MailSettings, *, domain:
             vi, en = STATUS_WORDS.get(code, (code, code))
             item = json.loads(body)
             facts = [
-                Fact("Trạng thái", "Status", f"{code} {vi} / {en}"),
+                Fact("Trạng thái", "Status", f"{code} {vi}", f"{code} {en}"),
                 Fact("Cơ quan nhận", "Recipient", agency),
                 Fact("Lý do", "Reason", one_line(str(item.get("reason") or ""))),
                 *_sent_facts(connection, Ref(sender, id, digest)),
@@ -160,13 +160,13 @@ def _error_facts(item: Mapping[str, Any]) -> list[Fact]:
     detail = item.get("detail") or {}
     told = [
         Fact("Mã lỗi", "Error", str(item.get("error") or "")),
-        Fact("Giải thích", "Meaning", " / ".join(str(detail[name]) for name in ("vi", "en") if detail.get(name))),
+        Fact("Giải thích", "Meaning", str(detail.get("vi") or detail.get("en") or ""), str(detail.get("en") or "")),
         Fact("Chỗ sai", "Where", str(detail.get("field") or "")),
         Fact("Thấy", "Found", str(detail.get("found") or "")),
         Fact("Phải là", "Expected", str(detail.get("expected") or "")),
         Fact("Gợi ý", "Candidates", ", ".join(map(str, detail.get("candidates") or ()))),
     ]
-    return [Fact(one.vi, one.en, one_line(one.value, 600)) for one in told if one.value]
+    return [Fact(one.vi, one.en, one_line(one.value, 600), one_line(one.value_en, 600)) for one in told if one.value]
 
 
 def _sent_facts(connection: sqlite3.Connection, document: Ref) -> list[Fact]:

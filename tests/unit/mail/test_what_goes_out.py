@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from adapters.letter import IncomingLetter, IncomingPart, Ref
 from adapters.mail import pages
 from adapters.mail.compose import MARK, Content, Envelope, document_content, mail, short_name
-from adapters.mail.facts import Fact, facts_of, one_line
+from adapters.mail.facts import PRIORITIES, Fact, facts_of, one_line
 from adapters.mail.links import NewLink, new_link
 from adapters.mail.replies import Turned, ascii_line
 from adapters.mail.sending import divide
@@ -168,9 +168,23 @@ def test_a_signature_is_told_with_what_was_found_about_it() -> None:
     told = []
     for verdict in ({"trust": found["good"]}, {"trust": found["good"], "policy": found["bad"]}, kept):
         letter = replace(a_letter("x"), verdict=verdict)
-        told.append(next(one.value for one in facts_of(letter) if one.en == "Sender's signature"))
-    assert told[0] == "hợp lệ / valid" and "CẦN KIỂM TRA" in told[1] and "no slip" in told[1]
-    assert told[2].endswith("the exchange keeps the key")
+        told.append(next(one for one in facts_of(letter) if one.en == "Sender's signature"))
+    assert told[0].told(vietnamese=True)[1] == "hợp lệ" and told[0].told(vietnamese=False)[1] == "valid"
+    assert told[0].both == "hợp lệ / valid" and "CẦN KIỂM TRA" in told[1].value and "no slip" in told[1].both
+    assert told[2].value_en.endswith("the exchange keeps the key")
+
+
+def test_each_half_of_a_mail_is_in_one_language() -> None:
+    letter = replace(a_letter("Về việc trực Tết"), verdict={"trust": {"answer": "good", "why": "x"}})
+    facts = [*facts_of(letter), Fact("Độ khẩn", "Priority", *PRIORITIES[3])]
+    content = Content(subject="x", vi="v", en="e", facts=facts)
+    read = message_from_bytes(mail(ENVELOPE, content, {}), policy=policy.default)
+    for kind in ("plain", "html"):
+        body = read.get_body((kind,))
+        assert body is not None
+        vietnamese, _, english = body.get_content().partition("<hr>" if kind == "html" else "English")
+        for vi, en in (("HỎA TỐC", "EXPRESS"), ("hợp lệ", "valid"), ("Văn bản mới", "New document")):
+            assert vi in vietnamese and en not in vietnamese and en in english and vi not in english
 
 
 @given(sizes=st.lists(st.integers(0, 100), max_size=12), limit=st.integers(0, 200))
