@@ -35,7 +35,6 @@ from cryptography.x509.verification import (
     VerificationError,
 )
 
-from schemas import base64url
 from schemas.errors import Refusal
 from schemas.problem import Problem
 from schemas.signatures import PrivateKey, PublicKey, as_private_key, as_public_key
@@ -83,11 +82,6 @@ def load_certificates(data: bytes) -> list[x509.Certificate]:
 def thumbprint(cert: x509.Certificate) -> bytes:
     """SHA-256 of the DER, 32 bytes: the name under which a certificate is enrolled."""
     return sha256(cert.public_bytes(Encoding.DER)).digest()
-
-
-def thumbprint_text(b: bytes) -> str:
-    """A thumbprint as it stands in `x5t#S256`: base64url without padding."""
-    return base64url.encode(b)
 
 
 def public_key_of(cert: x509.Certificate) -> PublicKey:

@@ -32,10 +32,6 @@ LT_SUBMITTER: Final = "lt-submitter"
 """Who submitted what the broker republishes for a retry; trusted only under the broker's own user."""
 LT_ATTEMPT: Final = "lt-attempt"
 """How often the broker has tried, counted by the broker itself; trusted only under the broker's own user."""
-HEADER_PREFIX: Final = "lt-"
-"""Headers with this prefix are the broker's; agencies must not set them."""
-COPY_HEADERS: Final = ("CC", "BCC")
-"""Headers by which one publish reaches several queues; agencies must not set them."""
 
 PRIORITY_URGENT: Final = 5
 """AMQP message priority of documents of priority 1 and above."""

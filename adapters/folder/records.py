@@ -95,14 +95,6 @@ def by_outbox_no(connection: sqlite3.Connection, no: int) -> Dropped | None:
     return _dropped(connection.execute(f"{_DROPPED} WHERE outbox_no = ? ORDER BY no DESC", (no,)).fetchone())
 
 
-def by_ref(connection: sqlite3.Connection, ref: Ref) -> Dropped | None:
-    """What was sent under that reference."""
-    row = connection.execute(
-        f"{_DROPPED} WHERE id = ? AND sender = ? AND digest = ? ORDER BY no DESC", (ref.id, ref.sender, ref.digest)
-    ).fetchone()
-    return _dropped(row)
-
-
 def mark_rejected(connection: sqlite3.Connection, no: int) -> None:
     """The exchange did not take it: the same files may be dropped again."""
     connection.execute("UPDATE dropped SET rejected = 1 WHERE no = ?", (no,))

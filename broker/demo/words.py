@@ -80,9 +80,3 @@ PARAGRAPHS: tuple[str, ...] = (
     "Trong quá trình thực hiện, nếu có khó khăn, vướng mắc, đề nghị phản ánh kịp thời để được hướng dẫn, tháo gỡ. Văn bản này "
     "được lập để trình diễn hệ thống, không phải văn bản thật của cơ quan nào.",
 )
-
-REFUSAL_REASONS: tuple[str, ...] = (
-    "Văn bản gửi nhầm thẩm quyền",
-    "Thiếu phụ lục nêu trong văn bản",
-    "Không đọc được tệp đính kèm",
-)

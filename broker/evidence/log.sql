@@ -160,10 +160,6 @@ WHERE (e.epoch > x.epoch OR (e.epoch = x.epoch AND e.xid >= pg_snapshot_xmax(pg_
   AND NOT EXISTS (SELECT FROM log_entry l WHERE l.event_at = e.at AND l.event_id = e.event_id)
 ORDER BY e.epoch, e.xid, e.event_id;
 
--- name: entries_in_all
--- How many entries an origin has, by its rows.
-SELECT count(*) FROM log_entry WHERE origin_id = $1;
-
 -- name: strangers
 -- Rows of the log that belong to no origin.
 SELECT 'log_entry' AS place, origin_id, count(*) AS many FROM log_entry WHERE origin_id <> ALL ($1::smallint[]) GROUP BY 2

@@ -8,7 +8,7 @@ or from memory. Level 0 are the leaves. Whoever reads them asynchronously first 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from typing import Final, TypeAlias
 
@@ -113,15 +113,6 @@ def root_of_tree(size: int, node: Node) -> bytes:
     if size == 0:
         return EMPTY_ROOT
     return _subtree(0, size, node)
-
-
-def peaks_of(size: int) -> Iterator[_Place]:
-    """Which complete subtrees make up a tree of `size` leaves, the largest first."""
-    start = 0
-    for level in range(size.bit_length() - 1, -1, -1):
-        if size >> level & 1:
-            yield level, start >> level
-            start += 1 << level
 
 
 def inclusion_proof(index: int, size: int, node: Node) -> list[bytes]:

@@ -8,11 +8,11 @@ entry bundle holds the entries under a level-0 tile, each after its length (uint
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from broker.evidence.merkle import HASH_SIZE, EvidenceFault, Node, node_hash
+from broker.evidence.merkle import HASH_SIZE, EvidenceFault, node_hash
 
 HEIGHT: Final = 8
 """Tree levels that one tile spans."""
@@ -164,31 +164,6 @@ def tile_of(level: int, index: int, size: int) -> Tile:
     row, inside = divmod(level, HEIGHT)
     number = (index << inside) >> HEIGHT
     return Tile(row, number, min(FULL, (size >> (row * HEIGHT)) - number * FULL))
-
-
-def nodes_from_tiles(size: int, read: Callable[[Tile], bytes]) -> Node:
-    """Subtree hashes of a tree of `size` leaves from its tiles, for `broker.evidence.merkle`.
-
-    `read` gives a tile's bytes; it is asked for each tile once, and its errors pass through.
-    """
-    known: dict[Tile, list[bytes]] = {}
-
-    def node(level: int, index: int) -> bytes:
-        tile = tile_of(level, index, size)
-        if tile not in known:
-            known[tile] = decode_hashes(tile, read(tile))
-        inside = level % HEIGHT
-        first = (index << inside) - tile.number * FULL
-        return fold(known[tile][first : first + (1 << inside)])
-
-    return node
-
-
-def full_tile_root(hashes: Sequence[bytes]) -> bytes:
-    """The hash of a full tile in the level above. Raises ValueError if it is not full."""
-    if len(hashes) != FULL:
-        raise ValueError(f"a full tile has {FULL} hashes, not {len(hashes)}")
-    return fold(hashes)
 
 
 def fold(hashes: Sequence[bytes]) -> bytes:

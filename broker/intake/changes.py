@@ -16,8 +16,6 @@ from schemas.errors import Refusal
 from schemas.manifest import DocumentManifest, NaturalKey, Reference
 
 CHANGES: Final = frozenset({"recall", "update", "replace"})
-UNCHANGEABLE: Final = frozenset({"refused", "cancelled"})
-"""Processing states in which a delivery can no longer be changed (contract §7)."""
 
 
 class EarlierDelivery(NamedTuple):

@@ -40,7 +40,6 @@ from schemas.manifest import RequestManifest, StatusManifest
 
 log = structlog.get_logger(__name__)
 
-Spoken = StatusManifest | RequestManifest
 M = TypeVar("M", StatusManifest, RequestManifest)
 
 

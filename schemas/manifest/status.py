@@ -98,8 +98,3 @@ class StatusManifest(Manifest):
                     found=item.concerns.from_,
                 )
         return self
-
-    @property
-    def concerned_sender(self) -> str:
-        """The one agency whose documents all items concern."""
-        return self.items[0].concerns.from_

@@ -70,10 +70,6 @@ class Service:
         assert self.program.running, f"{self.name} has ended by itself:\n{tail(self.program.log)}"
         self.program.kill()
 
-    def kill_and_start(self) -> None:
-        self.kill()
-        self.program = self.start()
-
 
 @dataclass(slots=True)
 class Figures:

@@ -18,7 +18,6 @@ from broker.gateway.pages.tables import Cell, Form, download
 
 SHOWN: Final = 100
 IN_A_FILE: Final = 10_000
-ASKED_LEVELS: Final = ("commune", "province", "department", "ministry")
 
 
 def _level(visit: Visit) -> str | None:

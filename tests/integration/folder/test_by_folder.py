@@ -25,11 +25,6 @@ ngày ban hành: 22/11/2026
 """
 
 
-def the_one(folder: Path) -> Path:
-    (found,) = folder.iterdir()
-    return found
-
-
 async def test_a_pdf_beside_a_sheet_is_sent_and_lies_in_sent_with_its_id_and_state(
     province: Office, ministry: Agency
 ) -> None:

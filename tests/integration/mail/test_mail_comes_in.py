@@ -127,10 +127,6 @@ async def test_several_files_are_taken_all_or_none(exchange: StandIn, post_offic
         assert outgoing(ministry) == []
 
 
-def _twice_from(mail: bytes) -> bytes:
-    return b"From: lanhdao@xa.test\r\n" + mail
-
-
 GOOD = "good"
 THIRD = Domain(name="evil.test")
 TESTING = Domain(name="xa.test", selector="t", flags=" t=y;")

@@ -9,14 +9,15 @@ from hypothesis import strategies as st
 from broker.evidence.merkle import EvidenceFault, inclusion_proof, leaf_hash, root_of, root_of_tree, verify_inclusion
 from broker.evidence.tiles import (
     FULL,
+    HEIGHT,
     Tile,
     decode_entries,
     decode_hashes,
     encode_entries,
     encode_hashes,
-    full_tile_root,
-    nodes_from_tiles,
+    fold,
     parse_path,
+    tile_of,
     tiles_between,
     tiles_of,
 )
@@ -113,7 +114,7 @@ def test_roots_and_proofs_come_out_of_tiles(size: int) -> None:
     rows = [[leaf_hash(number.to_bytes(4, "big")) for number in range(size)]]
     while len(rows[-1]) >= FULL:
         row = rows[-1]
-        rows.append([full_tile_root(row[at : at + FULL]) for at in range(0, len(row) - FULL + 1, FULL)])
+        rows.append([fold(row[at : at + FULL]) for at in range(0, len(row) - FULL + 1, FULL)])
     reads: list[Tile] = []
 
     def read(tile: Tile) -> bytes:
@@ -122,10 +123,15 @@ def test_roots_and_proofs_come_out_of_tiles(size: int) -> None:
         assert tile in set(tiles_of(size))
         return encode_hashes(rows[tile.level][tile.number * FULL : tile.number * FULL + tile.width])
 
+    def node(level: int, index: int) -> bytes:
+        tile, inside = tile_of(level, index, size), level % HEIGHT
+        first = (index << inside) - tile.number * FULL
+        return fold(decode_hashes(tile, read(tile))[first : first + (1 << inside)])
+
     root = root_of(rows[0])
-    assert root_of_tree(size, nodes_from_tiles(size, read)) == root
+    assert root_of_tree(size, node) == root
     for index in {0, size // 2, size - 1}:
         reads.clear()
-        proof = inclusion_proof(index, size, nodes_from_tiles(size, read))
+        proof = inclusion_proof(index, size, node)
         verify_inclusion(rows[0][index], index, size, proof, root)
-        assert len(reads) <= 6
+        assert len(set(reads)) <= 6

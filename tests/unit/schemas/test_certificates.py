@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas import base64url
 from schemas.certificates import (
     check_chain,
     load_certificate,
@@ -29,7 +28,6 @@ from schemas.certificates import (
     private_key_pem,
     public_key_of,
     thumbprint,
-    thumbprint_text,
 )
 from schemas.errors import Refusal
 from schemas.jws import PrivateKey, sign, signature_holds
@@ -425,7 +423,6 @@ def test_arbitrary_bytes_are_no_certificate(data: bytes) -> None:
 
 def test_a_thumbprint_is_sha_256_of_the_der() -> None:
     assert thumbprint(CERT) == sha256(DER).digest() == CERT.fingerprint(SHA256())
-    assert base64url.decode(thumbprint_text(thumbprint(CERT)), field="x5t#S256") == thumbprint(CERT)
 
 
 @pytest.mark.parametrize("kind", ["P-256", "P-384", "Ed25519", "RSA-2048", "RSA-3072"])

@@ -247,7 +247,6 @@ def test_what_concerns_another_message_is_read_in_the_form_it_was_written() -> N
     assert [type(item.concerns) for item in notice.items] == [Reference, MessageConcern, type(None)]
     assert status.items[1].for_ == "H53.31.20"
     assert status.items[1].code is StatusCode.REFUSED
-    assert status.concerned_sender == "G22"
 
 
 def test_times_are_read_as_moments() -> None:
