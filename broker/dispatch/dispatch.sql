@@ -69,14 +69,6 @@ WHERE v.document_id = $1 AND v.dispatched_at IS NULL AND v.closed_at IS NULL AND
       WHERE c.document_id = $1 AND e.recipient_id = v.recipient_id AND e.dispatched_at IS NULL AND NOT e.recalled)
 ORDER BY v.recipient_id;
 
--- name: unpublished
--- What was decided and has not left, oldest first; held documents stay.
-SELECT o.outgoing_id
-FROM outgoing o LEFT JOIN document d ON d.document_id = o.document_id
-WHERE o.published_at IS NULL AND o.created_at <= $1 AND d.held_at IS NULL
-ORDER BY o.created_at, o.outgoing_id
-LIMIT $2;
-
 -- name: unpublished_of
 -- What was decided for these documents and has not left; held documents stay.
 SELECT o.outgoing_id

@@ -25,22 +25,14 @@ SQL: Final = load_queries("broker.dispatch", "dispatch.sql")
 log = structlog.get_logger(__name__)
 
 
-async def load_unpublished(
-    connection: Connection, *, now: datetime, older_than: timedelta, limit: int
+async def load_unpublished_of(
+    connection: Connection, document_ids: Sequence[int], *, now: datetime, older_than: timedelta
 ) -> list[OutgoingJob]:
-    """The oldest publishes that were decided at least `older_than` before `now` and have not left; at most `limit`.
+    """The publishes of these documents that were decided at least `older_than` before `now` and have not left.
 
     Held documents stay. Recipients whose delivery was recalled or cancelled meanwhile are left out; a publish that
     serves nobody any more is marked as done.
     """
-    rows = await connection.fetch(SQL["unpublished"], now - older_than, limit)
-    return await load_jobs(connection, [row["outgoing_id"] for row in rows], now=now)
-
-
-async def load_unpublished_of(
-    connection: Connection, document_ids: Sequence[int], *, now: datetime, older_than: timedelta
-) -> list[OutgoingJob]:
-    """What has not left of these documents, however much it is; otherwise as `load_unpublished`."""
     rows = await connection.fetch(SQL["unpublished_of"], document_ids, now - older_than)
     return await load_jobs(connection, [row["outgoing_id"] for row in rows], now=now)
 

@@ -6,9 +6,15 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
+from broker.amqp.connection import Link
+from broker.amqp.publishing import Publisher
+from broker.dispatch.dispatcher import Dispatcher, Sent
+from broker.dispatch.unpublished import load_jobs
 from broker.keeper import opened
+from broker.upkeep.unfinished import LONG_AGO, SQL
 from tests.kit.exchange import PATIENCE, Exchange
 
 QUICK: dict[str, Any] = {
@@ -69,3 +75,13 @@ async def keeping(exchange: Exchange, **settings: Any) -> AsyncIterator[Keeping]
         finally:
             keeper.stop.set()
             await running
+
+
+async def finish_publishes(exchange: Exchange) -> tuple[int, Sent]:
+    """Make the publishes that a dead worker left, found as the keeper finds them; how many, and what became of them."""
+    now = datetime.now(UTC)
+    async with Link(exchange.settings.amqp_url, name="a keeper") as link, Publisher(link) as publisher:
+        async with exchange.pool.acquire() as connection:
+            rows = await connection.fetch(SQL["older_than"], now, LONG_AGO, 0, 100)
+            jobs = await load_jobs(connection, [row["outgoing_id"] for row in rows], now=now)
+        return len(jobs), await Dispatcher(publisher, exchange.pool, exchange.identity).send(jobs)

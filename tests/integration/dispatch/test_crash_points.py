@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 import broker.dispatch.dispatcher
 import broker.intake.reception
-from broker.amqp.connection import Link
 from broker.amqp.publishing import Outcome, OutgoingMessage, Publisher
 from broker.amqp.reading import Batch
-from broker.dispatch.dispatcher import Dispatcher
 from broker.dispatch.recording import record_sent
-from broker.dispatch.unpublished import load_jobs, load_unpublished
+from broker.dispatch.unpublished import load_jobs
 from broker.evidence.verify import Scope, verify
 from tests.kit.evidence import keys_of, log_now
 from tests.kit.exchange import End, Exchange, Letter
+from tests.kit.keeping import finish_publishes
 
 Arrange = Callable[[pytest.MonkeyPatch, asyncio.Event], None]
 
@@ -116,11 +115,8 @@ async def test_what_no_redelivery_finishes_is_published_from_the_record(exchange
     await _die(exchange, arrange, letters, sender)
     for _ in letters:
         await exchange.raw("lt.intake.normal")
-    async with Link(exchange.settings.amqp_url, name="a keeper") as link, Publisher(link) as publisher:
-        async with exchange.pool.acquire() as connection:
-            jobs = await load_unpublished(connection, now=datetime.now(UTC), older_than=timedelta(0), limit=100)
-        sent = await Dispatcher(publisher, exchange.pool, exchange.identity).send(jobs)
-    assert sent.published == len(jobs) > 0 and not sent.failed and not sent.unroutable
+    left, sent = await finish_publishes(exchange)
+    assert sent.published == left > 0 and not sent.failed and not sent.unroutable
     await _one_effect_each(exchange, letters, [recipient, hub])
     for letter in letters:
         await exchange.notice_at(sender, letter, "accepted")

@@ -12,9 +12,10 @@ import pytest
 from broker.amqp.connection import Link
 from broker.amqp.publishing import Publisher
 from broker.dispatch.dispatcher import Dispatcher
-from broker.dispatch.unpublished import load_unpublished, load_unpublished_of
+from broker.dispatch.unpublished import load_unpublished_of
 from tests.conftest import Vhost
 from tests.kit.exchange import End, Exchange, Letter, running_exchange
+from tests.kit.keeping import finish_publishes
 
 
 def recall(x: Exchange, sender: End, of: Letter | dict[str, Any], **fields: Any) -> Letter:
@@ -105,7 +106,7 @@ async def test_a_held_document_is_recalled_without_ever_going_out(exchange: Exch
     await exchange.notice_at(sender, change, "accepted")
     await exchange.stop_workers()
     await exchange.pool.execute("UPDATE document SET held_at = NULL")
-    await _finish(exchange)
+    await finish_publishes(exchange)
     assert (await exchange.all_at(ends[0])).documents() == []
     assert await exchange.value("SELECT recalled FROM delivery WHERE document_id = 1")
     assert await exchange.value("SELECT state FROM change_request") == "agreed"
@@ -120,10 +121,10 @@ async def test_a_held_document_waits_for_its_release_and_its_update_waits_with_i
     await exchange.send(update, sender)
     await exchange.notice_at(sender, update, "accepted")
     await exchange.stop_workers()
-    await _finish(exchange)
+    await finish_publishes(exchange)
     assert (await exchange.all_at(ends[0])).documents() == []
     await exchange.pool.execute("UPDATE document SET held_at = NULL")
-    await _finish(exchange)
+    await finish_publishes(exchange)
     come = [one.message.signed.digest for one in (await exchange.all_at(ends[0])).documents()]
     assert come == [letter.digest, update.digest]
 
@@ -160,7 +161,7 @@ async def test_a_recall_that_comes_before_its_document_keeps_it_from_going_out(e
     )
     await exchange.notice_at(sender, early, "accepted")
     await exchange.stop_workers()
-    await _finish(exchange)
+    await finish_publishes(exchange)
     assert (await exchange.all_at(end)).documents() == []
     assert await exchange.value("SELECT count(*) FROM delivery WHERE recalled") == 1
     assert await exchange.value("SELECT count(*) FROM pending_change") == 0
@@ -175,7 +176,7 @@ async def test_a_document_kept_back_for_a_recall_that_is_refused_goes_out(exchan
     await exchange.send(letter, sender)
     assert (await exchange.notice_at(sender, wrong, "rejected")).error == "LT-CONCERNS-DIGEST"
     await exchange.stop_workers()
-    await _finish(exchange)
+    await finish_publishes(exchange)
     assert [one.document.id for one in (await exchange.all_at(end)).documents()] == [letter.id]
 
 
@@ -212,11 +213,3 @@ async def _held(x: Exchange) -> tuple[End, list[End], Letter]:
     await x.raw("lt.intake.normal")
     await x.start_worker()
     return sender, [end], letter
-
-
-async def _finish(x: Exchange) -> None:
-    """What the keeper does about unfinished publishes."""
-    async with Link(x.settings.amqp_url, name="a keeper") as link, Publisher(link) as publisher:
-        async with x.pool.acquire() as connection:
-            jobs = await load_unpublished(connection, now=datetime.now(UTC), older_than=timedelta(0), limit=100)
-        await Dispatcher(publisher, x.pool, x.identity).send(jobs)
