@@ -12,6 +12,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from hashlib import sha256
+from itertools import groupby
 from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
 
@@ -97,6 +100,8 @@ class RecordedStatus:
     """Signed time of the fact."""
     anomalous: bool = False
     error: str | None = None
+    record: str | None = None
+    """The `fingerprint` of what its refusal's row gives as detail."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +117,18 @@ class Rerouted:
     document already or sent it."""
     moved: bool = False
     """False: nobody takes its place, and the document's sender was told."""
+    due_arrival: datetime | None = None
+    """Until when the successor's 01 is expected, where a delivery was made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addressed:
+    """One who gets a document, and how the sender wrote it: a code, an alias, a group."""
+
+    code: str
+    owner: str
+    """Code of the mailbox's owner."""
+    addressed_as: str
 
 
 def accepted(
@@ -129,12 +146,22 @@ def accepted(
     concerns: Sequence[Referring] = (),
     natural_key: bytes | None = None,
     warnings: Sequence[str] = (),
+    due_arrival: datetime | None = None,
+    log_by: datetime | None = None,
+    addressed: Sequence[str] = (),
+    added: Sequence[Addressed] = (),
+    unresolved_digest: bytes | None = None,
+    warnings_digest: bytes | None = None,
+    notice: str | None = None,
 ) -> list[Event]:
     """A document was accepted.
 
     `recipients` are (code, mailbox owner's code), `parts` digests in hex, `submitter` the agency or hub whose AMQP
     user it was, `thumbprint` the SHA-256 of the signer's certificate, `warnings` codes of the error catalogue.
-    At least one event, even without recipients. Raises ValueError for a body beyond `BODY_LIMIT`.
+    `due_arrival` is until when their 01 is expected, `log_by` what slips and notices promise, `addressed` how the
+    sender wrote each recipient, `added` who gets the document that an update changes as well, the digests those of
+    what the row says of unresolved addresses and in warnings (None: nothing), and `notice` the owner of the mailbox
+    that is told. At least one event, even without recipients. Raises ValueError for a body beyond `BODY_LIMIT`.
     """
     common: dict[str, Any] = {
         "document": _named(document),
@@ -148,18 +175,58 @@ def accepted(
     }
     if natural_key is not None:
         common["natural_key"] = natural_key.hex()
-    whom = _split([list(pair) for pair in recipients], RECIPIENTS_PER_EVENT)
-    which = _split([_named(concerned) for concerned in concerns], CONCERNS_PER_EVENT)
-    how_many = max(len(whom), len(which))
-    events: list[Event] = []
-    for part in range(how_many):
-        body = common | {"recipients": whom[part] if part < len(whom) else []}
-        if part == 0:
-            body |= {"parts_digests": list(parts), "warnings": list(warnings)}
-        if part < len(which) and which[part]:
-            body["concerns"] = which[part]
-        events.append(_event("accepted", at, body, part, how_many))
-    return events
+    if due_arrival is not None:
+        common["due_arrival"] = rfc3339(due_arrival)
+    if log_by is not None:
+        common["log_by"] = rfc3339(log_by)
+    first: dict[str, Any] = {"parts_digests": list(parts), "warnings": list(warnings)}
+    if unresolved_digest is not None:
+        first["unresolved_sha256"] = unresolved_digest.hex()
+    if warnings_digest is not None:
+        first["warnings_sha256"] = warnings_digest.hex()
+    if notice is not None:
+        first["notice"] = notice
+    written = [
+        None if text == code else written_as(text) for (code, _), text in zip(recipients, addressed, strict=False)
+    ]
+    gets = [(one.code, one.owner) for one in added]
+    gets_written = [None if one.addressed_as == one.code else written_as(one.addressed_as) for one in added]
+    largest: ValueError | None = None
+    for size in (RECIPIENTS_PER_EVENT, RECIPIENTS_PER_EVENT // 2, RECIPIENTS_PER_EVENT // 4):
+        whom = _split([list(pair) for pair in recipients], size)
+        which = _split([_named(concerned) for concerned in concerns], CONCERNS_PER_EVENT)
+        further = _split([list(pair) for pair in gets], size)
+        how_many = max(len(whom), len(which), len(further))
+        events: list[Event] = []
+        try:
+            for part in range(how_many):
+                some = slice(part * size, (part + 1) * size)
+                body = common | {"recipients": whom[part] if part < len(whom) else []} | _runs(written[some])
+                if part == 0:
+                    body |= first
+                if part < len(which) and which[part]:
+                    body["concerns"] = which[part]
+                if part < len(further) and further[part]:
+                    body["added"] = {"recipients": further[part]} | _runs(gets_written[some])
+                events.append(_event("accepted", at, body, part, how_many))
+        except ValueError as too_large:
+            largest = too_large
+        else:
+            return events
+    assert largest is not None  # of the last round
+    raise largest
+
+
+@lru_cache(maxsize=1024)
+def written_as(text: str) -> str:
+    """What an event tells of how somebody was addressed, where that was not by the code: half a SHA-256, in hex."""
+    return sha256(text.encode()).hexdigest()[:32]
+
+
+def fingerprint(salt: str, value: str | bytes) -> str:
+    """What an event tells of a value that may be personal: half a SHA-256, in hex, with a salt that the row keeps."""
+    data = value.encode() if isinstance(value, str) else value
+    return sha256(salt.encode() + b"\n" + data).hexdigest()[:32]
 
 
 def rejected(
@@ -173,13 +240,24 @@ def rejected(
     digest: bytes | str | None = None,
     verdict: Mapping[str, str] | None = None,
     quarantined: bool = False,
+    row: Mapping[str, str] | None = None,
+    items: Sequence[tuple[int, str, str]] = (),
+    notice: str | None = None,
 ) -> Event:
     """A message was refused with `error` of the catalogue.
 
     What the message claims may be anything: it is written down only if it has the form of a code, a kind or an id.
-    `verdict` maps cryptography, trust and policy to good, bad or unknown.
+    `verdict` maps cryptography, trust and policy to good, bad or unknown. `row` are fingerprints of what its row says,
+    by column; `items`, of a status message none of whose items was taken, are number, error and the fingerprint of the
+    detail. `notice` is the owner of the mailbox that is told.
     """
     body: dict[str, Any] = {"error": error, "quarantined": quarantined}
+    if row is not None:
+        body["row"] = dict(row)
+    if items:
+        body["items"] = [{"item": item, "error": why, "detail": detail} for item, why, detail in items]
+    if notice is not None:
+        body["notice"] = notice
     if amqp_user is not None and is_canonical(amqp_user):
         body["amqp_user"] = amqp_user
     if kind in ("document", "status", "notice", "request"):
@@ -230,38 +308,67 @@ def status_recorded(
     submitter: str,
     thumbprint: bytes,
     items: Sequence[RecordedStatus],
+    log_by: datetime | None = None,
+    forwards: Sequence[Sequence[str]] | None = None,
+    row: Mapping[str, str] | None = None,
+    notice: str | None = None,
 ) -> list[Event]:
     """A status message was judged: every item of it, with its error if it was refused.
 
     The caller may hand over the items of one document at a time, so that the event can be found by that document.
+    `log_by` is what slips promise, `forwards` the mailboxes' owners that each publish of it goes to, `row` fingerprints
+    of what the rows of its refused items say alike, by column, and `notice` the owner of the mailbox told of those.
     """
     common: dict[str, Any] = {
         "message": _named(message),
         "submitter": submitter,
         "thumbprint": thumbprint.hex(),
     }
+    if log_by is not None:
+        common["log_by"] = rfc3339(log_by)
+    if forwards is not None:
+        common["forwards"] = [written_as(" ".join(owners)) for owners in forwards]
+    if row is not None:
+        common["row"] = dict(row)
+    if notice is not None:
+        common["notice"] = notice
     groups = _split([_item(item) for item in items], ITEMS_PER_EVENT)
     return [
         _event("status_recorded", at, common | {"items": group}, part, len(groups)) for part, group in enumerate(groups)
     ]
 
 
-def overdue(*, at: datetime, document: Referring, what: str, due: datetime, recipients: Sequence[str]) -> list[Event]:
-    """A deadline passed at these recipients. `what` is `arrival` (no 01) or `change` (no 15 or 16)."""
+def overdue(
+    *,
+    at: datetime,
+    document: Referring,
+    what: str,
+    due: datetime,
+    recipients: Sequence[str],
+    notice: str | None = None,
+) -> list[Event]:
+    """A deadline passed at these recipients. `what` is `arrival` (no 01) or `change` (no 15 or 16); `notice` is the
+    owner of the mailbox that is told."""
     groups = _split(list(recipients), RECIPIENTS_PER_EVENT)
     common: dict[str, Any] = {"document": _named(document), "what": _token("what", what), "due": rfc3339(due)}
+    if notice is not None:
+        common["notice"] = notice
     return [
         _event("overdue", at, common | {"recipients": group}, part, len(groups)) for part, group in enumerate(groups)
     ]
 
 
-def rerouted(*, at: datetime, document: Referring, deliveries: Sequence[Rerouted]) -> list[Event]:
+def rerouted(
+    *, at: datetime, document: Referring, deliveries: Sequence[Rerouted], notice: str | None = None
+) -> list[Event]:
     """Deliveries to agencies that have closed were moved to their one successor, or could not be.
 
-    A delivery that is told with an `owner` exists from now on.
+    A delivery that is told with an `owner` exists from now on. `notice` is the owner of the mailbox that is told.
     """
     groups = _split([_rerouted(one) for one in deliveries], RECIPIENTS_PER_EVENT // 5)
     common: dict[str, Any] = {"document": _named(document)}
+    if notice is not None:
+        common["notice"] = notice
     return [
         _event("rerouted", at, common | {"deliveries": group}, part, len(groups)) for part, group in enumerate(groups)
     ]
@@ -401,6 +508,13 @@ def _split(items: list[_T], size: int) -> list[list[_T]]:
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
+def _runs(written: Sequence[str | None]) -> dict[str, Any]:
+    """How recipients are written, one after the other, as [what, how many]; nothing where each is by its code."""
+    if not any(written):
+        return {}
+    return {"addressed": [[text, len(list(same))] for text, same in groupby(written)]}
+
+
 def _named(message: Referring) -> dict[str, str]:
     return {"from": message.from_, "id": str(message.id), "digest": message.digest}
 
@@ -417,6 +531,8 @@ def _item(item: RecordedStatus) -> dict[str, Any]:
         told["anomalous"] = True
     if item.error is not None:
         told["error"] = item.error
+    if item.record is not None:
+        told["detail"] = item.record
     return told
 
 
@@ -428,6 +544,8 @@ def _rerouted(one: Rerouted) -> dict[str, Any]:
     }
     if one.owner is not None:
         told["owner"] = one.owner
+    if one.due_arrival is not None:
+        told["due_arrival"] = rfc3339(one.due_arrival)
     return told
 
 

@@ -30,6 +30,7 @@ CROSS JOIN LATERAL (VALUES
                   FROM jsonb_path_query(d.warnings, '$[*].error') AS k (w_), LATERAL (SELECT w_ #>> '{}' AS w) z),
                  (SELECT string_agg(w, ', ' ORDER BY w) FROM jsonb_array_elements_text(t.b -> 'warnings') AS k (w))),
     ('leaf', encode(d.leaf, 'hex'), encode(t.leaf, 'hex')),
+    ('log_by', d.log_by::text, coalesce((t.b ->> 'log_by')::timestamptz, d.log_by)::text),
     ('document_part', (SELECT coalesce(jsonb_agg(encode(p.digest, 'hex') ORDER BY p.ordinal), '[]')
                        FROM document_part p WHERE p.document_id = d.document_id)::text, (t.b -> 'parts_digests')::text)
 ) AS x (what, found, expected)
@@ -74,45 +75,6 @@ LEFT JOIN (SELECT convert_from(body, 'UTF8')::jsonb -> 'document' AS b FROM surv
        ON e.b ->> 'from' = s.code AND (e.b ->> 'id')::uuid = d.id
 WHERE d.accepted_at >= $1 AND e.b IS NULL;
 
--- name: deliveries
--- A document has a delivery for each recipient that its acceptance (or an update of it) names, and for each successor
--- of a closed one that an event names, to the owner it names.
-WITH told AS MATERIALIZED (
-    SELECT convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'accepted' AND at >= $1
-), wanted AS (
-    SELECT DISTINCT d.document_id, s.code AS sender, d.id, r ->> 0 AS recipient, r ->> 1 AS owner
-    FROM told t CROSS JOIN LATERAL jsonb_array_elements(t.b -> 'recipients') r
-    JOIN document d ON d.id = (t.b #>> '{document,id}')::uuid AND encode(d.digest, 'hex') = t.b #>> '{document,digest}'
-    JOIN agency s ON s.agency_id = d.sender_id AND s.code = t.b #>> '{document,from}'
-    UNION
-    SELECT d.document_id, s.code, d.id, m #>> '{successors,0}', m ->> 'owner'
-    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'rerouted' AND at >= $1) e
-    CROSS JOIN LATERAL jsonb_array_elements(e.b -> 'deliveries') m
-    JOIN document d ON d.id = (e.b #>> '{document,id}')::uuid AND encode(d.digest, 'hex') = e.b #>> '{document,digest}'
-    JOIN agency s ON s.agency_id = d.sender_id AND s.code = e.b #>> '{document,from}'
-    WHERE m ? 'owner' AND d.accepted_at >= $1
-), there AS (
-    SELECT v.document_id, s.code AS sender, d.id, r.code AS recipient, o.code AS owner
-    FROM delivery v JOIN document d USING (document_id) JOIN agency s ON s.agency_id = d.sender_id
-    JOIN agency r ON r.agency_id = v.recipient_id JOIN agency o ON o.agency_id = v.owner_id
-    WHERE d.accepted_at >= $1
-), added AS (
-    SELECT DISTINCT c.concerned_id AS document_id, r ->> 0 AS recipient
-    FROM told u CROSS JOIN LATERAL jsonb_array_elements(u.b -> 'recipients') r
-    JOIN document up ON up.id = (u.b #>> '{document,id}')::uuid
-    JOIN document_concerns c ON c.document_id = up.document_id
-    WHERE u.b ->> 'action' = 'update'
-)
-SELECT 'delivery' AS place,
-       coalesce(w.sender, h.sender) || ' ' || coalesce(w.id, h.id) || ' to ' || coalesce(w.recipient, h.recipient) AS key,
-       CASE WHEN w.owner IS NULL OR h.owner IS NULL THEN 'row' ELSE 'owner_id' END AS what,
-       coalesce(CASE WHEN w.owner IS NULL THEN 'a row' ELSE h.owner END, 'no row') AS found,
-       CASE WHEN w.owner IS NULL THEN 'no row: no event names this recipient'
-            WHEN h.owner IS NULL THEN 'the delivery that was accepted' ELSE w.owner END AS expected
-FROM wanted w FULL JOIN there h ON h.document_id = w.document_id AND h.recipient = w.recipient
-LEFT JOIN added u ON u.document_id = h.document_id AND u.recipient = h.recipient
-WHERE w.owner IS DISTINCT FROM h.owner AND NOT (w.owner IS NULL AND u.recipient IS NOT NULL);
-
 -- name: recipients_counted
 -- A document's number of recipients is that of its deliveries.
 SELECT 'document' AS place, s.code || ' ' || d.id AS key, 'recipients' AS what, d.recipients::text AS found,
@@ -120,26 +82,6 @@ SELECT 'document' AS place, s.code || ' ' || d.id AS key, 'recipients' AS what, 
 FROM document d JOIN agency s ON s.agency_id = d.sender_id
 CROSS JOIN LATERAL (SELECT count(*) AS many FROM delivery v WHERE v.document_id = d.document_id) v
 WHERE d.accepted_at >= $1 AND d.recipients <> v.many;
-
--- name: dispatches
--- A delivery went out when, and only if, an event says so.
-WITH handed AS (
-    SELECT (b #>> '{message,id}')::uuid AS id, b #>> '{message,from}' AS sender, r.code AS recipient,
-           min((b ->> 'at')::timestamptz) AS at
-    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'dispatched' AND at >= $1) e
-    CROSS JOIN LATERAL jsonb_array_elements_text(coalesce(b -> 'recipients', b -> 'owners')) AS r (code)
-    WHERE b ->> 'kind' = 'document'
-    GROUP BY 1, 2, 3
-), there AS (
-    SELECT d.id, s.code AS sender, r.code AS recipient, v.dispatched_at AS at
-    FROM delivery v JOIN document d USING (document_id) JOIN agency s ON s.agency_id = d.sender_id
-    JOIN agency r ON r.agency_id = v.recipient_id
-    WHERE d.accepted_at >= $1
-)
-SELECT 'delivery' AS place, t.sender || ' ' || t.id || ' to ' || t.recipient AS key, 'dispatched_at' AS what,
-       coalesce(t.at::text, 'nothing') AS found, coalesce(h.at::text, 'nothing: no event tells it') AS expected
-FROM there t LEFT JOIN handed h USING (id, sender, recipient)
-WHERE t.at IS DISTINCT FROM h.at;
 
 -- name: held_and_cancelled
 -- Only an operator, or a recall that was quicker, keeps a delivery from going out.
@@ -233,7 +175,8 @@ CROSS JOIN LATERAL (VALUES
     ('row', CASE WHEN m.id IS NULL THEN 'no row' END, CASE WHEN m.id IS NULL THEN 'the message recorded at ' || (t.b ->> 'at') END),
     ('digest', encode(m.digest, 'hex'), t.b #>> '{message,digest}'),
     ('thumbprint', encode(m.thumbprint, 'hex'), t.b ->> 'thumbprint'),
-    ('accepted_at', m.accepted_at::text, (t.b ->> 'at')::timestamptz::text)
+    ('accepted_at', m.accepted_at::text, (t.b ->> 'at')::timestamptz::text),
+    ('log_by', m.log_by::text, coalesce((t.b ->> 'log_by')::timestamptz, m.log_by)::text)
 ) AS x (what, found, expected)
 WHERE x.found IS DISTINCT FROM x.expected AND (m.id IS NOT NULL OR x.what = 'row');
 
@@ -300,24 +243,6 @@ CROSS JOIN LATERAL (VALUES
     ('recorded_at', e.recorded_at::text, m.accepted_at::text)
 ) AS x (what, found, expected)
 WHERE m.accepted_at >= $1 AND x.found <> x.expected;
-
--- name: rejections
--- Every refusal is there, and no other.
-WITH told AS (
-    SELECT (b ->> 'at')::timestamptz AS at, b ->> 'error' AS code, coalesce(b ->> 'digest', '') AS digest,
-           coalesce(b ->> 'amqp_user', '') AS who, (b ->> 'quarantined')::boolean AS quarantined, count(*) AS many
-    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'rejected' AND at >= $1) e
-    GROUP BY 1, 2, 3, 4, 5
-), there AS (
-    SELECT at, code, coalesce(encode(digest, 'hex'), '') AS digest,
-           CASE WHEN amqp_user = upper(amqp_user) THEN amqp_user ELSE '' END AS who, quarantined, count(*) AS many
-    FROM (SELECT at, code, digest, coalesce(amqp_user, '') AS amqp_user, quarantined FROM rejection WHERE at >= $1) r
-    GROUP BY 1, 2, 3, 4, 5
-)
-SELECT 'rejection' AS place, at || ' ' || code || ' from ' || who || ' ' || digest AS key, 'row' AS what,
-       coalesce(h.many, 0) || ' rows' AS found, coalesce(t.many, 0) || ' rows, as events tell' AS expected
-FROM told t FULL JOIN there h USING (at, code, digest, who, quarantined)
-WHERE t.many IS DISTINCT FROM h.many;
 
 -- name: rejections_named
 -- A refusal names the message that its event names.

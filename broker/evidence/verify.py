@@ -36,7 +36,7 @@ from broker.evidence.tree_rows import growth_at
 from broker.evidence.verify_accounts import check_accounts
 from broker.evidence.verify_directory import DIRECTORY, check_directory
 from broker.evidence.verify_log import LogCheck
-from broker.evidence.verify_messages import SQL as RECORDS
+from broker.evidence.verify_messages import SQL as MESSAGES
 from broker.evidence.verify_messages import (
     check_documents,
     check_quarantine,
@@ -44,10 +44,16 @@ from broker.evidence.verify_messages import (
     check_statuses,
     read_signers,
 )
+from broker.evidence.verify_outgoing import SQL as OUTGOING
+from broker.evidence.verify_outgoing import STREAMED as STREAMED_OUTGOING
+from broker.evidence.verify_outgoing import check_notices, check_refusals, check_texts
 from broker.store.pool import Connection
 
-#: The statements of records.sql that stream rows for a comparison outside the database.
+RECORDS: Final = {**MESSAGES, **OUTGOING}
+
+#: The statements that stream rows for a comparison outside the database.
 STREAMED: Final = (
+    *STREAMED_OUTGOING,
     "signed_documents",
     "signed_statuses",
     "quarantined",
@@ -276,14 +282,7 @@ async def _records(connection: Connection, since: datetime, scope: Scope, progre
                         named.add((finding.where, finding.key, finding.what))
                     yield finding
         except asyncpg.DataError as error:
-            yield Finding(
-                where="event",
-                key=f"as {name} reads it",
-                what="body",
-                found=f"a body that cannot be read: {error}",
-                expected="events as they were logged; what was changed is named above, and until it is put right these"
-                " rows cannot be compared",
-            )
+            yield _unreadable(name, error)
         progress("kinds of rows", 1)
     signers = await read_signers(connection) if scope.full else None
     checks = (
@@ -291,12 +290,29 @@ async def _records(connection: Connection, since: datetime, scope: Scope, progre
         check_accounts(connection, named=already, progress=progress),
         check_documents(connection, since, signers=signers, progress=_of(progress, "documents")),
         check_statuses(connection, since, signers=signers, progress=_of(progress, "statuses")),
+        check_texts(connection, since),
+        check_refusals(connection, since),
         check_quarantine(connection, since),
         check_states(connection, since, progress=_of(progress, "deliveries")),
     )
-    for check in checks:
-        async for finding in check:
-            yield finding
+    for check in (*checks, *(() if signers is None else (check_notices(connection, since, signers=signers),))):
+        try:
+            async with connection.transaction():
+                async for finding in check:
+                    yield finding
+        except asyncpg.DataError as error:
+            yield _unreadable(check.__name__, error)
+
+
+def _unreadable(name: str, error: Exception) -> Finding:
+    return Finding(
+        where="event",
+        key=f"as {name} reads it",
+        what="body",
+        found=f"a body that cannot be read: {error}",
+        expected="events as they were logged; what was changed is named above, and until it is put right these"
+        " rows cannot be compared",
+    )
 
 
 def _of(progress: Progress, what: str) -> Callable[[int], None]:

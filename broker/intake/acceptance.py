@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Final
 from uuid import UUID
 
@@ -13,7 +14,8 @@ from broker.intake.checks import TimeLimits
 from broker.intake.parts import KeptPart
 from broker.intake.recipients import Resolution
 from broker.intake.submission import Authentic
-from schemas.events import Event, accepted
+from schemas.canonical import canonical_json
+from schemas.events import Addressed, Event, accepted
 from schemas.manifest import DocumentManifest
 
 WARNED_UNRESOLVED: Final = 20
@@ -96,6 +98,8 @@ def accept(
     opened = authentic.opened
     manifest = opened.manifest
     warnings = [*_duplicate_warning(earlier_with_key), *_unresolved_warnings(resolution)]
+    unresolved = [entry.addressed_as for entry in resolution.unresolved]
+    log_by, due_arrival = now + rules.log_promise, _due(manifest, rules, now)
     events = accepted(
         at=now,
         document=_Named(opened.sender.code, manifest.id, opened.digest),
@@ -110,6 +114,16 @@ def accept(
         concerns=[_Named(e.sender_code, UUID(e.id), e.digest) for e in change.concerned] if change is not None else (),
         natural_key=natural_key,
         warnings=[str(warning["error"]) for warning in warnings],
+        due_arrival=due_arrival,
+        log_by=log_by,
+        addressed=[recipient.addressed_as for recipient in resolution.recipients],
+        added=[
+            Addressed(code=added.agency.code, owner=added.owner.code, addressed_as=added.addressed_as)
+            for added in (change.added if change is not None else ())
+        ],
+        unresolved_digest=_digest(unresolved),
+        warnings_digest=_digest(warnings),
+        notice=opened.submitter.code if opened.submitter.has_mailbox else None,
     )
     return Acceptance(
         authentic=authentic,
@@ -120,8 +134,8 @@ def accept(
         warnings=tuple(warnings),
         change=change,
         at=now,
-        log_by=now + rules.log_promise,
-        due_arrival=_due(manifest, rules, now),
+        log_by=log_by,
+        due_arrival=due_arrival,
         events=tuple(events),
     )
 
@@ -132,6 +146,11 @@ def _due(manifest: DocumentManifest, rules: IntakeRules, now: datetime) -> datet
     if manifest.document.priority == 4 and appointed is not None and appointed > now:
         return appointed
     return now + (rules.arrival_urgent if manifest.urgent else rules.arrival_normal)
+
+
+def _digest(told: Sequence[object]) -> bytes | None:
+    """What the event tells of texts that stand in the row alone; None if there are none."""
+    return sha256(canonical_json(told)).digest() if told else None
 
 
 def _duplicate_warning(earlier: UUID | None) -> list[dict[str, object]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import orjson
 
@@ -23,6 +24,7 @@ from broker.intake.changing import write_change
 from broker.intake.parts import KeptPart
 from broker.intake.pending import forget, kept_back, remember
 from broker.intake.records import SQL, KnownDocument, recipients_of
+from broker.intake.refusals import SALT, fingerprints, new_salt
 from broker.intake.submission import Authentic, Opened, Refused, stored_claim
 from broker.store.pool import Connection
 from schemas.events import Event, rejected
@@ -272,22 +274,19 @@ async def _record_refused(
 ) -> list[tuple[Event, int | None]]:
     if not refused:
         return []
+    salts = [new_salt() for _ in refused]
+    rows = [_row(one, salt) for one, salt in zip(refused, salts, strict=True)]
     await connection.execute(
         SQL["insert_rejections"],
         [r.at for r in refused],
-        [r.submission.submitter for r in refused],
-        [stored_claim(r.claims.kind) for r in refused],
-        [stored_claim(r.claims.sender) for r in refused],
-        [stored_claim(r.claims.id) for r in refused],
-        [bytes.fromhex(r.claims.digest) if r.claims.digest else None for r in refused],
-        [r.submission.message_id for r in refused],
+        *([row[column] for row in rows] for column in ("amqp_user", "kind", "claimed_from", "id", "digest")),
+        [row["message_id"] for row in rows],
         [r.refusal.code for r in refused],
-        [orjson.dumps(r.refusal.detail() | dict(r.extra)).decode() for r in refused],
-        [None if r.verdict is None else orjson.dumps(r.verdict.as_dict()).decode() for r in refused],
-        [r.submission.body if r.quarantined else None for r in refused],
+        [orjson.dumps(row["detail"]).decode() for row in rows],
+        [None if row["verdict"] is None else orjson.dumps(row["verdict"]).decode() for row in rows],
+        [row["body"] for row in rows],
         [r.quarantined for r in refused],
-        [stored_claim(r.claims.number) for r in refused],
-        [stored_claim(r.claims.notation) for r in refused],
+        *([row[column] for row in rows] for column in ("number", "notation")),
     )
     for one in refused:
         # Whoever it claims to be from: only the connection that submitted it hears of it (contract §2.5).
@@ -295,10 +294,31 @@ async def _record_refused(
             event = "quarantined" if one.quarantined else "rejected"
             item = refusal_item(event, concerns=one.named_in_notice(), at=one.at, refusal=one.refusal)
             notices.add(one.submitter.id, one.submitter.code, item)
-    return [(_rejection_event(one), None) for one in refused]
+    return [
+        (_rejection_event(one, fingerprints(salt, row)), None)
+        for one, row, salt in zip(refused, rows, salts, strict=True)
+    ]
 
 
-def _rejection_event(one: Refused) -> Event:
+def _row(one: Refused, salt: str) -> dict[str, Any]:
+    """What its row says of a refused message, by column."""
+    claims = one.claims
+    return {
+        "amqp_user": one.submission.submitter,
+        "kind": stored_claim(claims.kind),
+        "claimed_from": stored_claim(claims.sender),
+        "id": stored_claim(claims.id),
+        "digest": bytes.fromhex(claims.digest) if claims.digest else None,
+        "message_id": one.submission.message_id,
+        "detail": one.refusal.detail() | dict(one.extra) | {SALT: salt},
+        "verdict": None if one.verdict is None else one.verdict.as_dict(),
+        "body": one.submission.body if one.quarantined else None,
+        "number": stored_claim(claims.number),
+        "notation": stored_claim(claims.notation),
+    }
+
+
+def _rejection_event(one: Refused, row: Mapping[str, str]) -> Event:
     verdict = one.verdict
     return rejected(
         at=one.at,
@@ -316,6 +336,8 @@ def _rejection_event(one: Refused) -> Event:
             "policy": verdict.policy.answer.value,
         },
         quarantined=one.quarantined,
+        row=row,
+        notice=one.submitter.code if one.submitter is not None and one.submitter.has_mailbox else None,
     )
 
 

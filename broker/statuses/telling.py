@@ -29,6 +29,18 @@ class Forward:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusals:
+    """What the log is told of the rows of one message's refused items."""
+
+    #: Fingerprints of what they say alike, by column.
+    row: Mapping[str, str]
+    #: The owner of the mailbox that is told.
+    notice: str | None
+    #: The fingerprint of each item's detail.
+    details: dict[int, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Named:
     """A message as events name it."""
 
@@ -84,14 +96,19 @@ def recorded_events(
     entries: Iterable[NewEntry],
     facts: Facts,
     now: datetime,
+    log_by: datetime,
+    forwards: Iterable[Forward],
+    refusals: Refusals | None,
 ) -> list[tuple[Event, int | None]]:
     """The events of one message, whose new facts are `entries`, each with the document that it is about.
 
-    The leaf of the first is what slips promise.
+    The leaf of the first is what slips promise. `forwards` are the publishes that it leaves in, and `refusals` is what
+    is told of its refused items.
     """
     opened = status.opened
+    owners = [[owner.code for owner in forward.owners] for forward in forwards]
     groups: dict[DocumentId | None, list[RecordedStatus]] = {}
-    for document_id, told in _items(status, judgement, entries, facts):
+    for document_id, told in _items(status, judgement, entries, facts, {} if refusals is None else refusals.details):
         groups.setdefault(document_id, []).append(told)
     return [
         (event, document_id)
@@ -102,12 +119,20 @@ def recorded_events(
             submitter=opened.submitter.code,
             thumbprint=status.certificate.thumbprint,
             items=items,
+            log_by=log_by,
+            forwards=owners,
+            row=None if refusals is None else refusals.row,
+            notice=None if refusals is None else refusals.notice,
         )
     ]
 
 
 def _items(
-    status: Authentic[StatusManifest], judgement: Judgement, entries: Iterable[NewEntry], facts: Facts
+    status: Authentic[StatusManifest],
+    judgement: Judgement,
+    entries: Iterable[NewEntry],
+    facts: Facts,
+    details: Mapping[int, str],
 ) -> Iterator[tuple[DocumentId | None, RecordedStatus]]:
     items = status.opened.manifest.items
     odd = {(new.entry.item, new.entry.recipient_id) for new in entries if new.anomalous}
@@ -135,6 +160,7 @@ def _items(
                 code=item.code.value,
                 at=item.at,
                 error=refused.refusal.code,
+                record=details.get(refused.item),
             ),
         )
 

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 
 import orjson
 import structlog
@@ -22,12 +23,13 @@ from broker.dispatch.notices import NoticeBuilder, reference
 from broker.dispatch.notices import item as notice_item
 from broker.dispatch.recording import array_text, insert_events
 from broker.intake.records import SQL as INTAKE_SQL
+from broker.intake.refusals import SALT, fingerprints, new_salt
 from broker.intake.submission import Authentic
 from broker.statuses.effects import Effects, NewEntry, effects
 from broker.statuses.facts import SQL, documents, earlier_messages, lock_deliveries
 from broker.statuses.judging import DocumentId, Judgement, judge, recipients_named
 from broker.statuses.known import Facts, Key
-from broker.statuses.telling import Forward, forwards, recorded_events
+from broker.statuses.telling import Forward, Refusals, forwards, recorded_events
 from broker.store.pool import Connection
 from schemas.events import Event, rejected
 from schemas.manifest import RequestManifest, StatusManifest
@@ -72,7 +74,7 @@ async def write_statuses(
     earlier = await earlier_messages(connection, [key_of(status) for status in statuses])
     beaten = tuple(status for status in statuses if key_of(status) in earlier)
     judged = [(status, _judged(status, facts, directory)) for status in statuses if key_of(status) not in earlier]
-    await _refuse(connection, judged, notices, now)
+    refusals = await _refuse(connection, judged, notices, now)
     taken = [(status, judgement) for status, judgement in judged if judgement.entries]
     if not taken:
         return Written(recorded=0, items=0, refused_items=_refused(judged), jobs=(), beaten=beaten)
@@ -83,22 +85,28 @@ async def write_statuses(
     for entry in changed.entries:
         new[entry.message].append(entry)
     senders = facts.senders()
+    settled = {one.place for one in changed.take_backs if one.settled_at is not None}
+    planned = [
+        list(forwards(position, new[position], senders=senders, settled=settled, facts=facts, directory=directory))
+        for position in range(len(taken))
+    ]
     events = [
-        recorded_events(status, judgement, entries=new[position], facts=facts, now=now)
+        recorded_events(
+            status,
+            judgement,
+            entries=new[position],
+            facts=facts,
+            now=now,
+            log_by=log_by,
+            forwards=planned[position],
+            refusals=refusals.get(key_of(status)),
+        )
         for position, (status, judgement) in enumerate(taken)
     ]
     ids = await _insert_messages(connection, taken, [told[0][0].leaf for told in events], senders, now, log_by)
     await _write_effects(connection, [status for status, _ in taken], ids, changed, now)
     await insert_events(connection, [pair for told in events for pair in told])
-    settled = {one.place for one in changed.take_backs if one.settled_at is not None}
-    planned = [
-        forward
-        for position in range(len(taken))
-        for forward in forwards(
-            position, new[position], senders=senders, settled=settled, facts=facts, directory=directory
-        )
-    ]
-    jobs = await _forward(connection, [status for status, _ in taken], ids, planned, events, now, log_by)
+    jobs = await _forward(connection, [status for status, _ in taken], ids, list(chain(*planned)), events, now, log_by)
     return Written(
         recorded=len(taken),
         items=sum(len(judgement.entries) for _, judgement in taken),
@@ -154,11 +162,14 @@ async def _refuse(
     judged: Sequence[tuple[Authentic[StatusManifest], Judgement]],
     notices: NoticeBuilder,
     now: datetime,
-) -> None:
-    """Record refused items, tell the submitter of each; a message without any good item is an event of its own."""
+) -> Mapping[Key, Refusals]:
+    """Record refused items, tell the submitter of each; a message without any good item is an event of its own.
+
+    Returns what the events of the other messages tell of the rows."""
     refused = [(status, item) for status, judgement in judged for item in judgement.refused]
     if not refused:
-        return
+        return {}
+    salts = {key_of(status): new_salt() for status, _ in refused}
     details = [
         item.refusal.detail()
         | {
@@ -167,6 +178,7 @@ async def _refuse(
         }
         for status, item in refused
     ]
+    kept = [detail | {SALT: salts[key_of(status)]} for (status, _), detail in zip(refused, details, strict=True)]
     verdicts = [orjson.dumps(status.verdict.as_dict()).decode() for status, _ in refused]
     await connection.execute(
         INTAKE_SQL["insert_rejections"],
@@ -178,7 +190,7 @@ async def _refuse(
         [bytes.fromhex(status.opened.digest) for status, _ in refused],
         [status.opened.submission.message_id for status, _ in refused],
         [item.refusal.code for _, item in refused],
-        [orjson.dumps(detail).decode() for detail in details],
+        [orjson.dumps(detail).decode() for detail in kept],
         verdicts,
         [None] * len(refused),
         [False] * len(refused),
@@ -192,11 +204,22 @@ async def _refuse(
             sent = reference(status.opened.sender.code, status.opened.manifest.id, status.opened.digest)
             told = notice_item("status-refused", concerns=sent, at=now, error=item.refusal.code, detail=detail)
             notices.add(submitter.id, submitter.code, told)
+    refusals: dict[Key, Refusals] = {}
+    for (status, item), detail in zip(refused, kept, strict=True):
+        key, opened = key_of(status), status.opened
+        alike = {"message_id": opened.submission.message_id, "verdict": status.verdict.as_dict()}
+        who = opened.submitter.code if opened.submitter.has_mailbox else None
+        one = refusals.setdefault(key, Refusals(fingerprints(salts[key], alike), who, {}))
+        one.details[item.item] = fingerprints(salts[key], {"detail": detail})["detail"]
     hopeless = [(status, judgement) for status, judgement in judged if not judgement.entries]
-    await insert_events(connection, [(_all_refused(status, judgement, now), None) for status, judgement in hopeless])
+    await insert_events(
+        connection,
+        [(_all_refused(status, judgement, refusals[key_of(status)], now), None) for status, judgement in hopeless],
+    )
+    return refusals
 
 
-def _all_refused(status: Authentic[StatusManifest], judgement: Judgement, now: datetime) -> Event:
+def _all_refused(status: Authentic[StatusManifest], judgement: Judgement, told: Refusals, now: datetime) -> Event:
     opened = status.opened
     return rejected(
         at=now,
@@ -207,6 +230,9 @@ def _all_refused(status: Authentic[StatusManifest], judgement: Judgement, now: d
         id=opened.manifest.id,
         digest=opened.digest,
         verdict={"cryptography": "good", "trust": "good", "policy": "good"},
+        row=told.row,
+        items=[(one.item, one.refusal.code, told.details[one.item]) for one in judgement.refused],
+        notice=told.notice,
     )
 
 

@@ -157,8 +157,11 @@ class WatchArrivals:
             events: list[tuple[Event, int | None]] = []
             for document in await connection.fetch(SQL["senders"], sorted(by_document)):
                 rows = by_document[document["document_id"]]
-                events += [(event, document["document_id"]) for event in _events(document, rows, directory, now)]
                 owner = mailbox_of(AgencyId(document["sender_id"]), directory)
+                told_to = None if owner is None else owner.code
+                events += [
+                    (event, document["document_id"]) for event in _events(document, rows, directory, now, told_to)
+                ]
                 if owner is not None:
                     due = min(row["due_arrival"] for row in rows)
                     told = overdue_item(
@@ -182,7 +185,9 @@ class WatchArrivals:
         return next_step(silent, mailbox_messages=mailbox_messages, now=now, patience=self._patience)
 
 
-def _events(document: Record, rows: Sequence[Record], directory: Directory, now: datetime) -> list[Event]:
+def _events(
+    document: Record, rows: Sequence[Record], directory: Directory, now: datetime, told_to: str | None
+) -> list[Event]:
     """One document's missed deadlines as events; recipients with different deadlines are told apart."""
     by_deadline: dict[datetime, list[str]] = defaultdict(list)
     for row in rows:
@@ -191,5 +196,5 @@ def _events(document: Record, rows: Sequence[Record], directory: Directory, now:
     return [
         event
         for due, recipients in sorted(by_deadline.items())
-        for event in overdue(at=now, document=named, what="arrival", due=due, recipients=recipients)
+        for event in overdue(at=now, document=named, what="arrival", due=due, recipients=recipients, notice=told_to)
     ]

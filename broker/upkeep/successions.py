@@ -100,8 +100,13 @@ class _Move:
 
     row: Record
     heir: Heir
-    created: bool
-    """False where the successor has the document already, or sent it."""
+    due_arrival: datetime | None
+    """Until when the successor's 01 is expected; None where it has the document already, or sent it."""
+
+    @property
+    def created(self) -> bool:
+        """Whether the successor has a delivery now."""
+        return self.due_arrival is not None
 
 
 class FollowSuccessions:
@@ -165,7 +170,7 @@ class FollowSuccessions:
             )
             ids = await self._send_copies(connection, moves, directory)
             told = {document_id: [_told(move, directory) for move in some] for document_id, some in _grouped(moves)}
-            await insert_events(connection, _events(locked, told, now))
+            await insert_events(connection, _events(locked, told, directory, now))
             items = {document_id: _moved_item(some, told[document_id], now) for document_id, some in _grouped(moves)}
             ids += await self._tell(connection, locked, items, directory, now)
         await self._sender.send_rows(lease, ids)
@@ -181,13 +186,14 @@ class FollowSuccessions:
             heir_id = heirs[row["recipient_id"]].agency.id
             if heir_id != row["sender_id"]:
                 wanted.setdefault((row["document_id"], heir_id), row)
+        due = {place: max(row["due_arrival"], now + self._within[row["priority"] > 0]) for place, row in wanted.items()}
         made = await connection.fetch(
             SQL["insert_deliveries"],
             [document_id for document_id, _ in wanted],
             [heir_id for _, heir_id in wanted],
             [heirs[row["recipient_id"]].owner.id for row in wanted.values()],
             [row["addressed_as"] for row in wanted.values()],
-            [max(row["due_arrival"], now + self._within[row["priority"] > 0]) for row in wanted.values()],
+            list(due.values()),
         )
         new = {(row["document_id"], row["recipient_id"]) for row in made}
         await connection.execute(SQL["count_recipients"], sorted({document_id for document_id, _ in new}))
@@ -195,7 +201,8 @@ class FollowSuccessions:
         for row in locked:
             heir = heirs[row["recipient_id"]]
             place = row["document_id"], heir.agency.id
-            moves.append(_Move(row=row, heir=heir, created=place in new and wanted[place] is row))
+            created = place in new and wanted[place] is row
+            moves.append(_Move(row=row, heir=heir, due_arrival=due[place] if created else None))
         return moves
 
     async def _send_copies(self, connection: Connection, moves: Sequence[_Move], directory: Directory) -> list[int]:
@@ -264,7 +271,7 @@ class FollowSuccessions:
                 document_id: [_stranded(row, stranded[row["recipient_id"]], directory) for row in some]
                 for document_id, some in _by_document(locked)
             }
-            await insert_events(connection, _events(locked, told, now))
+            await insert_events(connection, _events(locked, told, directory, now))
             items = {
                 document_id: _stranded_item(some, told[document_id], directory, now)
                 for document_id, some in _by_document(locked)
@@ -320,6 +327,7 @@ def _told(move: _Move, directory: Directory) -> Rerouted:
         successors=[move.heir.agency.code],
         owner=move.heir.owner.code if move.created else None,
         moved=True,
+        due_arrival=move.due_arrival,
     )
 
 
@@ -335,13 +343,18 @@ def _documents(rows: Sequence[Record]) -> dict[int, Record]:
 
 
 def _events(
-    rows: Sequence[Record], told: Mapping[int, Sequence[Rerouted]], now: datetime
+    rows: Sequence[Record], told: Mapping[int, Sequence[Rerouted]], directory: Directory, now: datetime
 ) -> list[tuple[Event, int | None]]:
+    owners = {row["sender_id"]: mailbox_of(AgencyId(row["sender_id"]), directory) for row in rows}
+    told_to = {sender: None if owner is None else owner.code for sender, owner in owners.items()}
     return [
         (event, document_id)
         for document_id, row in _documents(rows).items()
         for event in rerouted(
-            at=now, document=Named(row["sender"], row["id"], row["digest"].hex()), deliveries=told[document_id]
+            at=now,
+            document=Named(row["sender"], row["id"], row["digest"].hex()),
+            deliveries=told[document_id],
+            notice=told_to[row["sender_id"]],
         )
     ]
 

@@ -27,8 +27,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from broker.directory.changes import Author, import_csv
 from broker.evidence.duties import KeepLog, PublishLog
 from broker.evidence.keys import make_log_key, read_vkeys, vkey_file
-from broker.evidence.verify import BEGINNING, RECORD_CHECKS, Scope, verify
-from broker.evidence.verify_messages import SQL as RECORDS
+from broker.evidence.verify import BEGINNING, RECORD_CHECKS, RECORDS, Scope, verify
 from broker.services import up
 from broker.settings import Settings
 from broker.store.migrations import migrate

@@ -7,7 +7,7 @@ neither has no business in the bundle. Both sides are compared field by field wh
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -15,8 +15,10 @@ from typing import Any
 from broker.evidence.bundle.facts import at_of
 from broker.evidence.bundle.gathered import Gathered, concerns, fault
 from broker.evidence.bundle.lines import EventLine, Fault, Message
+from schemas.events import written_as
 from schemas.manifest import StatusManifest
-from schemas.slip import Slip
+from schemas.manifest.notice import NoticeRecipient
+from schemas.slip import Slip, SlipRecipient
 from schemas.states import StatusCode
 from schemas.times import parse_rfc3339
 
@@ -199,16 +201,29 @@ class Agreement(Gathered):
                 yield fault("mismatch", message, found, f"leaf {told[0]}, accepted at {told[1]}")
             if item.log_by is not None:
                 yield from self._promise_faults(message, digest, item.log_by, events[0])
+            yield from self._addressed_faults(message, digest, () if item.recipients is None else item.recipients.list)
         if not concerned:
             yield fault("unused", message, "nothing about a document or status here", "a notice that belongs here")
 
     def _promise_faults(self, message: Message, digest: str, log_by: datetime, first: EventLine) -> Iterator[Fault]:
         """Until when the log was to hold an acceptance is promised once, in the same words, and not before it."""
-        promised = self._promised.setdefault(digest, log_by)
+        told = parse_rfc3339(first.body["log_by"]) if "log_by" in first.body else log_by
+        promised = self._promised.setdefault(digest, told)
         if log_by != promised or log_by < at_of(first.body):
             found = f"log_by {log_by.isoformat()}"
             expected = f"one promise for {digest}, as {promised.isoformat()}, not before {first.body['at']}"
             yield fault("mismatch", message, found, expected)
+
+    def _addressed_faults(
+        self, message: Message, digest: str, recipients: Iterable[SlipRecipient | NoticeRecipient]
+    ) -> Iterator[Fault]:
+        """Recipients are written as the acceptance tells, unless it does not name them, or is one of before."""
+        told = self.addressed.get(digest, {})
+        for one in recipients:
+            written = None if one.addressed_as == one.code else written_as(one.addressed_as)
+            if one.code in told and told[one.code] != written:
+                found = f"{one.code} addressed as {one.addressed_as[:80]}"
+                yield fault("mismatch", message, found, "how its acceptance in the log tells")
 
     def _slip_faults(self, message: Message, slip: Slip) -> Iterator[Fault]:
         events = self.accepted.get(slip.document.digest)
@@ -232,6 +247,7 @@ class Agreement(Gathered):
             if told[name] != value:
                 yield fault("mismatch", message, f"{name} {value}", f"{told[name]}, as the log says")
         yield from self._promise_faults(message, slip.document.digest, slip.log_by, first)
+        yield from self._addressed_faults(message, slip.document.digest, slip.recipients or ())
         line = self.bundle.by_thumbprint.get(bytes.fromhex(first.body["thumbprint"]))
         if line is None or b64decode(slip.certificate) != line.der:
             yield fault("mismatch", message, "another certificate", "that of the document's signer")

@@ -94,6 +94,20 @@ def _rerouted(value: Any) -> bool:
         and _list(_text)(value.get("successors"))
         and isinstance(value.get("moved"), bool)
         and ("owner" not in value or (_text(value["owner"]) and len(value["successors"]) == 1))
+        and ("due_arrival" not in value or _time(value["due_arrival"]))
+    )
+
+
+def _run(value: Any) -> bool:
+    """How so many recipients, one after the other, are addressed: None is by their own codes."""
+    return isinstance(value, list) and len(value) == 2 and (value[0] is None or _text(value[0])) and _number(value[1])
+
+
+def _added(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and _list(_pair)(value.get("recipients"))
+        and ("addressed" not in value or _list(_run)(value["addressed"]))
     )
 
 
@@ -126,6 +140,13 @@ _BY_KIND: Final[Mapping[str, tuple[tuple[str, Check, str], ...]]] = {
         ("recipients", _list(_pair), "pairs of recipient and mailbox owner"),
         ("parts_digests?", _list(_hex), "SHA-256 values"),
         ("concerns?", _list(_reference), "references"),
+        ("due_arrival?", *_TIME),
+        ("log_by?", *_TIME),
+        ("addressed?", _list(_run), "pairs of what was written and how many recipients"),
+        ("added?", _added, "recipients of what is changed"),
+        ("unresolved_sha256?", *_DIGEST),
+        ("warnings_sha256?", *_DIGEST),
+        ("notice?", *_TEXT),
     ),
     "dispatched": (
         ("message", *_REFERENCE),
@@ -139,13 +160,30 @@ _BY_KIND: Final[Mapping[str, tuple[tuple[str, Check, str], ...]]] = {
         ("submitter", *_TEXT),
         ("thumbprint", *_DIGEST),
         ("items", _list(_item), "status items"),
+        ("log_by?", *_TIME),
+        ("forwards?", *_TEXTS),
+        ("row?", *_OBJECT),
+        ("notice?", *_TEXT),
     ),
     "rerouted": (
         ("document", *_REFERENCE),
         ("deliveries", _list(_rerouted), "deliveries to agencies that have closed"),
+        ("notice?", *_TEXT),
     ),
-    "overdue": (("document", *_REFERENCE), ("what", *_TEXT), ("due", *_TIME), ("recipients", *_TEXTS)),
+    "overdue": (
+        ("document", *_REFERENCE),
+        ("what", *_TEXT),
+        ("due", *_TIME),
+        ("recipients", *_TEXTS),
+        ("notice?", *_TEXT),
+    ),
     "operator_action": (("actor", *_TEXT), ("action", *_TEXT), ("target", *_TEXT), ("recipients?", *_TEXTS)),
     "directory_changed": (("change", *_TEXT), ("codes", *_TEXTS), ("facts?", *_OBJECT)),
-    "rejected": (("error", *_TEXT), ("id?", *_TEXT), ("claimed_from?", *_TEXT)),
+    "rejected": (
+        ("error", *_TEXT),
+        ("id?", *_TEXT),
+        ("claimed_from?", *_TEXT),
+        ("row?", *_OBJECT),
+        ("notice?", *_TEXT),
+    ),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
+from itertools import chain, islice, repeat, zip_longest
 from typing import Any
 
 from broker.evidence.bundle.facts import Facts, at_of
@@ -70,6 +71,19 @@ class Gathered:
             told = owners.get(event.body["document"]["digest"], {})
             told.update({one["successors"][0]: one["owner"] for one in event.body["deliveries"] if "owner" in one})
         return owners
+
+    @cached_property
+    def addressed(self) -> Mapping[str, Mapping[str, str | None]]:
+        """Digest of a document → recipient → what its acceptance tells of how it was written, or None: by its code."""
+        told: dict[str, dict[str, str | None]] = {}
+        for digest, events in self.accepted.items():
+            for body in (event.body for event in events if "due_arrival" in event.body):
+                codes = [code for code, _ in body["recipients"]]
+                runs = (
+                    islice(repeat(text), min(many, len(codes))) for text, many in body.get("addressed", ()) if many > 0
+                )
+                told.setdefault(digest, {}).update(zip_longest(codes, islice(chain(*runs), len(codes))))
+        return told
 
     def _read(self) -> None:
         for message in (*self.bundle.documents, *self.bundle.statuses, *self.bundle.notices, *self.bundle.slips):

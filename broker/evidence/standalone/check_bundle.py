@@ -279,6 +279,13 @@ MANIFESTS = {  # contract §2
         "custody~": one_of("broker"),
     },
 }
+
+
+def run(value) -> bool:
+    """How so many recipients, one after the other, are addressed: None is by their own codes."""
+    return isinstance(value, list) and len(value) == 2 and (value[0] is None or text(value[0])) and whole()(value[1])
+
+
 NAMED = {"from": text, "id": ID, "digest": DIGEST}
 ITEM = {"item": whole(), "document": NAMED, "recipient": text, "code": text, "at": time, "error?": text}
 EVENTS = {  # contract §9, as far as it is looked at
@@ -294,6 +301,12 @@ EVENTS = {  # contract §9, as far as it is looked at
         "recipients": [[text, 2, 2]],
         "parts_digests?": [DIGEST],
         "concerns?": [NAMED],
+        "due_arrival?": time,
+        "log_by?": time,
+        "addressed?": [run],
+        "added?": {"recipients": [[text, 2, 2]], "addressed?": [run]},
+        **dict.fromkeys(("unresolved_sha256?", "warnings_sha256?"), DIGEST),
+        "notice?": text,
     },
     "dispatched": {"message": NAMED, "kind": text, "attempt": whole(), "owners": [text], "recipients?": [text]},
     "status_recorded": {
@@ -301,15 +314,20 @@ EVENTS = {  # contract §9, as far as it is looked at
         "submitter": text,
         "thumbprint": DIGEST,
         "items": [{**ITEM, "anomalous?": flag}],
+        "log_by?": time,
+        "forwards?": [text],
+        "row?": thing,
+        "notice?": text,
     },
-    "overdue": {"document": NAMED, "what": text, "due": time, "recipients": [text]},
+    "overdue": {"document": NAMED, "what": text, "due": time, "recipients": [text], "notice?": text},
     "rerouted": {
         "document": NAMED,
-        "deliveries": [{"closed": text, "successors": [text], "moved": flag, "owner?": text}],
+        "deliveries": [{"closed": text, "successors": [text], "moved": flag, "owner?": text, "due_arrival?": time}],
+        "notice?": text,
     },
     "operator_action": {"actor": text, "action": text, "target": text, "recipients?": [text]},
     "directory_changed": {"change": text, "codes": [text], "facts?": thing},
-    "rejected": {"error": text, "id?": text, "claimed_from?": text},
+    "rejected": {"error": text, "id?": text, "claimed_from?": text, "row?": thing, "notice?": text},
 }
 
 
@@ -1106,14 +1124,30 @@ class Checker:
                 raise Bad("mismatch", message.line, "the notice promises another leaf or time than the log has")
             if item.get("log_by") is not None:
                 self.check_promise(message, digest, item["log_by"], events[0])
+            self.check_addressed(message, digest, (item.get("recipients") or {}).get("list", []))
         if not concerned:
             raise Bad("unused", message.line, "a notice about something else")
 
     def check_promise(self, message: Jws, digest, log_by, first: Event) -> None:
         """Until when the log was to hold an acceptance is promised once, and not before it."""
-        promised = self.promised.setdefault(digest, moment(log_by))
+        promised = self.promised.setdefault(digest, moment(first.body.get("log_by", log_by)))
         if moment(log_by) != promised or promised < first.at:
             raise Bad("mismatch", message.line, "another promise (log_by) than elsewhere, or one before the acceptance")
+
+    def check_addressed(self, message: Jws, digest, recipients) -> None:
+        """Recipients are written as the acceptance tells, unless it does not name them, or is one of before."""
+        told = {}
+        for body in (event.body for event in self.accepted[digest] if "due_arrival" in event.body):
+            codes = [code for code, _ in body["recipients"]]
+            written = []
+            for text_, many in body.get("addressed", []):
+                written += [text_] * min(many, len(codes) - len(written))
+            told.update(zip(codes, written + [None] * (len(codes) - len(written)), strict=True))
+        for one in recipients:
+            code, written = one["code"], one["addressed_as"]
+            digested = None if written == code else hashlib.sha256(written.encode()).hexdigest()[:32]
+            if code in told and told[code] != digested:
+                raise Bad("mismatch", message.line, f"{code} is addressed otherwise than the log says")
 
     def check_slip(self, message: Jws, slip) -> None:
         events = self.accepted.get(slip["document"]["digest"])
@@ -1124,6 +1158,7 @@ class Checker:
         if said != (first.body["document"]["from"], first.body["document"]["id"], first.at, first.leaf.hex()):
             raise Bad("mismatch", message.line, "the slip says something else than the log")
         self.check_promise(message, slip["document"]["digest"], slip["log_by"], first)
+        self.check_addressed(message, slip["document"]["digest"], slip.get("recipients") or [])
         signer = self.certificates.get(bytes.fromhex(first.body["thumbprint"]))
         if signer is None or base64.b64decode(slip["certificate"]) != signer[1]:
             raise Bad("mismatch", message.line, "the slip has another certificate")

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
 
 from broker.directory.changes import (
     Author,
@@ -26,9 +25,13 @@ from broker.directory.changes import (
     revoke_certificate,
 )
 from broker.directory.live import today_in_vietnam
+from broker.dispatch.notices import NoticeBuilder
+from broker.dispatch.notices import item as notice_item
+from broker.dispatch.recording import insert_outgoing_notices
 from broker.evidence.duties import KeepLog, PublishLog
 from broker.gateway.pages.accounts import Role, add_account, set_enabled, set_password
 from broker.interventions.documents import cancel, hold, resend
+from broker.interventions.quarantine import settle
 from broker.upkeep.lease import Lease
 from schemas.certificates import new_private_key
 from schemas.events import dispatched
@@ -93,6 +96,7 @@ async def _play(exchange: Exchange) -> None:
             exchange, "SELECT bool_and(dispatched_at IS NOT NULL OR processing = 'cancelled') FROM delivery"
         )
     await _ask_back(exchange, ministry, province)
+    await _address(exchange, ministry, province, other)
     await _keep_back(exchange, ministry, other)
     await _let_in(exchange, province)
     await exchange.stop_workers()
@@ -114,6 +118,28 @@ async def _ask_back(exchange: Exchange, ministry: End, province: End) -> None:
     await eventually(exchange, "SELECT count(*) = 1 FROM change_request WHERE answered_at IS NOT NULL")
     await exchange.send(exchange.letter(ministry, [province], id=str(asked.id)), ministry)
     await eventually(exchange, "SELECT count(*) = 1 FROM rejection WHERE quarantined")
+    await exchange.all_published()
+
+
+async def _address(exchange: Exchange, ministry: End, province: End, other: End) -> None:
+    """A document to a group and to nobody; one that an update gives to another; statuses that are refused; what was in
+    quarantine settled."""
+    await exchange.send(
+        exchange.letter(ministry, [f"group:communes/{province.code}", "KHONG.CO"], partial=True), ministry
+    )
+    plain = await sent(exchange, ministry, province)
+    more = {"metadata": True, "added": [other.code]}
+    update = exchange.letter(
+        ministry, [province], parts=None, action="update", concerns=[plain.reference()], changes=more
+    )
+    await exchange.send(update, ministry)
+    await eventually(exchange, "SELECT count(*) = 1 FROM document WHERE action = 'update'")
+    await exchange.all_published()
+    wrong = plain.reference() | {"digest": "0" * 64}
+    await report(exchange, province, item(plain, "01", 7), item(wrong, "03", 8), item(wrong, "05", 9))
+    await report(exchange, province, item(wrong, "03", 10), item(wrong, "05", 11))
+    await eventually(exchange, "SELECT count(*) = 4 FROM rejection WHERE kind = 'status'")
+    await settle(exchange.pool, AUTHOR, await exchange.value("SELECT rejection_id FROM rejection WHERE quarantined"))
     await exchange.all_published()
 
 
@@ -192,20 +218,20 @@ async def _import(exchange: Exchange, hub: End) -> None:
 
 
 async def _fill(exchange: Exchange, count: int) -> None:
-    """Events that no row is computed from: notices that went out."""
-    at = datetime.now(UTC)
-    events = [
-        dispatched(
-            at=at + timedelta(microseconds=number),
-            message=Reference(from_="LT.EXCHANGE", id=uuid4(), digest=f"{number:064x}"),
-            kind="notice",
-            attempt=1,
-            owners=["H53"],
-        )
-        for number in range(count)
-    ]
-    arguments = [[getattr(event, name) for event in events] for name in ("at", "kind", "body", "leaf")]
-    await exchange.pool.execute(INSERT, *arguments)
+    """Many events: notices that went out."""
+    at, owner = datetime.now(UTC), next(end for end in exchange.ends.values() if end.has_mailbox)
+    events = []
+    async with exchange.pool.acquire() as connection, connection.transaction():
+        for number in range(count):
+            notices, now = NoticeBuilder(exchange.identity), at + timedelta(microseconds=number)
+            notices.add(owner.id, owner.code, notice_item("mailbox-reset", concerns=None, at=now))
+            (notice,) = notices.build(now)
+            (row,) = await insert_outgoing_notices(connection, [(owner.id, notice.signed.stored())], now)
+            await connection.execute("UPDATE outgoing SET published_at = $2 WHERE outgoing_id = $1", row, now)
+            message = Reference(from_=exchange.identity.code, id=notice.id, digest=notice.signed.digest)
+            events.append(dispatched(at=now, message=message, kind="notice", attempt=1, owners=[owner.code]))
+        arguments = [[getattr(event, name) for event in events] for name in ("at", "kind", "body", "leaf")]
+        await connection.execute(INSERT, *arguments)
 
 
 async def _log(exchange: Exchange) -> None:

@@ -133,6 +133,17 @@ LATE = 290
 """A position in the partial tile; 100 is one in the full tile."""
 
 
+ADDED = "document_id = (SELECT c.concerned_id FROM document_concerns c JOIN document d USING (document_id)" + (
+    " WHERE d.action = 'update') AND addressed_as LIKE '%.G02'"
+)
+"""The delivery that an update has added."""
+
+
+def first_out(kind: str) -> str:
+    """The first message of a kind that has left."""
+    return f"(SELECT min(outgoing_id) FROM outgoing WHERE kind = '{kind}' AND published_at IS NOT NULL)"
+
+
 TWIN = (
     "INSERT INTO event (at, kind, body, leaf, epoch, document_id)"
     " SELECT at, kind, body, sha256('\\x00'::bytea || body), epoch, document_id FROM (SELECT at, kind, epoch,"
@@ -411,7 +422,14 @@ TAMPERINGS = [
             "via": '\'{"protocol": "x"}\'',
             "thumbprint": "(SELECT c.thumbprint FROM certificate c WHERE c.thumbprint <> document.thumbprint LIMIT 1)",
             "submitter_id": "(SELECT min(agency_id) FROM agency)",
+            "log_by": "log_by + interval '1 hour'",
+            "unresolved": "'[\"X\"]'",
         },
+    ),
+    columns(
+        "document",
+        "unresolved <> '[]'",
+        {"unresolved": "'[]'", "warnings": "jsonb_set(warnings, '{0,addressed_as}', '\"X\"')"},
     ),
     Tampering(
         name="what was promised of a document's acceptance",
@@ -521,6 +539,178 @@ TAMPERINGS = [
             "overdue_at": "now()",
         },
     ),
+    columns(
+        "delivery",
+        f"document_id = {FIRST}",
+        {
+            "addressed_as": "'X'",
+            "due_arrival": "due_arrival + interval '1 hour'",
+            "sends": "sends + 1",
+            "last_sent_at": "last_sent_at + interval '1 second'",
+        },
+    ),
+    columns("delivery", f"document_id = {FIRST}", {"sends": "0", "last_sent_at": "NULL"}),
+    columns("delivery", "addressed_as LIKE 'group:%'", {"addressed_as": "'group:communes'"}),
+    columns("delivery", ADDED, {"due_arrival": "due_arrival - interval '1 day'", "addressed_as": "'X'"}),
+    Tampering(
+        name="whose mailbox an added recipient's delivery goes to",
+        sql=f"UPDATE delivery SET owner_id = 1 WHERE {ADDED}",
+        where="delivery",
+        what="owner_id",
+        key=".G02",
+    ),
+    Tampering(
+        name="the deadlines of two documents exchanged",
+        sql="UPDATE delivery v SET due_arrival = o.due_arrival FROM delivery o"
+        f" WHERE v.document_id IN ({FIRST}, {FIRST} + 1) AND o.document_id = {FIRST} + {FIRST} + 1 - v.document_id",
+        where="delivery",
+        what="due_arrival",
+    ),
+    Tampering(
+        name="a delivery that an update added removed",
+        sql=f"SET LOCAL session_replication_role = replica; DELETE FROM delivery WHERE {ADDED}",
+        where="delivery",
+        what="row",
+        key=".G02",
+    ),
+    # ── what leaves ──
+    *(
+        Tampering(
+            name=f"a {kind} that left removed",
+            sql=f"DELETE FROM outgoing WHERE outgoing_id = {first_out(kind)}",
+            where="outgoing",
+            what="row",
+        )
+        for kind in ("document", "status", "notice")
+    ),
+    *(
+        Tampering(
+            name=f"a {kind} that left waiting again",
+            sql=f"UPDATE outgoing SET published_at = NULL WHERE outgoing_id = {first_out(kind)}",
+            where="outgoing",
+            what="published_at",
+        )
+        for kind in ("document", "status", "notice")
+    ),
+    *(
+        Tampering(
+            name=f"when and in which attempt a {kind} left",
+            sql=f"UPDATE outgoing SET {change} WHERE outgoing_id = {first_out(kind)}",
+            where="outgoing",
+            what=what,
+            key=kind,
+        )
+        for kind in ("document", "status", "notice")
+        for what, change in (("published_at", "published_at = now()"), ("attempt", "attempt = 3"))
+    ),
+    *(
+        Tampering(
+            name=f"to whom a {kind} left",
+            sql=f"UPDATE outgoing SET owner_ids = '{{1}}' WHERE outgoing_id = {first_out(kind)}",
+            where="outgoing",
+            what="owner_ids",
+        )
+        for kind in ("document", "status", "notice")
+    ),
+    Tampering(
+        name="for whom a hub's copy left",
+        sql="UPDATE outgoing SET recipient_ids = recipient_ids[2:] WHERE recipient_ids IS NOT NULL",
+        where="outgoing",
+        what=("recipient_ids", "row"),
+    ),
+    Tampering(
+        name="for whom a hub's copy left, somebody else",
+        sql="UPDATE outgoing SET recipient_ids = '{1}' WHERE recipient_ids IS NOT NULL",
+        where="outgoing",
+        what="recipient_ids",
+        key="document",
+    ),
+    Tampering(
+        name="what waits to leave removed",
+        sql="DELETE FROM outgoing WHERE published_at IS NULL AND kind = 'document'",
+        where="outgoing",
+        what="row",
+        key=".G02",
+    ),
+    Tampering(
+        name="what waits to leave to another mailbox",
+        sql="UPDATE outgoing SET owner_ids = '{1}' WHERE published_at IS NULL AND kind = 'document'",
+        where="outgoing",
+        what="owner_ids",
+    ),
+    Tampering(
+        name="what waits to leave marked as gone",
+        sql="UPDATE outgoing SET published_at = now() WHERE published_at IS NULL AND kind = 'document'",
+        where="outgoing",
+        what="published_at",
+    ),
+    Tampering(
+        name="another document in a copy",
+        sql=f"UPDATE outgoing SET document_id = {FIRST} + 1 WHERE outgoing_id = {first_out('document')}",
+        where="outgoing",
+        what=("published_at", "row"),
+    ),
+    Tampering(
+        name="a notice that waits removed, with the event that it left",
+        sql="DELETE FROM event WHERE kind = 'dispatched' AND convert_from(body, 'UTF8') LIKE '%\"notice\"%';"
+        "DELETE FROM outgoing WHERE kind = 'notice'",
+        where="outgoing",
+        what="row",
+        key="notice to ",
+    ),
+    Tampering(
+        name="a status that waits removed, with the event that it left",
+        sql="DELETE FROM event WHERE kind = 'dispatched' AND convert_from(body, 'UTF8') LIKE '%\"status\"%';"
+        "DELETE FROM outgoing WHERE kind = 'status'",
+        where="outgoing",
+        what="row",
+        key="status ",
+    ),
+    Tampering(
+        name="a status forwarded to another",
+        sql="INSERT INTO outgoing (kind, status_message_id, owner_ids)"
+        " SELECT kind, status_message_id, '{1}' FROM outgoing WHERE kind = 'status' LIMIT 1",
+        where="outgoing",
+        what="owner_ids",
+    ),
+    Tampering(
+        name="a notice that is sent once more",
+        sql="INSERT INTO outgoing (kind, notice, owner_ids, created_at)"
+        f" SELECT kind, notice, owner_ids, created_at FROM outgoing WHERE outgoing_id = {first_out('notice')}",
+        where="outgoing",
+        what="notice",
+    ),
+    Tampering(
+        name="the bytes of two notices exchanged",
+        sql="UPDATE outgoing v SET notice = o.notice FROM outgoing o WHERE v.outgoing_id <> o.outgoing_id"
+        " AND ARRAY[v.outgoing_id, o.outgoing_id] <@"
+        " ARRAY(SELECT outgoing_id FROM outgoing WHERE kind = 'notice' ORDER BY 1 LIMIT 2)",
+        where="outgoing",
+        what="published_at",
+    ),
+    Tampering(
+        name="a notice's signature",
+        sql="UPDATE outgoing SET notice = convert_to(regexp_replace(convert_from(notice, 'UTF8'), '\"signature\":\"..',"
+        f" '\"signature\":\"AA'), 'UTF8') WHERE outgoing_id = {first_out('notice')}",
+        where="outgoing",
+        what="notice",
+        full=True,
+    ),
+    Tampering(
+        name="a notice that somebody else has signed",
+        sql="UPDATE outgoing SET notice = (SELECT jws FROM document LIMIT 1)"
+        f" WHERE outgoing_id = {first_out('notice')}",
+        where="outgoing",
+        what="notice",
+        full=True,
+    ),
+    Tampering(
+        name="when a notice was decided",
+        sql=f"UPDATE outgoing SET created_at = created_at - interval '1 day' WHERE outgoing_id = {first_out('notice')}",
+        where="outgoing",
+        what="created_at",
+        full=True,
+    ),
     Tampering(
         name="a delivery kept back",
         sql="ALTER TABLE event DISABLE TRIGGER ALL; UPDATE delivery SET processing = 'held' WHERE document_id ="
@@ -585,6 +775,7 @@ TAMPERINGS = [
             " WHERE c.thumbprint <> status_message.thumbprint LIMIT 1)",
             "accepted_at": "accepted_at - interval '1 second'",
             "sent_at": "sent_at - interval '1 day'",
+            "log_by": "log_by + interval '1 hour'",
         },
     ),
     Tampering(
@@ -1279,6 +1470,54 @@ TAMPERINGS = [
         },
     ),
     columns("rejection", "quarantined", {"body": "NULL"}),
+    columns(
+        "rejection",
+        "code = 'LT-RECIPIENT-UNKNOWN'",
+        {
+            "kind": "'status'",
+            "claimed_from": "'X'",
+            "message_id": "'x'",
+            "verdict": "NULL",
+            "body": "'x'",
+            "number": "'0'",
+            "notation": "NULL",
+            "detail": "jsonb_set(detail, '{found}', '\"X\"')",
+            "settled_at": "now()",
+        },
+    ),
+    columns(
+        "rejection",
+        "kind = 'status'",
+        {
+            "kind": "'document'",
+            "claimed_from": "'X'",
+            "id": "'x'",
+            "message_id": "'x'",
+            "verdict": "NULL",
+            "body": "'x'",
+            "number": "'0'",
+            "notation": "'x'",
+            "detail": "jsonb_set(detail, '{item}', '7')",
+        },
+    ),
+    columns("rejection", "true", {"detail": "jsonb_set(detail, '{salt}', '\"X\"')"}),
+    columns("rejection", "quarantined", {"settled_at": "NULL"}),
+    columns("rejection", "quarantined", {"settled_at": "settled_at - interval '1 hour'"}),
+    Tampering(
+        name="a status item's refusal removed",
+        sql="DELETE FROM rejection WHERE rejection_id ="
+        " (SELECT max(rejection_id) FROM rejection WHERE kind = 'status')",
+        where="rejection",
+        what="row",
+    ),
+    Tampering(
+        name="why a refusal was, exchanged with another's",
+        sql="UPDATE rejection r SET detail = o.detail FROM rejection o WHERE r.code = 'LT-SHAPE'"
+        " AND o.code = 'LT-RECIPIENT-UNKNOWN'",
+        where="rejection",
+        what="detail",
+        key="LT-SHAPE",
+    ),
     Tampering(
         name="a quarantined message exchanged",
         sql="UPDATE rejection SET body = (SELECT jws FROM document LIMIT 1) WHERE quarantined",
@@ -1438,6 +1677,31 @@ async def test_what_an_account_may_do_is_found_as_it_is_and_as_it_was_told(story
         ("account", key, "role", "operator", "auditor"),
         ("account", key, "root_id", "everything", code),
     ]
+
+
+async def test_what_a_version_before_told_nothing_of_is_no_finding(story: Story) -> None:
+    """Deadlines, addresses, promises, what is to leave and what was refused, where the events say nothing of them."""
+    fields = (
+        *("due_arrival", "log_by", "addressed", "added", "unresolved_sha256", "warnings_sha256", "notice", "forwards"),
+        "row",
+    )
+    before = " - ".join(("convert_from(body, 'UTF8')::jsonb", *(f"'{field}'" for field in fields)))
+    async with opened(story) as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await connection.execute(
+            f"UPDATE event SET body = convert_to(({before} - CASE kind WHEN 'rejected' THEN 'items' ELSE '' END)::text,"
+            " 'UTF8') WHERE kind IN ('accepted', 'rejected', 'status_recorded', 'rerouted', 'overdue');"
+            "UPDATE delivery SET due_arrival = now(), addressed_as = 'X';"
+            "UPDATE document SET unresolved = '[]', log_by = log_by + interval '1 second';"
+            "UPDATE rejection SET message_id = 'x', verdict = NULL, detail = '{}'"
+        )
+        found = await verified(connection, story, story.home / "log")
+        await transaction.rollback()
+    rows = [finding for finding in found if finding.where not in THE_LOG and finding.where != "event"]
+    assert {(finding.where, finding.what) for finding in rows} == {("document", "log_by")}, [
+        finding.sentence() for finding in rows
+    ]  # as signed notices say
 
 
 async def test_accounts_of_a_version_that_told_neither_role_nor_subtree_are_no_finding(story: Story) -> None:
