@@ -21,6 +21,7 @@ import structlog
 from broker.directory.changing import Author, agency_named
 from broker.directory.enrolment import enrol_certificate, load_roots
 from broker.directory.records import Agency, AgencyId
+from broker.evidence.system_facts import key_facts, system_facts
 from broker.gateway.addresses import Network, networks
 from broker.gateway.vxp.sealing import CustodyKey, secret_purpose
 from broker.pki.authority import Home, issue
@@ -29,7 +30,7 @@ from broker.store.pool import Connection
 from broker.store.queries import load_queries
 from schemas.certificates import load_certificate, load_private_key, new_private_key, private_key_pem, public_key_of
 from schemas.certificates import thumbprint as thumbprint_of
-from schemas.events import operator_action
+from schemas.events import Facts, operator_action
 from schemas.jws import PrivateKey
 from schemas.problem import Problem
 
@@ -280,6 +281,9 @@ async def keep_key(
         connection, hub.code, certificate, roots=load_roots(settings.roots_dir), custody="broker", author=author
     )
     await connection.execute(SQL["keep_key"], name, custody.seal(private_key_pem(key), purpose=name))
+    kept = await connection.fetchrow(SQL["key_told"], name)
+    assert kept is not None
+    await _note(connection, "key.kept", name.hex(), author=author, facts=key_facts(kept))
     return name
 
 
@@ -318,16 +322,26 @@ async def set_state(connection: Connection, name: str, state: Literal["active", 
 async def note_action(connection: Connection, action: str, hub: str, *, author: Author) -> None:
     """What an operator did to the system of `hub`, and its event, in the caller's transaction.
 
-    The event holds a pseudonym, a digest and the hub's code: there is one system for each, and names may be any text.
+    The event holds a pseudonym, digests and the hub's code: there is one system for each, and names may be any text. It
+    tells how the system and its secrets are now, so that whoever changes them by other ways is found.
     """
+    row = await connection.fetchrow(SQL["system_told"], hub)
+    assert row is not None
+    secrets = await connection.fetch(SQL["secrets_told"], row["system_id"])
+    facts = system_facts(row, secrets)
+    await _note(connection, action, hub, author=author, facts=facts)
+
+
+async def _note(connection: Connection, action: str, target: str, *, author: Author, facts: Facts) -> None:
     at = datetime.now(UTC)
-    await connection.execute(SQL["note_action"], at, author.actor, action, hub, author.reason)
+    await connection.execute(SQL["note_action"], at, author.actor, action, target, author.reason)
     for event in operator_action(
         at=at,
         actor=hashlib.sha256(author.actor.encode()).hexdigest()[:16],
         action=action,
-        target=hub,
+        target=target,
         reason_digest=hashlib.sha256(author.reason.encode()).digest(),
+        facts=facts,
     ):
         await connection.execute(SQL["tell_action"], event.at, event.kind, event.body, event.leaf)
 

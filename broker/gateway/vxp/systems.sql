@@ -39,6 +39,19 @@ UPDATE vxp_system SET state = $2, changed_at = clock_timestamp() WHERE system_id
 -- One system by the name it has on the wire.
 SELECT s.system_id, s.name, a.code AS hub FROM vxp_system s JOIN agency a ON a.agency_id = s.hub_id WHERE s.name = $1
 
+-- name: system_told
+-- A hub's system, for the event that tells how it is now.
+SELECT s.system_id, s.name, s.state, s.addresses, s.fresh_seconds, s.sign_all, s.registration, s.created_at, s.changed_at
+  FROM vxp_system s JOIN agency a ON a.agency_id = s.hub_id WHERE a.code = $1 ORDER BY s.system_id DESC LIMIT 1
+
+-- name: secrets_told
+-- A system's secrets, the first one first.
+SELECT secret_id, sealed, made_at, ends_at FROM vxp_secret WHERE system_id = $1 ORDER BY secret_id
+
+-- name: key_told
+-- A kept key, for the event that tells it.
+SELECT sealed, made_at FROM custody_key WHERE thumbprint = $1
+
 -- name: note_action
 -- What an operator did.
 INSERT INTO admin_action (at, actor, action, target, reason) VALUES ($1, $2, $3, $4, $5)

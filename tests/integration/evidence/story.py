@@ -30,6 +30,7 @@ from broker.dispatch.notices import item as notice_item
 from broker.dispatch.recording import insert_outgoing_notices
 from broker.evidence.duties import KeepLog, PublishLog
 from broker.gateway.pages.accounts import Role, add_account, set_enabled, set_password
+from broker.gateway.vxp import systems
 from broker.interventions.documents import cancel, hold, resend
 from broker.interventions.quarantine import settle
 from broker.upkeep.lease import Lease
@@ -99,6 +100,7 @@ async def _play(exchange: Exchange) -> None:
     await _address(exchange, ministry, province, other)
     await _keep_back(exchange, ministry, other)
     await _let_in(exchange, province)
+    await _connect(exchange, province, ministry)
     await exchange.stop_workers()
     await _log(exchange)
     for count in (1, 2, FILLER - 3):
@@ -185,6 +187,17 @@ async def _let_in(exchange: Exchange, province: End) -> None:
         await set_enabled(connection, "chi", False, **who)
         await set_enabled(connection, "chi", True, **who)
         await set_password(connection, "dung", "a rather long passphrase", **who)
+
+
+async def _connect(exchange: Exchange, first: End, second: End) -> None:
+    """Two systems of the REST façade: one with a second secret, the other kept out."""
+    settings = exchange.settings
+    async with exchange.pool.acquire() as connection:
+        for end, name in ((first, "00.53.W09"), (second, "00.01.W02")):
+            system = systems.NewSystem(name=name, hub=end.code, addresses=("10.0.0.0/8",), fresh_seconds=300)
+            await systems.add(connection, system, settings=settings, author=AUTHOR)
+        await systems.rotate(connection, "00.53.W09", overlap=timedelta(days=1), settings=settings, author=AUTHOR)
+        await systems.set_state(connection, "00.01.W02", "disabled", author=AUTHOR)
 
 
 async def _import(exchange: Exchange, hub: End) -> None:

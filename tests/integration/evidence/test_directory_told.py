@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -268,6 +269,26 @@ async def test_agencies_that_have_had_the_same_code_are_told_apart(connection: C
     )
     found = [one.split(": ")[:2] for one in await verified(connection) if one.startswith("mandate")]
     assert found == [["mandate H for H.1", "row"], ["mandate K for H.1", "row"]] * 2, "whose they are, exchanged"
+
+
+async def test_what_a_restore_lost_accuses_no_row_that_is_as_it_was_before(connection: Connection) -> None:
+    """The log's later events come back out of its files, the rows do not."""
+    await take(connection, "A,Xã A,commune,,,")
+    rows = "SELECT name, revision FROM agency"
+    before = await connection.fetchrow(rows)
+    assert before is not None
+    last = await connection.fetchval("SELECT max(event_id) FROM event")
+    await take(connection, "A,Xã khác,commune,,,", "B,Xã B,commune,,,", update=True)
+    await changes.add_alias(connection, "A", "AA", kind="local", author=AUTHOR)
+    await connection.execute("DELETE FROM agency_code; DELETE FROM agency WHERE code = 'B'")
+    await connection.execute("UPDATE agency SET name = $1, revision = $2", *before)
+    assert {one.split(":")[0] for one in await verified(connection) if one.startswith("agency")} == {
+        "agency A", "agency B", f"agency_code A {sha256(b'AA').hexdigest()}",
+    }  # fmt: skip
+    await connection.execute(
+        "INSERT INTO log_put_back SELECT at, event_id, 1, event_id FROM event WHERE event_id > $1", last
+    )
+    assert [one for one in await verified(connection) if one.startswith("agency")] == []
 
 
 async def passed_over(connection: Connection) -> int:

@@ -7,6 +7,8 @@ import pytest
 
 from broker.evidence.keys import read_vkeys, vkey_file
 from broker.evidence.verify import Scope, verify
+from broker.evidence.verify_accounts import UNREAD
+from broker.gateway.pages.accounts import Role, add_account
 from tests.integration.evidence.conftest import Log
 
 
@@ -47,6 +49,34 @@ async def test_the_auditor_s_role_can_verify_everything(log: Log) -> None:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute("INSERT INTO log_head VALUES (9, 0, '', now(), 1)")
     assert {finding.where for finding in found} <= {"mailbox"}
+
+
+async def test_the_auditor_s_role_learns_of_no_login_and_finds_what_else_was_changed_of_an_account(log: Log) -> None:
+    async with log.pool.acquire() as connection:
+        made = await add_account(
+            connection, login="an", full_name="An", role=Role.auditor, root=None, password=None,
+            oidc_subject="issuer an", actor="tester", reason="a test",
+        )  # fmt: skip
+        try:
+            assert await seen(log, "lienthong_auditor") == (UNREAD, [])
+            await connection.execute("UPDATE account SET login = 'binh', created_at = created_at - interval '1 day'")
+            assert await seen(log, "lienthong_auditor") == (UNREAD, [(made.id, "created_at")])
+            found = await seen(log, "lienthong_operator")
+            assert found == ("accounts", [(made.id, "created_at"), (made.id, "login")])
+        finally:
+            await connection.execute("DELETE FROM account")
+
+
+async def seen(log: Log, role: str) -> tuple[str, list[tuple[str, str]]]:
+    """What a role is told of accounts: how they were looked at, and what was found."""
+    counted: list[str] = []
+
+    def count(what: str, steps: int) -> None:
+        counted.extend([what] * ("accounts" in what))
+
+    async with await as_role(log, role) as pool, pool.acquire() as connection:
+        found = [one async for one in verify(connection, (), None, Scope(), progress=count)]
+    return counted[0], [(one.key, one.what) for one in found if one.where == "account"]
 
 
 async def test_a_worker_can_add_events_and_nothing_to_the_log(log: Log) -> None:
