@@ -39,7 +39,7 @@ from schemas.jws import sign
 from schemas.manifest import StatusCode
 from schemas.times import new_id, rfc3339
 from tests.conftest import REPOSITORY, fresh_database
-from tests.kit.evidence_story import Named, Office, Paper
+from tests.kit.evidence_story import EXCHANGE, Named, Office, Paper
 
 PROVINCES, COMMUNES, RECIPIENTS, STATUSES = 34, 350, 8, 2
 PART = b"%PDF"
@@ -73,11 +73,21 @@ COLUMNS = {
     "document_part": ("document_id", "ordinal", "digest", "name"),
     "delivery": (
         *("document_id", "recipient_id", "owner_id", "addressed_as", "processing", "due_arrival", "dispatched_at"),
-        "arrived_at",
+        *("arrived_at", "sends", "last_sent_at"),
     ),
     "status_message": (
         *("status_message_id", "sender_id", "id", "digest", "jws", "thumbprint", "concerns_sender_id", "sent_at"),
         *("accepted_at", "leaf", "log_by"),
+    ),
+    "outgoing": (
+        "kind",
+        "document_id",
+        "status_message_id",
+        "notice",
+        "owner_ids",
+        "recipient_ids",
+        "published_at",
+        "created_at",
     ),
     "status_entry": (
         *("document_id", "recipient_id", "status_message_id", "item", "by_id", "code", "at", "digest", "recorded_at"),
@@ -88,15 +98,16 @@ COLUMNS = {
 class Traffic:
     """Documents from provinces to another one's communes, whose hub it is."""
 
-    def __init__(self, ids: dict[str, int], offices: Sequence[Office]) -> None:
-        self._ids, self._offices = ids, offices
+    def __init__(self, ids: dict[str, int], offices: Sequence[Office], exchange: Office) -> None:
+        self._ids, self._offices, self._exchange = ids, offices, exchange
         self._statuses = 0
 
     def directory(self) -> Rows:
         """A certificate for everybody; those of communes are never used, and are no certificates."""
         rows, now = Rows(), datetime.now(UTC)
         rows.add("content", sha256(PART).digest(), len(PART), PART)
-        real = {one.code: one.certificate.public_bytes(Encoding.DER) for one in self._offices}
+        signing = (*self._offices, self._exchange)
+        real = {one.code: one.certificate.public_bytes(Encoding.DER) for one in signing}
         begin, end = now - timedelta(days=1), now + timedelta(days=300)
         for number, (code, agency_id) in enumerate(self._ids.items()):
             at = now + timedelta(microseconds=number)
@@ -125,6 +136,7 @@ class Traffic:
         body = {"action": "new", "to": codes, "document": fields, "parts": [part]}
         signed, id = _signed("document", sender, sender.code, at, body)
         about = Named(sender.code, id, signed.digest)
+        who, log_by, due = ids[sender.code], at + timedelta(hours=1), at + timedelta(hours=4)
         leaf = rows.tell(
             events.accepted(
                 at=at,
@@ -137,10 +149,14 @@ class Traffic:
                 thumbprint=sender.thumbprint,
                 recipients=[(code, hub.code) for code in codes],
                 parts=[digest],
+                due_arrival=due,
+                log_by=log_by,
+                addressed=codes,
+                notice=sender.code,
             ),
             document=number,
         )
-        who, log_by = ids[sender.code], at + timedelta(hours=1)
+        self._notice(rows, sender, about, leaf, at, log_by)
         rows.add(
             *("document", number, who, id, bytes.fromhex(signed.digest), signed.stored(), "new", str(number), "UBND"),
             *(fields["subject"], sender.thumbprint, who, at, at, leaf, log_by, len(codes)),
@@ -150,12 +166,22 @@ class Traffic:
             at=at, message=about, kind="document", attempt=1, owners=[hub.code], recipients=codes
         )
         rows.tell([handed] if isinstance(handed, Event) else handed, document=number)
+        rows.add("outgoing", "document", number, None, None, [ids[hub.code]], [ids[code] for code in codes], at, at)
         for place, code in enumerate(codes):
             arrived = at if place < STATUSES else None
             state = "arrived" if arrived else "dispatched"
-            rows.add("delivery", number, ids[code], ids[hub.code], code, state, at, at, arrived)
+            rows.add("delivery", number, ids[code], ids[hub.code], code, state, due, at, arrived, 1, at)
             if arrived:
                 self._status(rows, number, about, code, hub, at)
+
+    def _notice(self, rows: Rows, sender: Office, about: Named, leaf: bytes, at: datetime, log_by: datetime) -> None:
+        reference = {"from": about.from_, "id": str(about.id), "digest": about.digest}
+        said = {"event": "accepted", "concerns": reference, "at": rfc3339(at), "first_accepted_at": rfc3339(at)}
+        item = said | {"recipients": {"count": RECIPIENTS}, "leaf": leaf.hex(), "log_by": rfc3339(log_by)}
+        signed, id = _signed("notice", self._exchange, self._exchange.code, at, {"items": [item]})
+        message = Named(self._exchange.code, id, signed.digest)
+        rows.tell([events.dispatched(at=at, message=message, kind="notice", attempt=1, owners=[sender.code])])
+        rows.add("outgoing", "notice", None, None, signed.stored(), [self._ids[sender.code]], None, at, at)
 
     def _status(self, rows: Rows, number: int, about: Named, code: str, hub: Office, at: datetime) -> None:
         self._statuses += 1
@@ -170,12 +196,17 @@ class Traffic:
             submitter=hub.code,
             thumbprint=hub.thumbprint,
             items=[recorded],
+            log_by=at + timedelta(hours=1),
+            forwards=[[about.from_]],
         )
         leaf = rows.tell(told, document=number)
         rows.add(
             *("status_message", self._statuses, who, id, digest, signed.stored(), hub.thumbprint),
             *(self._ids[about.from_], at, at, leaf, at + timedelta(hours=1)),
         )
+        message, sender = Named(code, id, signed.digest), self._ids[about.from_]
+        rows.tell([events.dispatched(at=at, message=message, kind="status", attempt=1, owners=[about.from_])])
+        rows.add("outgoing", "status", None, self._statuses, None, [sender], None, at, at)
         rows.add("status_entry", number, who, self._statuses, 0, who, "01", at, digest, at)
 
 
@@ -198,6 +229,7 @@ async def write(connection: Connection, rows: Rows) -> None:
 def directory_csv() -> bytes:
     def lines() -> Iterator[str]:
         yield "code,name,level,has_mailbox,hub"
+        yield f"{EXCHANGE},Trục liên thông,ministry,true,"
         for province in range(PROVINCES):
             yield f"P{province},Tỉnh {province},province,true,"
             for commune in range(COMMUNES):
@@ -218,7 +250,9 @@ async def measure(database: str, home: Path, documents: int) -> dict[str, object
         found = await connection.fetch("SELECT code, agency_id FROM agency")
         paper = Paper(clock=datetime.now(UTC))
         traffic = Traffic(
-            {row["code"]: row["agency_id"] for row in found}, [paper.enrol(f"P{one}") for one in range(PROVINCES)]
+            {row["code"]: row["agency_id"] for row in found},
+            [paper.enrol(f"P{one}") for one in range(PROVINCES)],
+            paper.enrol(EXCHANGE),
         )
         enrolled = traffic.directory()
         await write(connection, enrolled)
@@ -232,7 +266,7 @@ async def measure(database: str, home: Path, documents: int) -> dict[str, object
         for first in range(1, documents + 1, 500):
             await write(connection, traffic.documents(first, min(500, documents + 1 - first)))
         await connection.execute("ANALYZE")
-        counted = ("agency", "mandate", "certificate", "document", "delivery", "status_message", "event")
+        counted = ("agency", "mandate", "certificate", "document", "delivery", "status_message", "outgoing", "event")
         result["rows"] = {table: await connection.fetchval(f"SELECT count(*) FROM {table}") for table in counted}
         lease = Lease(pool, seconds=600)
         await lease.take()

@@ -66,6 +66,8 @@ class Paper:
     documents: dict[str, bytes] = field(default_factory=dict)
     statuses: dict[str, bytes] = field(default_factory=dict)
     notices: dict[str, bytes] = field(default_factory=dict)
+    addressed: dict[tuple[str, str], str] = field(default_factory=dict)
+    """By digest and recipient, where it was not by the code."""
     log_key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
     ca_key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
     clock: datetime = NOON
@@ -119,8 +121,14 @@ class Paper:
 
     # ── Messages ─────────────────────────────────────────────────────────────────────────────────
     def letter(self, sender: Office, to: list[tuple[str, str]], **fields: Any) -> Named:
-        """A document: signed, accepted (recipients are (code, owner)), and handed over."""
+        """A document: signed, accepted (recipients are (code, owner)), and handed over.
+
+        `addressed` is what was written for recipients that were not named by their codes; with `before` it is accepted
+        as a version did that told neither deadlines nor addresses nor promises.
+        """
         concerned: list[Named] = fields.pop("about", [])
+        addressed: dict[str, str] = fields.pop("addressed", {})
+        before: bool = fields.pop("before", False)
         attempt_named: dict[str, list[str]] = fields.pop("named", {})
         at = self.now()
         manifest = {
@@ -153,9 +161,11 @@ class Paper:
         signed = self.sign(manifest, sender)
         self.documents[signed.digest] = signed.stored()
         named = Named(sender.code, UUID(str(manifest["id"])), signed.digest)
+        self.addressed |= {(signed.digest, code): text for code, text in addressed.items()}
+        accepted_at = self.now()
         self.log(
             events.accepted(
-                at=self.now(),
+                at=accepted_at,
                 document=named,
                 action=str(manifest["action"]),
                 priority=0,
@@ -166,6 +176,10 @@ class Paper:
                 recipients=to,
                 parts=[part["sha256"] for part in manifest["parts"]],  # type: ignore[index]
                 concerns=concerned,
+                due_arrival=None if before else accepted_at + timedelta(hours=4),
+                log_by=None if before else accepted_at + timedelta(minutes=1),
+                addressed=[addressed.get(code, code) for code, _ in to],
+                notice=sender.code,
             )
         )
         direct = [code for code, owner in to if code == owner and code not in attempt_named]
@@ -206,8 +220,8 @@ class Paper:
         )
         return named
 
-    def notice(self, about: Named) -> Named:
-        """The exchange tells the sender that a document was accepted."""
+    def notice(self, about: Named, **fields: Any) -> Named:
+        """The exchange tells the sender that a document was accepted; `fields` are further ones of the item."""
         exchange = self.offices[EXCHANGE]
         first = next(
             event
@@ -230,6 +244,7 @@ class Paper:
                     "leaf": first.leaf.hex(),
                     "log_by": rfc3339(first.at + timedelta(minutes=1)),
                 }
+                | fields
             ],
         }
         signed = self.sign(manifest, exchange)
@@ -272,6 +287,7 @@ class Paper:
         material.documents |= self.documents
         material.statuses |= self.statuses
         material.notices |= self.notices
+        material.addressed |= self.addressed
         for office in self.offices.values():
             material.signers[office.thumbprint] = Signer(
                 thumbprint=office.thumbprint,
@@ -308,12 +324,12 @@ class Told:
     first_size: int
 
 
-def short_story() -> Told:
-    """A document to one office, which has received it."""
+def short_story(**fields: Any) -> Told:
+    """A document to one office, which has received it; `fields` as `Paper.letter` takes them."""
     paper = Paper()
     paper.enrol(EXCHANGE, level="exchange")
     ministry, province = paper.enrol("BO"), paper.enrol("TINH", level="province")
-    letter = paper.letter(ministry, [("TINH", "TINH")])
+    letter = paper.letter(ministry, [("TINH", "TINH")], **fields)
     first_size, first_note = len(paper.leaves(paper.origin)), paper.note()
     paper.notice(letter)
     paper.status(province, letter, "01")

@@ -83,8 +83,9 @@ def test_a_story_of_somebody_who_is_no_recipient_is_no_story() -> None:
 
 
 @pytest.mark.parametrize("minutes", [-2, 59], ids=["before the acceptance", "later than the notice said"])
-def test_a_slip_promises_what_the_notice_promised(minutes: int) -> None:
-    told = short_story()
+@pytest.mark.parametrize("before", [False, True], ids=["now", "a log of before"])
+def test_a_slip_promises_what_the_notice_promised(minutes: int, before: bool) -> None:
+    told = short_story(before=before)
     material = told.paper.material()
     material.log_by = {digest: at + timedelta(minutes=minutes) for digest, at in material.log_by.items()}
     for notices in (material.notices, {}):
@@ -92,10 +93,45 @@ def test_a_slip_promises_what_the_notice_promised(minutes: int) -> None:
         scope = scope_of(_reference(told.letter), None)
         data = assemble(material, scope=scope, identity=told.paper.identity(), made_at=told.paper.now())
         answer = agreed(data, told)
-        if notices or minutes < 0:
+        if notices or minutes < 0 or not before:
             assert answer is not None and answer[0] == "mismatch"
         else:
-            assert answer is None, "without the notice the slip's word stands alone"
+            assert answer is None, "without the notice the slip's word stands alone: that acceptance does not tell"
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["now", "a log of before"])
+@pytest.mark.parametrize(
+    ("signed", "said"), [("TINH", "group:provinces"), ("group:provinces", "TINH"), ("group:provinces", "group:all")]
+)
+def test_recipients_are_written_as_the_log_tells(signed: str, said: str, before: bool) -> None:
+    """In slips and in notices; of what its acceptance tells nothing, nothing can be held against them."""
+    fields = {"named": {"TINH": ["TINH"]}, "addressed": {"TINH": signed}, "before": before}
+    told = short_story(**fields)
+    paper = told.paper
+    assert agreed(paper.bundle(told.letter), told) is None
+    paper.addressed = {(told.letter.digest, "TINH"): said}
+    slip = agreed(paper.bundle(told.letter), told)
+    paper.addressed = {(told.letter.digest, "TINH"): signed}
+    for text, fits in ((signed, True), (said, before)):
+        listed = [{"code": "TINH", "addressed_as": text, "owner": "TINH"}]
+        paper.notice(told.letter, recipients={"count": 1, "list": listed})
+        answer = agreed(paper.bundle(told.letter), told)
+        assert answer is None if fits else answer is not None and answer[0] == "mismatch"
+    assert slip is None if before else slip is not None and slip[0] == "mismatch"
+
+
+@pytest.mark.parametrize(
+    "runs", [[["0" * 32, 10**15]], [["0" * 32, -1], [None, 7]], [[None, 0]], [["0" * 32, 1], ["1" * 32, 1]]]
+)
+def test_what_an_event_tells_of_addresses_is_bounded_by_its_recipients(runs: list[list[Any]]) -> None:
+    """However many it says there are; and both checkers read it alike."""
+    told = short_story(named={"TINH": ["TINH"]})
+    paper = told.paper
+    paper.logged = [
+        (origin, another_body(event, lambda body: body.update(addressed=runs)) if event.kind == "accepted" else event)
+        for origin, event in paper.logged
+    ]
+    agreed(paper.bundle(told.letter), told)
 
 
 def test_the_logs_key_vouches_for_no_log_of_another_name() -> None:

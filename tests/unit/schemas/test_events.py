@@ -16,12 +16,14 @@ from schemas.events import (
     BODY_LIMIT,
     KINDS,
     RECIPIENTS_PER_EVENT,
+    Addressed,
     Event,
     RecordedStatus,
     Rerouted,
     accepted,
     directory_changed,
     dispatched,
+    fingerprint,
     log_opened,
     mailbox_reset,
     operator_action,
@@ -29,6 +31,7 @@ from schemas.events import (
     rejected,
     rerouted,
     status_recorded,
+    written_as,
 )
 from schemas.manifest import Reference
 
@@ -137,7 +140,50 @@ def test_long_lists_are_split_and_nothing_of_them_is_lost(how_many: int, changed
     assert len({event.leaf for event in events}) == len(events)
 
 
+def test_an_acceptance_tells_until_when_and_how_each_recipient_was_written() -> None:
+    recipients = [("H53.1", "H53"), ("H53.2", "H53"), ("H17", "H17")]
+    more = [
+        Addressed(code="G05", owner="G05", addressed_as="BO"),
+        Addressed(code="G06", owner="G06", addressed_as="G06"),
+    ]
+    (event,) = an_acceptance(
+        recipients=recipients,
+        addressed=["group:communes/H53", "group:communes/H53", "H17"],
+        added=more,
+        due_arrival=NOW + timedelta(hours=4),
+        log_by=NOW + timedelta(minutes=1),
+        unresolved_digest=bytes(32),
+        warnings_digest=THUMBPRINT,
+        notice="G22",
+    )
+    told = body(event)
+    written = sha256(b"group:communes/H53").hexdigest()[:32]
+    assert (told["due_arrival"], told["log_by"]) == ("2026-03-12T05:30:00.000250Z", "2026-03-12T01:31:00.000250Z")
+    assert told["addressed"] == [[written, 2], [None, 1]]
+    assert told["added"] == {
+        "recipients": [["G05", "G05"], ["G06", "G06"]],
+        "addressed": [[sha256(b"BO").hexdigest()[:32], 1], [None, 1]],
+    }
+    assert (told["unresolved_sha256"], told["warnings_sha256"]) == ("00" * 32, THUMBPRINT.hex())
+    assert told["notice"] == "G22"
+    (plain,) = an_acceptance(recipients=recipients, addressed=[code for code, _ in recipients])
+    assert not {"addressed", "added", "unresolved_sha256", "warnings_sha256", "notice"} & set(body(plain))
+
+
+@given(st.lists(st.sampled_from(["", "group:provinces", "bí danh"]), max_size=1200))
+def test_how_recipients_were_written_is_told_beside_them_in_every_part(texts: list[str]) -> None:
+    recipients = [(f"H{n}", "H0") for n in range(len(texts))]
+    addressed = [text or code for (code, _), text in zip(recipients, texts, strict=True)]
+    told: list[str | None] = []
+    for event in an_acceptance(recipients=recipients, addressed=addressed):
+        some = body(event)
+        runs = [one for one, many in some.get("addressed", ()) for _ in range(many)]
+        told += runs or [None] * len(some["recipients"])
+    assert told == [written_as(text) if text else None for text in texts]
+
+
 def test_the_largest_events_fit_into_a_log_entry() -> None:
+    aliases = [f"bí danh {number}" for number in range(5000)]
     largest = [
         *an_acceptance(
             document=LONGEST,
@@ -146,6 +192,26 @@ def test_the_largest_events_fit_into_a_log_entry() -> None:
             parts=["0f" * 32] * 100,
             concerns=[LONGEST] * 500,
             natural_key=THUMBPRINT,
+            due_arrival=NOW,
+            log_by=NOW,
+            addressed=aliases,
+            added=[Addressed(code=LONGEST_CODE, owner=LONGEST_CODE, addressed_as=alias) for alias in aliases],
+            unresolved_digest=THUMBPRINT,
+            warnings_digest=THUMBPRINT,
+            warnings=["LT-RECIPIENT-SUSPENDED"] * 21,
+            notice=LONGEST_CODE,
+        ),
+        rejected(
+            at=NOW,
+            error="LT-STATUS-NOT-ALLOWED",
+            amqp_user=LONGEST_CODE,
+            kind="status",
+            claimed_from=LONGEST_CODE,
+            id=LONGEST.id,
+            digest=LONGEST.digest,
+            row={"message_id": "0f" * 16, "verdict": "0f" * 16},
+            items=[(number, "LT-STATUS-NOT-ALLOWED", "0f" * 16) for number in range(500)],
+            notice=LONGEST_CODE,
         ),
         dispatched(
             at=NOW,
@@ -162,16 +228,26 @@ def test_the_largest_events_fit_into_a_log_entry() -> None:
             thumbprint=THUMBPRINT,
             items=[
                 a_status(
-                    item=499, document=LONGEST, recipient=LONGEST_CODE, anomalous=True, error="LT-STATUS-NOT-ALLOWED"
+                    item=499,
+                    document=LONGEST,
+                    recipient=LONGEST_CODE,
+                    anomalous=True,
+                    error="LT-STATUS-NOT-ALLOWED",
+                    record="0f" * 16,
                 )
             ]
             * 500,
+            log_by=NOW,
+            forwards=[[LONGEST_CODE] * 500] * 10,
+            row={"message_id": "0f" * 16, "verdict": "0f" * 16},
+            notice=LONGEST_CODE,
         ),
         *overdue(at=NOW, document=LONGEST, what="arrival", due=NOW, recipients=[LONGEST_CODE] * 5000),
         *directory_changed(at=NOW, revision=2**40, change="agency.imported", codes=[LONGEST_CODE] * 5000),
     ]
     assert len(LONGEST_CODE) == 35
     assert max(len(event.body) for event in largest) <= BODY_LIMIT
+    assert sum(len(body(event)["recipients"]) for event in largest if event.kind == "accepted") == 5000
 
 
 def test_an_event_that_would_not_fit_is_never_written() -> None:
@@ -185,6 +261,14 @@ def test_an_event_that_would_not_fit_is_never_written() -> None:
 def test_what_a_refused_message_claims_is_written_down_only_if_it_is_a_code_or_an_id(claimed: str) -> None:
     event = rejected(at=NOW, error="LT-SCHEMA", amqp_user=claimed, kind=claimed, claimed_from=claimed, id=claimed)
     assert set(body(event)) == {"v", "event", "at", "error", "quarantined"}
+
+
+def test_what_may_be_personal_is_told_with_a_salt_alone() -> None:
+    """A telephone number has few values: without the row, whose detail keeps the salt, nobody can try them."""
+    event = rejected(at=NOW, error="LT-SCHEMA", amqp_user=None, row={"detail": fingerprint("salt", "0912 345 678")})
+    assert body(event)["row"] == {"detail": fingerprint("salt", b"0912 345 678")}
+    assert fingerprint("salt", "0912 345 678") != fingerprint("pepper", "0912 345 678")
+    assert b"0912" not in event.body and b"salt" not in event.body
 
 
 def test_a_refusal_tells_who_sent_what_and_the_three_answers() -> None:
