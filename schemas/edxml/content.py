@@ -18,7 +18,6 @@ from schemas.edxml.limits import LIMITS, MIB, Limits
 from schemas.edxml.zip_entry import EMPTY_ZIP, LOCAL, PIECE, BadZip, OneEntry, header_of
 
 _BLANKS: Final = b" \t\r\n"
-_EACH_BLANK: Final = (b"\n", b" ", b"\r", b"\t")
 _NOT_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/=]")
 _START_TAG: Final = re.compile(rb"<[^\s/>]+(?:\s+[^\s=]+\s*=\s*(?:\"[^\"]*\"|'[^']*'))*\s*>")
 _HEADER_LIMIT: Final = 30 + 2 * 65_535
@@ -125,30 +124,38 @@ class Base64:
     """Decodes base64 that comes in pieces; blanks anywhere, padding only at the end. Raises BadContent."""
 
     def __init__(self) -> None:
+        self.blanks = 0
+        self._letters = 0
         self._rest = b""
         self._padded = False
-        self._letters = 0
-        self._blanks = 0
 
     def feed(self, text: bytes) -> bytes:
         """The bytes that the next piece of text completes."""
-        # To look for four signs is faster than to copy what has none of them.
-        blank = any(text.find(sign) >= 0 for sign in _EACH_BLANK)
-        letters = text.translate(None, _BLANKS) if blank else text
-        self._blanks += len(text) - len(letters)
-        self._letters += len(letters)
-        if self._blanks > MIB and self._blanks > self._letters:
+        try:
+            return self._decoded(text)  # most data has no blanks: to try is the quickest way to see that
+        except Base64Error:
+            letters = text.translate(None, _BLANKS)
+        self.blanks += len(text) - len(letters)
+        if self.blanks > MIB and self.blanks > self._letters + len(letters):
             raise BadContent(Kind.BASE64, Text("hardly anything but blanks", "hầu như chỉ có khoảng trắng"), _BASE64)
         if self._padded and letters:
             raise BadContent(Kind.BASE64, Text("data after the padding", "dữ liệu sau phần đệm"), _BASE64)
+        try:
+            return self._decoded(letters)
+        except Base64Error as why:
+            raise BadContent(Kind.BASE64, _wrong(self._rest + letters), _BASE64) from why
+
+    def _decoded(self, letters: bytes) -> bytes:
+        """Raises Base64Error if there is anything else in them; nothing has been taken then."""
         data = self._rest + letters
         whole = len(data) // 4 * 4
-        now, self._rest = data[:whole], data[whole:]
-        self._padded = now.endswith(b"=")
-        try:
-            return a2b_base64(now, strict_mode=True)
-        except Base64Error as why:
-            raise BadContent(Kind.BASE64, _wrong(now), _BASE64) from why
+        rest = data[whole:]
+        if (self._padded and letters) or _NOT_BASE64.search(rest):
+            raise Base64Error
+        found = a2b_base64(data[:whole], strict_mode=True)
+        self._letters += len(letters)
+        self._rest, self._padded = rest, data.endswith(b"=", 0, whole) if whole else self._padded
+        return found
 
     def finish(self) -> None:
         """All text has come."""
@@ -263,10 +270,15 @@ class Sink:
         self._decoder = Base64()
         self._unpacker = Unpacker(limits)
 
-    def feed(self, text: str) -> bool:
+    @property
+    def blanks(self) -> int:
+        """Characters that were none of base64, and no fault."""
+        return self._decoder.blanks
+
+    def feed(self, text: bytes) -> bool:
         """The next characters of the element; says whether they are good. After what is wrong nothing more is fed."""
         try:
-            for piece in self._unpacker.feed(self._decoder.feed(text.encode())):
+            for piece in self._unpacker.feed(self._decoder.feed(text)):
                 self.size += len(piece)
         except BadContent as bad:
             self.wrong = bad

@@ -148,6 +148,8 @@ class HasPlace(Protocol):
 
 
 Placed: TypeAlias = Place | HasPlace
+Found: TypeAlias = Text | str
+"""A clause, or a value of the document, which will be quoted."""
 
 
 class Faults:
@@ -167,17 +169,18 @@ class Faults:
         """Whether a remark would still be kept."""
         return len(self.found) < self._limit
 
-    def error(self, kind: Kind, place: Placed, *, found: Text, expected: Text) -> None:
+    def error(self, kind: Kind, place: Placed, *, found: Found, expected: Text) -> None:
         self._say(Severity.ERROR, kind, place, found, expected)
 
-    def remark(self, kind: Kind, place: Placed, *, found: Text, expected: Text) -> None:
+    def remark(self, kind: Kind, place: Placed, *, found: Found, expected: Text) -> None:
         self._say(Severity.REMARK, kind, place, found, expected)
 
-    def _say(self, severity: Severity, kind: Kind, place: Placed, found: Text, expected: Text) -> None:
-        """The place is only looked for if it is told: there may be a hundred thousand faults."""
+    def _say(self, severity: Severity, kind: Kind, place: Placed, found: Found, expected: Text) -> None:
+        """The place is only looked for, and a value only quoted, if it is told: there may be a hundred thousand."""
         if self._makes_room(severity):
             where = place if isinstance(place, Place) else place.place
-            self.found.append(EdxmlFault(kind=kind, severity=severity, place=where, found=found, expected=expected))
+            words = quoted(found) if isinstance(found, str) else found
+            self.found.append(EdxmlFault(kind=kind, severity=severity, place=where, found=words, expected=expected))
             self._remarks += severity is Severity.REMARK
 
     def _makes_room(self, severity: Severity) -> bool:
@@ -198,9 +201,9 @@ def quoted(value: str) -> Text:
     return same('"' + "".join(sign if sign.isprintable() else "·" for sign in " ".join(short.split())) + '"')
 
 
-def namespace_found(namespace: str | None) -> Text:
+def namespace_found(namespace: str | None) -> Found:
     """The namespace that an element is in."""
-    return quoted(namespace) if namespace else Text("no namespace", "không có không gian tên")
+    return namespace or Text("no namespace", "không có không gian tên")
 
 
 def same(words: str) -> Text:

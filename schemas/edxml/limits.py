@@ -22,10 +22,14 @@ class Limits:
     token: int = 256 * KIB
     # Line ends, which cost expat more than anything else: 2.2 million are in the largest file of 64-character lines.
     lines: int = 2_200_000
+    # References such as `&#13;`, which some write at each of those ends.
+    references: int = 2_200_000
     # Elements inside each other; the format needs ten.
     depth: int = 32
     # Elements and attributes: 5,000 recipients with eight fields each, and as many in the list of a change.
     elements: int = 65_000
+    # Different names of elements: the format has a hundred.
+    names: int = 1_000
     # Tags, comments, instructions and sections: two for each element, and half as many again.
     tags: int = 200_000
     # Characters of one element's text, attachments apart.

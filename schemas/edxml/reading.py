@@ -11,6 +11,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any, Final, TypeVar
 
+from schemas.edxml.building import read_tree
 from schemas.edxml.faults import (
     EMPTY,
     NOTHING,
@@ -20,7 +21,6 @@ from schemas.edxml.faults import (
     Text,
     errors_of,
     namespace_found,
-    quoted,
     refusal,
     same,
 )
@@ -29,7 +29,7 @@ from schemas.edxml.records import Document, Further, Message, Record, Status
 from schemas.edxml.rules import alike, check_document, check_status
 from schemas.edxml.shapes import ATTACHMENT, CONTENT_REFERENCE, MESSAGE_HEADER, STATUS_HEADER, TRACE, Shape, Slot
 from schemas.edxml.signature import judge
-from schemas.edxml.tree import LEGACY, NAMESPACE, ROOT, Absent, Element, Tree, read_tree
+from schemas.edxml.tree import LEGACY, NAMESPACE, ROOT, Absent, Element, Tree
 from schemas.edxml.values import Value
 
 R = TypeVar("R", bound=Record)
@@ -118,7 +118,7 @@ class _Reader:
         verdict = judge(next((child for child in head.children if child.name in _SIGNATURES), None))
         if header.child("StatusCode") is not None:
             if (files := root.child("AttachmentEncoded")) is not None and files.children:
-                self._faults.remark(Kind.UNKNOWN, files, found=quoted(files.name), expected=_NO_FILES)
+                self._faults.remark(Kind.UNKNOWN, files, found=files.name, expected=_NO_FILES)
             return Status(header=self.record(header, STATUS_HEADER), verdict=verdict, carried=tree.carried)
         trace = self._only(head, "TraceHeaderList")
         body = self._only(envelope, "edXMLBody")
@@ -136,11 +136,11 @@ class _Reader:
     def _wrong_root(self, root: Element) -> None:
         if root.name != ROOT:
             expected = Text(f"<edXML xmlns={NAMESPACE!r}>", f"<edXML xmlns={NAMESPACE!r}>")
-            self._faults.error(Kind.ROOT, root.place, found=quoted(root.name), expected=expected)
+            self._faults.error(Kind.ROOT, root.place, found=root.name, expected=expected)
             return
         older = Text("(the format of 2014 is another one)", "(định dạng năm 2014 là định dạng khác)")
         expected = Text(f'"{NAMESPACE}" {older.en}', f'"{NAMESPACE}" {older.vi}')
-        self._faults.error(Kind.NAMESPACE, root.place, found=quoted(LEGACY), expected=expected)
+        self._faults.error(Kind.NAMESPACE, root.place, found=LEGACY, expected=expected)
 
     def _step(self, parent: Element | None, name: str) -> Element | None:
         """The one child that has to be there."""
@@ -156,7 +156,7 @@ class _Reader:
             return None
         found = list(parent.children_named(name))
         for again in found[1:]:
-            self._faults.error(Kind.REPEATED, again, found=quoted(name), expected=_ONE)
+            self._faults.error(Kind.REPEATED, again, found=name, expected=_ONE)
         return found[0] if found else None
 
     def _all(self, parent: Element | None, name: str) -> list[Element]:
@@ -181,12 +181,12 @@ class _Reader:
         else:
             meant = alike(child.name, known) if self._faults.has_room else None
             expected = same(f"<{meant}>") if meant else _OF_THE_FORMAT
-            self._faults.remark(Kind.UNKNOWN, child, found=quoted(child.name), expected=expected)
+            self._faults.remark(Kind.UNKNOWN, child, found=child.name, expected=expected)
         return False
 
     def _stray(self, element: Element) -> None:
         if element.text:
-            self._faults.remark(Kind.STRAY, element, found=quoted(element.text.strip()), expected=_ONLY_ELEMENTS)
+            self._faults.remark(Kind.STRAY, element, found=element.text.strip(), expected=_ONLY_ELEMENTS)
 
     def _missing(self, parent: Element, name: str) -> None:
         self._faults.error(Kind.MISSING, Absent(parent, name), found=NOTHING, expected=same(f"<{name}>"))
@@ -234,14 +234,14 @@ class _Reader:
 
     def _once(self, found: list[Element]) -> None:
         for again in found[1:]:
-            self._faults.error(Kind.REPEATED, again, found=quoted(again.name), expected=_ONE)
+            self._faults.error(Kind.REPEATED, again, found=again.name, expected=_ONE)
 
     def _item(self, element: Element, slot: Slot) -> Any:
         if slot.value is not None:
             return self._simple(element, slot, slot.value)
         if slot.shape is None:
             for child in element.children:
-                self._faults.error(Kind.STRAY, child, found=quoted(child.name), expected=_ONLY_DATA)
+                self._faults.error(Kind.STRAY, child, found=child.name, expected=_ONLY_DATA)
             return element.content
         known = slot.shape.by_element
         if not slot.required and _blank(element) and all(child.name in known for child in element.children):
@@ -253,7 +253,7 @@ class _Reader:
             if _blank(child):
                 self._known(child, ())
             else:  # words that would be lost
-                self._faults.error(Kind.UNKNOWN, child, found=quoted(child.name), expected=_ONLY_TEXT)
+                self._faults.error(Kind.UNKNOWN, child, found=child.name, expected=_ONLY_TEXT)
         text = element.text if value.verbatim else element.text.strip()
         if not text:
             if slot.required and self._complete:
@@ -266,10 +266,10 @@ class _Reader:
         read = value.read(text)
         if read is None:
             say = self._faults.remark if slot.lenient else self._faults.error
-            say(Kind.VALUE, element, found=quoted(text), expected=value.expected)
+            say(Kind.VALUE, element, found=text, expected=value.expected)
             return None
         if not read.regular:
-            self._faults.remark(Kind.VALUE, element, found=quoted(text), expected=value.expected)
+            self._faults.remark(Kind.VALUE, element, found=text, expected=value.expected)
         return read.value
 
 

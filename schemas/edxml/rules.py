@@ -75,7 +75,7 @@ def check_document(message: Document, faults: Faults, *, today: date | None) -> 
         faults.error(
             Kind.VALUE,
             Inside(promulgation, "PromulgationDate"),
-            found=quoted(f"{issued:%Y/%m/%d}"),
+            found=f"{issued:%Y/%m/%d}",
             expected=expected,
         )
 
@@ -109,7 +109,7 @@ def _addressees(message: Document, faults: Faults) -> None:
         code = to.organ_id and (agency(to.organ_id) or to.organ_id)
         if code in seen:
             expected = Text("every recipient once", "mỗi nơi nhận một lần")
-            faults.error(Kind.DUPLICATE, Inside(to, "OrganId"), found=quoted(to.organ_id or ""), expected=expected)
+            faults.error(Kind.DUPLICATE, Inside(to, "OrganId"), found=to.organ_id or "", expected=expected)
         elif code is not None:
             seen.add(code)
 
@@ -117,7 +117,7 @@ def _addressees(message: Document, faults: Faults) -> None:
 def _agency(code: str | None, place: Inside, faults: Faults) -> None:
     """Codes are opaque, but one line of text; what a manifest's `to` does not take can address nobody."""
     if code is not None and (code.lower() == _NO_AGENCY or not code.isprintable() or len(code) > _CODE_LIMIT):
-        faults.error(Kind.VALUE, place, found=quoted(code), expected=Text("an agency code", "mã định danh cơ quan"))
+        faults.error(Kind.VALUE, place, found=code, expected=Text("an agency code", "mã định danh cơ quan"))
 
 
 def _way(message: Document, faults: Faults) -> None:
@@ -130,7 +130,7 @@ def _way(message: Document, faults: Faults) -> None:
         _without_business(trace, faults)
     for hop in trace.hops:
         if hop.organ_id is None or hop.organ_id.lower() == _NO_AGENCY:
-            found = quoted(hop.organ_id) if hop.organ_id else NOTHING
+            found = hop.organ_id or NOTHING
             expected = Text("the code of the system that passed it on", "mã của hệ thống đã chuyển tiếp")
             faults.remark(Kind.VALUE, Inside(hop, "OrganId"), found=found, expected=expected)
 
@@ -149,7 +149,7 @@ def _without_business(trace: Trace, faults: Faults) -> None:
                 "<Bussiness>: not understood, it would become a new document",
                 "<Bussiness>: nếu không hiểu được sẽ thành văn bản mới",
             )
-            faults.error(Kind.UNKNOWN, child.place, found=quoted(child.name), expected=expected)
+            faults.error(Kind.UNKNOWN, child.place, found=child.name, expected=expected)
             return
     expected = Text("<Bussiness>; taken as a new document", "<Bussiness>; được coi là văn bản mới")
     faults.remark(Kind.MISSING, Inside(trace, "Bussiness"), found=NOTHING, expected=expected)
@@ -177,7 +177,7 @@ def _links(message: Document, faults: Faults) -> None:
         key = bare_id(reference.content_id)
         if listed.setdefault(key, reference) is not reference:
             place = Inside(reference, "ContentId")
-            faults.error(Kind.DUPLICATE, place, found=quoted(reference.content_id or ""), expected=_EACH_ID_ONCE)
+            faults.error(Kind.DUPLICATE, place, found=reference.content_id or "", expected=_EACH_ID_ONCE)
     if len(message.attachments) > _MOST_FILES and message.carried is None:
         expected = Text(f"at most {_MOST_FILES} of them", f"tối đa {_MOST_FILES}")
         one_more = Inside(message.attachments[_MOST_FILES])
@@ -186,15 +186,15 @@ def _links(message: Document, faults: Faults) -> None:
     for attachment in message.attachments:
         key, place = bare_id(attachment.content_id), Inside(attachment, "ContentId")
         if key in present:
-            faults.error(Kind.DUPLICATE, place, found=quoted(attachment.content_id or ""), expected=_EACH_ID_ONCE)
+            faults.error(Kind.DUPLICATE, place, found=attachment.content_id or "", expected=_EACH_ID_ONCE)
         present.add(key)
         named = listed.get(key)
         if named is None:
             expected = Text("a <Reference> with this content id", "<Reference> có cùng ContentId")
-            faults.remark(Kind.LINK, place, found=quoted(attachment.content_id or ""), expected=expected)
+            faults.remark(Kind.LINK, place, found=attachment.content_id or "", expected=expected)
         elif (attachment.content_id or "") != (named.content_id or ""):
             expected = quoted(named.content_id or "")
-            faults.remark(Kind.LINK, place, found=quoted(attachment.content_id or ""), expected=expected)
+            faults.remark(Kind.LINK, place, found=attachment.content_id or "", expected=expected)
         if not (attachment.name or "").strip() and not (named and (named.name or "").strip()):
             expected = Text("the name of the file", "tên tệp")
             faults.remark(Kind.MISSING, Inside(attachment, "AttachmentName"), found=NOTHING, expected=expected)
@@ -202,7 +202,7 @@ def _links(message: Document, faults: Faults) -> None:
         if key not in present:
             expected = Text("an <Attachment> with this content id", "<Attachment> có cùng ContentId")
             place = Inside(reference, "ContentId")
-            faults.error(Kind.LINK, place, found=quoted(reference.content_id or ""), expected=expected)
+            faults.error(Kind.LINK, place, found=reference.content_id or "", expected=expected)
 
 
 _DOCUMENT_RULES: Final[tuple[Callable[[Document, Faults], None], ...]] = (_addressees, _way, _change, _links)

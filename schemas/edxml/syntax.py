@@ -36,13 +36,13 @@ _END_TAG: Final = re.compile(rb"[^>\s]{1,80}")
 _REFERENCE: Final = re.compile(rb"&[^;\s]{1,40};")
 
 
-def not_well_formed(error: expat.ExpatError, path: str, tag: str | None, data: bytes, at: int) -> EdxmlFault:
-    """The fault of a file that expat gives up on at byte `at`, inside the element `tag` (with its prefix) at `path`."""
+def not_well_formed(error: expat.ExpatError, place: Place, tag: str | None, data: bytes, at: int) -> EdxmlFault:
+    """The fault of a file that expat gives up on at `place`, byte `at`, inside the element `tag` (with its prefix)."""
     found, expected, back = _seen(error.code, tag, data, at)
     words = expat.errors.messages.get(error.code, f"error {error.code}")
     return EdxmlFault(
         kind=Kind.NOT_WELL_FORMED,
-        place=Place(error.lineno, max(1, error.offset + 1 - back), path),
+        place=place._replace(column=max(1, place.column - back)),
         found=found or _SYNTAX.get(error.code, same(words)),
         expected=expected or _WELL_FORMED,
     )

@@ -45,6 +45,13 @@ HOSTILE = {
     "hundreds of prefixes": "HEAD + b'<To ' + b''.join(b'xmlns:p%d=\"u\" ' % n for n in range(99)) + b'/>' * SIZE",
     "an instruction behind each letter of the data": "DATA + b'A<?a?>' * (SIZE // 6)",
     "a fault in each of many elements, then data": "HEAD + b'<To/>' * 64_500 + REST + b'A' * SIZE",
+    "recipients up to the bound, then data": (
+        """HEAD + b'<To><OrganId>H1</OrganId></To>' * 31_900 + REST + base64.b64encode(b'%PDF' * (SIZE // 16 * 3))"""
+    ),
+    "unknown elements, then data": "HEAD + b'<Too>a</Too>' * 64_500 + REST + b'AAAA' * (SIZE // 4)",
+    "references instead of letters": "DATA + b'&#65;' * (SIZE // 5)",
+    "comments in the data": "DATA + (b'A' * 404 + b'<!---->') * (SIZE // 411)",
+    "short lines of data": "DATA + (b'A' * 36 + b'\\n') * (SIZE // 37)",
     "many names that are nearly right": "HEAD + b''.join(b'<Too%d/>' % n for n in range(64_500)) + REST + b'A' * SIZE",
     "prefixes that nobody declared": "HEAD + b''.join(b'<p%d:a/>' % n for n in range(64_500)) + b'<' + b'A' * SIZE",
     "not XML": "b'\\0' * SIZE",
@@ -122,7 +129,7 @@ def test_instructions_in_an_attachment_call_nobody(monkeypatch: pytest.MonkeyPat
     calls: list[int] = []
     really = Sink.feed
 
-    def feed(sink: Sink, text: str) -> bool:
+    def feed(sink: Sink, text: bytes) -> bool:
         calls.append(len(text))
         return really(sink, text)
 
