@@ -7,32 +7,23 @@ then waits on the retry ladder. While PostgreSQL is away the batch waits, and no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Protocol, cast
+from datetime import datetime, timedelta
+from typing import cast
 from uuid import UUID
 
-import asyncpg
-import structlog
-
-from broker.amqp.reading import Batch, Incoming
 from broker.content.store import ContentStore
 from broker.directory.snapshot import Directory
-from broker.dispatch.dispatcher import Dispatcher
 from broker.dispatch.jobs import OutgoingJob
 from broker.dispatch.notices import NoticeBuilder
-from broker.dispatch.patience import insist
 from broker.dispatch.unpublished import load_unpublished_of
-from broker.identity import BrokerIdentity
-from broker.intake.acceptance import Acceptance, IntakeRules, accept
-from broker.intake.aside import Aside
+from broker.intake.acceptance import Acceptance, accept
 from broker.intake.changes import CHANGES, ChangePlan, ConcernsUnknown, EarlierDocuments, judge_change
 from broker.intake.checks import claims_of, open_submission
 from broker.intake.holding import hold_content
 from broker.intake.parts import KnownContent, check_inline, check_outside, outside
+from broker.intake.passes import Entry, Outcome, Passes
 from broker.intake.pending import wait_at_most
 from broker.intake.recipients import resolve
 from broker.intake.records import (
@@ -43,29 +34,14 @@ from broker.intake.records import (
     known_documents,
     known_natural_keys,
 )
-from broker.intake.submission import Authentic, Manifest, Opened, Refused, Submission
+from broker.intake.submission import Authentic, Manifest, Opened, Refused
 from broker.intake.verifying import known_claims, verify_all
 from broker.intake.writing import Repeated, write
 from broker.store.pool import Connection
 from schemas.errors import Refusal
 from schemas.manifest import DocumentManifest
 
-log = structlog.get_logger(__name__)
 Document = Opened[DocumentManifest]
-
-
-class CurrentDirectory(Protocol):
-    """The part of `broker.directory.live.LiveDirectory` that is used here."""
-
-    async def newest(self, connection: Connection) -> Directory: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One message of a batch: as it came, and as the checks see it."""
-
-    incoming: Incoming
-    submission: Submission
 
 
 @dataclass(slots=True)
@@ -99,95 +75,25 @@ class _Decided:
     """Changes of a document that has not come yet."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Outcome:
-    """What one pass has committed, and what follows from it."""
-
-    jobs: tuple[OutgoingJob, ...]
-    again: tuple[Entry, ...]
-    waiting: tuple[Entry, ...]
-    nobodys: tuple[tuple[Entry, Refused], ...]
-    """Refused, and without an agency that could be told."""
-    tally: Tally
-
-
-class Reception:
+@dataclass(kw_only=True, eq=False)
+class Reception(Passes[Tally]):
     """Processes batches of one intake queue; several batches at a time."""
 
-    def __init__(
-        self,
-        *,
-        pool: asyncpg.Pool[asyncpg.Record],
-        directory: CurrentDirectory,
-        identity: BrokerIdentity,
-        dispatcher: Dispatcher,
-        store: ContentStore,
-        rules: IntakeRules,
-        aside: Aside,
-        executor: Executor,
-        threads: int,
-        unfinished_after: timedelta,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._pool = pool
-        self._directory = directory
-        self._identity = identity
-        self._dispatcher = dispatcher
-        self._store = store
-        self._rules = rules
-        self._aside = aside
-        self._executor = executor
-        self._threads = threads
-        self._unfinished_after = unfinished_after
-        self._clock = clock
+    what = "accept documents"
 
-    async def process(self, batch: Batch) -> Tally:
-        """Take every message of the batch to its end, then acknowledge it.
+    store: ContentStore
 
-        The order is commit, confirm, record, acknowledge. What could not be published stays in `outgoing`, from where
-        a redelivery or the keeper publishes it.
-        """
-        tally = Tally()
-        entries = [Entry(incoming, self._aside.submission_of(incoming)) for incoming in batch.messages]
-        await self._take(entries, batch, tally)
-        await batch.ack()
-        return tally
+    def nothing(self) -> Tally:
+        return Tally()
 
-    async def _take(self, entries: Sequence[Entry], batch: Batch, tally: Tally) -> None:
-        """Decide, write and send; halve on an error that a message may have caused."""
-        remaining = list(entries)
-        while remaining:
-            now = remaining
-            try:
-                outcome = await insist(partial(self._pass, now), what="accept documents")
-            except Exception as error:
-                if len(now) == 1:
-                    await self._aside.failed(now[0].incoming, error, batch)
-                    tally.aside += 1
-                    return
-                log.warning("batch halved", messages=len(now), why=type(error).__name__)
-                middle = len(now) // 2
-                await self._take(now[:middle], batch, tally)
-                await self._take(now[middle:], batch, tally)
-                return
-            tally.add(outcome.tally)
-            if outcome.jobs:
-                await self._dispatcher.send(outcome.jobs)
-            for entry in outcome.waiting:
-                await self._aside.again_later(entry.incoming, batch)
-            for entry, refused in outcome.nobodys:
-                await self._aside.to_dead_letters(entry.incoming, refused.refusal.diagnostics(), batch)
-            remaining = list(outcome.again)
-
-    async def _pass(self, entries: Sequence[Entry]) -> _Outcome:
-        """Look at every message once, and write what that decides. Committed when it returns."""
-        now = self._clock()
-        notices = NoticeBuilder(self._identity)
-        async with self._pool.acquire() as connection:
-            directory = await self._directory.newest(connection)
+    async def look(self, entries: Sequence[Entry]) -> Outcome[Tally]:
+        now = self.clock()
+        notices = NoticeBuilder(self.identity)
+        async with self.pool.acquire() as connection:
+            directory = await self.directory.newest(connection)
             decided = await self._decide(entries, connection, directory, now)
             async with connection.transaction():
-                held = await hold_content(connection, decided.acceptances, self._store)
+                held = await hold_content(connection, decided.acceptances, self.store)
                 written = await write(
                     connection,
                     acceptances=held.standing,
@@ -196,12 +102,12 @@ class Reception:
                     notices=notices,
                     now=now,
                     waiting=decided.waiting,
-                    longest_wait=wait_at_most(self._rules.max_attempts),
+                    longest_wait=wait_at_most(self.rules.max_attempts),
                 )
             unfinished = await self._unfinished(connection, entries, decided.repeated, now)
         by_submission = {id(entry.submission): entry for entry in entries}
         beaten = [by_submission[id(a.authentic.opened.submission)] for a in (*written.beaten, *held.again)]
-        return _Outcome(
+        return Outcome(
             jobs=(*written.jobs, *unfinished),
             again=(*decided.again, *beaten),
             waiting=tuple(by_submission[id(one.opened.submission)] for one in decided.waiting),
@@ -232,9 +138,9 @@ class Reception:
             fresh,
             directory=directory,
             now=now,
-            limits=self._rules.times,
-            executor=self._executor,
-            threads=self._threads,
+            limits=self.rules.times,
+            executor=self.executor,
+            threads=self.threads,
         )
         authentic = [answer for answer in answers if isinstance(answer, Authentic)]
         decided.refused += (answer for answer in answers if isinstance(answer, Refused))
@@ -286,7 +192,7 @@ class Reception:
             try:
                 acceptance = await self._judge(one, facts, with_key, known.get(key), directory, now)
             except ConcernsUnknown as unknown:
-                if one.opened.submission.attempt < self._rules.max_attempts:
+                if one.opened.submission.attempt < self.rules.max_attempts:
                     decided.waiting.append(one)
                 else:
                     decided.refused.append(_refused(one, unknown, now))
@@ -318,7 +224,7 @@ class Reception:
                 missing,
                 facts.content_for(opened),
                 codes=(opened.sender.code, opened.submitter.code),
-                store=self._store,
+                store=self.store,
             )
         change: ChangePlan | None = None
         if manifest.action in CHANGES:
@@ -337,7 +243,7 @@ class Reception:
             change=change,
             natural_key=natural_key,
             earlier_with_key=earlier if earlier != manifest.id else None,
-            rules=self._rules,
+            rules=self.rules,
             now=now,
         )
 
@@ -362,7 +268,7 @@ class Reception:
         return [
             *(await load_unpublished_of(connection, at_once, now=now, older_than=timedelta(0)) if at_once else ()),
             *(
-                await load_unpublished_of(connection, in_time, now=now, older_than=self._unfinished_after)
+                await load_unpublished_of(connection, in_time, now=now, older_than=self.unfinished_after)
                 if in_time
                 else ()
             ),

@@ -7,27 +7,17 @@ message that cannot be processed never stops its neighbours: the batch is halved
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Protocol, TypeVar
+from datetime import datetime
+from typing import TypeVar
 
-import asyncpg
-import structlog
-
-from broker.amqp.reading import Batch, Incoming
 from broker.directory.snapshot import Directory
-from broker.dispatch.dispatcher import Dispatcher
 from broker.dispatch.jobs import OutgoingJob
 from broker.dispatch.notices import NoticeBuilder
-from broker.dispatch.patience import insist
 from broker.dispatch.unpublished import load_jobs
-from broker.identity import BrokerIdentity
-from broker.intake.acceptance import IntakeRules
-from broker.intake.aside import Aside
 from broker.intake.checks import claims_of, open_submission
+from broker.intake.passes import Entry, Outcome, Passes
 from broker.intake.submission import Authentic, Manifest, Opened, Refused, Submission
 from broker.intake.verifying import known_claims, verify_all
 from broker.intake.writing import write
@@ -38,23 +28,7 @@ from broker.store.pool import Connection
 from schemas.errors import Refusal
 from schemas.manifest import RequestManifest, StatusManifest
 
-log = structlog.get_logger(__name__)
-
 M = TypeVar("M", StatusManifest, RequestManifest)
-
-
-class CurrentDirectory(Protocol):
-    """The part of `broker.directory.live.LiveDirectory` that is used here."""
-
-    async def newest(self, connection: Connection) -> Directory: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One message of a batch: as it came, and as the checks see it."""
-
-    incoming: Incoming
-    submission: Submission
 
 
 @dataclass(slots=True)
@@ -96,89 +70,21 @@ class _Decided:
     """To be looked at once more when the others are written: the same (sender, id) is among those."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Outcome:
-    """What one pass has committed, and what follows from it."""
-
-    jobs: tuple[OutgoingJob, ...]
-    again: tuple[Entry, ...]
-    nobodys: tuple[tuple[Entry, Refused], ...]
-    """Refused, and without an agency that could be told."""
-    tally: Tally
-
-
-class StatusProcessor:
+@dataclass(kw_only=True, eq=False)
+class StatusProcessor(Passes[Tally]):
     """Processes batches of `lt.status`; several batches at a time."""
 
-    def __init__(
-        self,
-        *,
-        pool: asyncpg.Pool[asyncpg.Record],
-        directory: CurrentDirectory,
-        identity: BrokerIdentity,
-        dispatcher: Dispatcher,
-        rules: IntakeRules,
-        aside: Aside,
-        executor: Executor,
-        threads: int,
-        unfinished_after: timedelta,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._pool = pool
-        self._directory = directory
-        self._identity = identity
-        self._dispatcher = dispatcher
-        self._rules = rules
-        self._aside = aside
-        self._executor = executor
-        self._threads = threads
-        self._unfinished_after = unfinished_after
-        self._clock = clock
+    what = "record statuses"
+    raced = (RacedError,)
 
-    async def process(self, batch: Batch) -> Tally:
-        """Take every message of the batch to its end, then acknowledge it.
+    def nothing(self) -> Tally:
+        return Tally()
 
-        The order is commit, confirm, record, acknowledge. What could not be published stays in `outgoing`, from where
-        a redelivery or the keeper publishes it.
-        """
-        tally = Tally()
-        entries = [Entry(incoming, self._aside.submission_of(incoming)) for incoming in batch.messages]
-        await self._take(entries, batch, tally)
-        await batch.ack()
-        return tally
-
-    async def _take(self, entries: Sequence[Entry], batch: Batch, tally: Tally) -> None:
-        """Decide, write and send; halve on an error that a message may have caused."""
-        remaining = list(entries)
-        while remaining:
-            now = remaining
-            try:
-                outcome = await insist(partial(self._pass, now), what="record statuses")
-            except RacedError:
-                continue
-            except Exception as error:
-                if len(now) == 1:
-                    await self._aside.failed(now[0].incoming, error, batch)
-                    tally.aside += 1
-                    return
-                log.warning("batch halved", messages=len(now), why=type(error).__name__)
-                middle = len(now) // 2
-                await self._take(now[:middle], batch, tally)
-                await self._take(now[middle:], batch, tally)
-                return
-            tally.add(outcome.tally)
-            if outcome.jobs:
-                await self._dispatcher.send(outcome.jobs)
-            for entry, refused in outcome.nobodys:
-                await self._aside.to_dead_letters(entry.incoming, refused.refusal.diagnostics(), batch)
-            remaining = list(outcome.again)
-
-    async def _pass(self, entries: Sequence[Entry]) -> _Outcome:
-        """Look at every message once, and write what that decides. Committed when it returns."""
-        now = self._clock()
-        notices = NoticeBuilder(self._identity)
-        async with self._pool.acquire() as connection:
-            directory = await self._directory.newest(connection)
+    async def look(self, entries: Sequence[Entry]) -> Outcome[Tally]:
+        now = self.clock()
+        notices = NoticeBuilder(self.identity)
+        async with self.pool.acquire() as connection:
+            directory = await self.directory.newest(connection)
             decided = await self._decide(entries, connection, directory, now)
             async with connection.transaction():
                 written = await write_statuses(
@@ -187,7 +93,7 @@ class StatusProcessor:
                     notices=notices,
                     directory=directory,
                     now=now,
-                    log_by=now + self._rules.log_promise,
+                    log_by=now + self.rules.log_promise,
                 )
                 late = await write_requests(connection, decided.requests, now=now)
                 refused = await write(
@@ -197,7 +103,7 @@ class StatusProcessor:
         by_submission = {id(entry.submission): entry for entry in entries}
         late_ones = [one.opened.submission for one in written.beaten] + [one.opened.submission for one in late]
         beaten = [by_submission[id(submission)] for submission in late_ones]
-        return _Outcome(
+        return Outcome(
             jobs=(*written.jobs, *refused.jobs, *unfinished),
             again=(*decided.again, *beaten),
             nobodys=tuple((by_submission[id(r.submission)], r) for r in decided.refused if r.submitter is None),
@@ -294,9 +200,9 @@ class StatusProcessor:
             fresh,
             directory=directory,
             now=now,
-            limits=self._rules.times,
-            executor=self._executor,
-            threads=self._threads,
+            limits=self.rules.times,
+            executor=self.executor,
+            threads=self.threads,
         )
         good: list[Authentic[M]] = []
         for answer in answers:
@@ -330,7 +236,7 @@ class StatusProcessor:
         rows = await connection.fetch(
             SQL["unpublished"],
             sorted({message_id for _, message_id in repeated}),
-            now - self._unfinished_after,
+            now - self.unfinished_after,
             sorted(at_once),
         )
         return await load_jobs(connection, [row["outgoing_id"] for row in rows], now=now)
