@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, Response
 from broker.audit.period import VIETNAM
 from broker.audit.words import CHANGE, CHANGE_STATE, PRIORITY, PROCESSING, STATUS, TIERS, Words
 from broker.gateway.pages import told
+from broker.gateway.pages.catalogue import TEXTS
 from broker.gateway.pages.texts import Language, text
 from schemas.errors import CATALOGUE
 
@@ -100,6 +101,7 @@ class Renderer:
             "clause": pass_context(lambda context, clause: _commands(told.clause(clause, _language(context)))),
             "dead": pass_context(lambda context, reason: told.dead(reason, _language(context))),
             "error_words": _error_words,
+            "action": _action,
             "short": lambda value, keep=12: f"{str(value)[:keep]}…" if len(str(value)) > keep else str(value),
         }
 
@@ -217,6 +219,13 @@ def _error_words(context: Context, code: str) -> str:
     if entry is None:
         return ""
     return entry.en if _language(context) == "en" else entry.vi
+
+
+@pass_context
+def _action(context: Context, action: str) -> str:
+    """What an operator did, in words; a word of a newer version as it is."""
+    key = f"action.{action}"
+    return text(key, _language(context)) if key in TEXTS else action
 
 
 @pass_context

@@ -235,3 +235,32 @@ def test_every_text_that_is_asked_for_is_in_the_catalogue_and_none_is_there_in_v
         if not key.startswith((*beginnings, "map.")) and not key.endswith(endings)
     }
     assert not unused
+
+
+def test_everything_that_operators_do_is_told_in_words_and_what_a_newer_version_does_as_it_is() -> None:
+    """The words are those that the exchange writes down: each `change` and `action` of its modules."""
+    environment = Renderer().environment
+    shown = environment.from_string("{{ word | action }}")
+    places = (
+        "broker.directory",
+        "broker.interventions",
+        "broker.dispatch",
+        "broker.gateway.vxp",
+        "broker.gateway.pages",
+    )
+    modules = [item for place in places for item in files(place).iterdir() if item.name.endswith(".py")]
+    written = "\n".join(item.read_text(encoding="utf-8") for item in modules if item.name != "catalogue.py")
+    words = set(
+        re.findall(
+            r'"((?:account|agency|alias|certificate|dead|document|group|mandate|quarantine|system)'
+            r"\.(?:add|added|closed|resumed|suspended|ended|given|enrolled|revoked|defined|removed|hold"
+            r'|release|cancel|resend|replay|discard|settle|rotated|released|enable|disable|password))"',
+            written,
+        )
+    )
+    words |= set(re.findall(r'"([a-z]+\.(?:imported|described))"', written)) | {"system.active", "system.disabled"}
+    assert len(words) > 30
+    for word in words:
+        assert f"action.{word}" in TEXTS, word
+        assert shown.render(word=word, language="vi") != word != shown.render(word=word, language="en")
+    assert shown.render(word="planet.moved", language="vi") == "planet.moved"
