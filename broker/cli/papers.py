@@ -94,4 +94,7 @@ def _next(code: str, *, with_mailbox: bool, hub: str | None) -> str:
         return f"Next: enrol the agency's certificate with `lienthong cert add {code} FILE`."
     if hub is not None:
         return f"{hub} receives and signs for it: it needs no certificate of its own."
-    return f"Nothing reaches it yet: let a hub serve it with `lienthong agency hub HUB {code}`."
+    return (
+        f"Nothing reaches it yet: connect its software with `lienthong agency system add {code}`, "
+        f"or let a hub serve it with `lienthong agency hub HUB {code}`."
+    )

@@ -17,6 +17,7 @@ from broker.cli.output import JsonOption, emit, run, say
 from broker.cli.papers import OutputOption, hand_over, place_for
 from broker.directory import changes
 from broker.directory.exchange import ensure_exchange
+from broker.directory.listing import show_agency
 from broker.gateway.vxp import agencies, systems
 from broker.settings import Settings, load_settings
 from broker.store.pool import Connection, connect
@@ -58,9 +59,11 @@ def add_command(
     """Connect a system: an id, a secret (shown this once), and a key that the exchange keeps for the office."""
     settings = load_settings()
     author = author_of(reason)
+    moved: list[str] = []
 
     async def work(connection: Connection) -> systems.MadeSystem:
         await ensure_exchange(connection, settings, author=author_of("the exchange's own entry"))
+        owner = (await show_agency(connection, hub))["mailbox_owner"]
         agency = await changes.set_mailbox(connection, hub, has_mailbox=True, author=author)
         made = await systems.add(
             connection,
@@ -78,12 +81,18 @@ def add_command(
         wanted = desired([agency], settings)
         async with Management(settings.management_url, vhost=virtual_host_of(settings.amqp_url)) as management:
             await apply(wanted, plan(wanted, await read_actual(management)), management, connection=connection)
+        if owner is not None and owner["code"] != agency.code:
+            moved.append(
+                f"What comes for {agency.code} went to {owner['code']} until now; from now on it waits for this system."
+            )
         return made
 
     with place_for(output) as write:
         told = _told(_with_database(work), settings)
         write(told)
     hand_over(told, output, as_json=as_json, text=_papers)
+    for remark in moved:
+        say(remark)
 
 
 @app.command("rotate")

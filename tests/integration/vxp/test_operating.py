@@ -74,3 +74,7 @@ async def test_systems_are_added_rotated_listed_disabled_and_their_wishes_approv
         " WHERE a.action LIKE 'system.%'"
     )
     assert told == len(actions), "a row that no event tells looks to auditors as if it had been put in"
+
+    # An agency that the hub received for gets software of its own: the operator is told where its mail goes now.
+    done = await asyncio.to_thread(CliRunner().invoke, app, ["add", wished, "--id", "own"])
+    assert done.exit_code == 0 and f"What comes for {wished} went to {hub} until now" in done.output
