@@ -12,7 +12,7 @@ BENCH_ARGS ?=
 S3 ?= swift
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test test-faults test-s3 bench bench-audit pictures lint types format services-up services-down constraints clean
+.PHONY: help install demo package run test test-faults test-s3 bench bench-audit pictures lint types format services-up services-down constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,10 @@ $(INSTALLED): pyproject.toml constraints.txt deploy/prepare
 
 demo: install ## See the whole exchange at work
 	@$(BIN)/lienthong demo
+
+package: install ## Build what agencies install: dist/lienthong-….whl
+	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip --quiet --disable-pip-version-check wheel --no-deps --wheel-dir dist .
+	@ls dist/lienthong-*.whl
 
 run: install ## Run the exchange on this machine until Ctrl-C
 	@$(BIN)/lienthong services up

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from broker.cli.output import run, say
-from broker.settings import load_settings
+from broker.settings import Settings, load_settings
 from broker.supervisor import Part, part, supervise
 from schemas.problem import BAD_INPUT, GOOD, NOT_GOOD, Problem
 
@@ -27,7 +27,20 @@ def command(
     for arguments in PREPARATIONS:
         if arguments != ("pki", "init") or not settings.key_file.exists():
             prepare(arguments)
+    for line in hints(settings):
+        say(line)
     run(supervise(parts(workers), tell=say))
+
+
+def hints(settings: Settings) -> tuple[str, ...]:
+    """What somebody who sees this for the first time does next."""
+    return (
+        f"Pages and interfaces: {settings.gateway_url} (when the gateway says that it is ready). Ctrl-C ends all.",
+        "Next, in a second terminal in this folder, with the environment's commands (`. .venv/bin/activate`):",
+        "  lienthong agency import --national && lienthong topology apply    # fills the directory",
+        "  lienthong account add LOGIN --name NAME --role operator           # who may sign in to the pages",
+        "  lienthong doctor                                                  # is everything as it should be",
+    )
 
 
 def parts(workers: int) -> tuple[Part, ...]:
