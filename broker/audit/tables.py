@@ -76,13 +76,14 @@ def report_sheet(found: Report) -> Sheet:
 
 def documents_sheet(page: Page) -> Sheet:
     """Documents found."""
-    about = "" if page.exact else "about "
-    khoang = "" if page.exact else "khoảng "
+    shown = len(page.documents)
+    about, khoang = ("", "") if page.exact else ("about ", "khoảng ")
+    counted = Words(f"{shown} shown of {about}{page.estimate}", f"hiển thị {shown} trong {khoang}{page.estimate}")
+    if page.after and not page.exact and page.estimate <= shown + 1:
+        # One more than is shown was looked for and found; the estimate knows nothing better.
+        counted = Words(f"{shown} shown, there are more", f"hiển thị {shown}, còn nữa")
     notes = (
-        Words(
-            f"{len(page.documents)} shown of {about}{page.estimate}",
-            f"hiển thị {len(page.documents)} trong {khoang}{page.estimate}",
-        ),
+        counted,
         *([Words(f"next page: --after {page.after}", f"trang sau: --after {page.after}")] if page.after else []),
         completeness_note(page.complete),
     )

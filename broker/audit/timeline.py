@@ -49,7 +49,7 @@ def timeline(story: Story) -> list[Moment]:
                 at=document.accepted_at,
                 what=Words("accepted by the exchange", "trục tiếp nhận"),
                 who=document.submitter,
-                detail=f"{document.recipients} recipients, leaf {document.leaf[:16]}…",
+                detail=f"{document.recipients} recipient{'s' * (document.recipients != 1)}, leaf {document.leaf[:16]}…",
             )
         )
         if document.held_at is not None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from enum import Enum
+from io import StringIO
 from pathlib import Path
 from time import monotonic
 from typing import Annotated, Any, Final, TypeVar
@@ -43,8 +44,18 @@ def emit(value: Value, *, as_json: bool, render: Callable[[Value], RenderableTyp
     if as_json:
         sys.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False, indent=2) + "\n")
     else:
-        Console(highlight=False, width=None if sys.stdout.isatty() else UNBROKEN).print(render(value))
+        _print(render(value))
     sys.stdout.flush()  # a pipe that nobody reads is met here, not after the exit code was decided
+
+
+def _print(shown: RenderableType) -> None:
+    """On a terminal as wide as it is; into a file or a pipe without broken lines and without blanks at their ends."""
+    if sys.stdout.isatty():
+        Console(highlight=False).print(shown)
+        return
+    written = StringIO()
+    Console(file=written, highlight=False, width=UNBROKEN).print(shown)
+    sys.stdout.writelines(f"{line.rstrip()}\n" for line in written.getvalue().split("\n")[:-1])
 
 
 def run(coroutine: Coroutine[Any, Any, Value]) -> Value:

@@ -184,7 +184,7 @@ _MANY: Final = re.compile(r"(\d+) agencies")
 DETAILS: Final = (
     (re.compile(r"\bown mailbox(es)?\b"), "hộp thư riêng"),
     (re.compile(r"\bmailbox of hub\b"), "hộp thư của đầu mối"),
-    (re.compile(r"(\d+) recipients"), r"\1 nơi nhận"),
+    (re.compile(r"(\d+) recipients?"), r"\1 nơi nhận"),
     (re.compile(r"\bsigner\b"), "bên ký"),
     (re.compile(r"\bsigned by\b"), "ký bởi"),
     (re.compile(r"\bkey kept by the exchange\b"), "trục giữ hộ khóa"),

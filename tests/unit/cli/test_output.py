@@ -19,6 +19,7 @@ import aiormq.exceptions
 import asyncpg
 import pytest
 import typer
+from rich.table import Table
 
 from adapters.cli import output as adapters_output
 from broker.cli.output import emit, exit_code_of, progress, run
@@ -185,3 +186,11 @@ def test_a_coroutine_runs_to_its_end() -> None:
         return 42
 
     assert run(answer()) == 42
+
+
+def test_a_pipe_gets_whole_lines_without_blanks_at_their_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table("code", "name", box=None, pad_edge=False)
+    table.add_row("H53", "x" * 300)
+    table.add_row("H53.25459", "y")
+    emit(None, as_json=False, render=lambda _: table)
+    assert capsys.readouterr().out.split("\n") == ["code       name", f"H53        {'x' * 300}", "H53.25459  y", ""]
