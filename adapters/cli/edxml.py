@@ -42,7 +42,7 @@ _MIB: Final = 1024 * 1024
 _UNTIED: Final = ("LT-CONCERNS-UNKNOWN", "LT-CONCERNS-AMBIGUOUS")
 
 
-@app.command("check")
+@app.command("check", epilog="Example: lienthong-agency edxml check outbox/*.edxml --json")
 def check_command(
     paths: Annotated[
         list[Path], typer.Argument(metavar="FILE…", readable=False, help="edXML files; `-` is standard input.")
@@ -72,7 +72,7 @@ def check_command(
     raise typer.Exit(ends_with)
 
 
-@app.command("show")
+@app.command("show", epilog="Example: lienthong-agency edxml show 58.edxml")
 def show_command(
     path: Annotated[Path, typer.Argument(metavar="FILE", readable=False, help="An edXML file; `-` is standard input.")],
     as_json: JsonOption = False,
@@ -86,7 +86,7 @@ def show_command(
         raise typer.Exit(NOT_GOOD)
 
 
-@app.command("convert")
+@app.command("convert", epilog="Examples: edxml convert 58.edxml -o 58/, and back: edxml convert 58/ -o 59.edxml")
 def convert_command(
     path: Annotated[
         Path,

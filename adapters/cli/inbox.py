@@ -86,7 +86,8 @@ def sent(connection: sqlite3.Connection, *, limit: int) -> list[dict[str, Any]]:
         (limit,),
     ).fetchall():
         statuses = connection.execute(
-            "SELECT agency, code, at FROM status WHERE sender = ? AND id = ? AND digest = ? ORDER BY at, no",
+            "SELECT agency, code, at, json_extract(body, '$.reason') FROM status"
+            " WHERE sender = ? AND id = ? AND digest = ? ORDER BY at, no",
             (speaker, id, digest),
         )
         manifest = json.loads(parse_message(bytes(body), slip_allowed=False).signed.payload)
@@ -106,7 +107,10 @@ def sent(connection: sqlite3.Connection, *, limit: int) -> list[dict[str, Any]]:
                 "trouble": trouble,
                 "sent_at": _time(created_at),
                 "answer": None if answer is None else json.loads(answer),
-                "statuses": [{"agency": agency, "code": code, "at": at} for agency, code, at in statuses],
+                "statuses": [
+                    {"agency": agency, "code": code, "at": at, "reason": reason}
+                    for agency, code, at, reason in statuses
+                ],
             }
         )
     return found

@@ -24,7 +24,9 @@ from adapters.store import open_database
 from schemas.problem import UNREACHABLE, Problem
 from schemas.times import rfc3339
 
-app = typer.Typer(help="For offices that have only a mailbox: documents as mails, edXML from mails. Alone: do it.")
+app = typer.Typer(
+    help="For offices that have only a mailbox: documents as mails, edXML from mails. Without a command: run."
+)
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", envvar="LIENTHONG_AGENCY", help="The agency's settings.", show_default=True)

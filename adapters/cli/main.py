@@ -29,7 +29,7 @@ app = typer.Typer(
 inbox_app = typer.Typer(no_args_is_help=True, help="What has come.")
 app.add_typer(inbox_app, name="inbox")
 app.add_typer(edxml.app, name="edxml")
-app.command("watch")(watch.watch_command)
+app.command("watch", epilog="Example: lienthong-agency watch /srv/lienthong")(watch.watch_command)
 app.add_typer(mail.app, name="mail")
 
 ConfigOption = Annotated[
@@ -78,7 +78,7 @@ def keygen_command(
     )
 
 
-@app.command("send")
+@app.command("send", epilog="Example: lienthong-agency send 12.pdf --to H53 --subject 'Về việc trực Tết' --wait")
 def send_command(
     files: Annotated[list[Path], typer.Argument(help="The document, then its attachments.")],
     to: Annotated[list[str], typer.Option("--to", help="Code, alias or group; may be given several times.")],
@@ -97,6 +97,8 @@ def send_command(
     as_json: JsonOption = False,
 ) -> None:
     """Send a document. It is safe in the outbox first; exit code 1 if the exchange rejected it (with --wait)."""
+    if not subject.strip():
+        raise Problem("an empty --subject", "what the document is about (trích yếu)", "Write it after --subject")
     letter = Letter(
         number=number,
         notation=notation,
@@ -147,7 +149,7 @@ def sent_text(result: dict[str, Any]) -> str:
     return f"{result['id']}: {'handed to the exchange' if result['state'] != 'due' else 'kept in the outbox'}."
 
 
-@app.command("receive")
+@app.command("receive", epilog="Example: lienthong-agency receive --follow --save inbox")
 def receive_command(
     follow: Annotated[bool, typer.Option("--follow/--once", help="Go on, or end when the mailbox is empty.")] = False,
     save: Annotated[Path | None, typer.Option("--save", help="Folder for the files, one subfolder a document.")] = None,
@@ -212,7 +214,7 @@ def _letter_text(letter: dict[str, Any]) -> str:
     return f"{letter['id']} {letter['from']} → {letter['recipient']}: {name} {letter['subject']}{again} [{files}]"
 
 
-@app.command("status")
+@app.command("status", epilog="Example: lienthong-agency status 0198c5e2-6f3a-7c41-9b57-3f4b8a1c2d3e 03")
 def status_command(
     document: Annotated[str, typer.Argument(help="Id of a document that came.")],
     code: Annotated[str, typer.Argument(help="02 refused, 03 received, 04 assigned, 05 processing, 06 completed.")],
@@ -257,7 +259,9 @@ def outbox_command(
 
 def outbox_text(row: dict[str, Any]) -> str:
     """A line of `outbox`: id, time, state, what was heard, and what it was."""
-    heard = ", ".join(f"{one['agency']} {one['code']}" for one in row["statuses"])
+    heard = ", ".join(
+        f"{one['agency']} {one['code']}" + (f" “{one['reason']}”" if one["reason"] else "") for one in row["statuses"]
+    )
     error = (row["answer"] or {}).get("error")
     number = "/".join(part for part in (row["number"], row["notation"]) if part)
     action = "" if row["action"] == "new" else row["action"]

@@ -35,7 +35,7 @@ PasswordOption = Annotated[
 ]
 
 
-@app.command("add")
+@app.command("add", epilog="Example: lienthong account add nva --name 'Nguyễn Văn A' --subtree H53")
 def add_command(
     login: LoginArgument,
     role: Annotated[Role, typer.Option(help="An operator also acts; an auditor only sees.")] = Role.auditor,

@@ -11,6 +11,7 @@ from typing import Final
 import typer
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "search": ("audit_search", "Find documents, or refused messages, newest first."),
     "trace": ("story", "Show everything recorded of a document as a timeline, and where each delivery stands."),
     "missing": ("audit_questions", "Say which recipients of a document have not confirmed it with a signed status."),
     "agency": ("audit_questions", "Say what an agency sent, received and reported on one day."),
@@ -45,7 +46,6 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "Hold the database against what was logged and signed. Ends with code 1 if anything was changed.",
     ),
     "checkpoint": ("audit_log", "Show the newest checkpoint, and how far the log is behind."),
-    "search": ("audit_search", "Find documents, or refused messages, newest first."),
     "report": (
         "audit_search",
         "Count what was sent and received in a period; by tier it is the national table. Rehearsals are left out.",
@@ -54,12 +54,28 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
 """Every command, in the order of the help text: the module that has it as a function, and its line there."""
 
 
+EXAMPLES: Final = {
+    "search": "audit search --subject 'ung pho bao' --under H53 --overdue",
+    "trace": "audit trace 12/VPCP-TH --from G22 --recipient H53.25459",
+    "missing": "audit missing 12/VPCP-TH --from G22 --level commune --under H53",
+    "agency": "audit agency H53 --day 2026-11-20",
+    "overdue": "audit overdue --xlsx overdue.xlsx",
+    "refused": "audit refused --csv",
+    "prove": "audit prove 0198c5e2-6f3a-7c41-9b57-3f4b8a1c2d3e -o story.bundle",
+    "check": "audit check story.bundle --key log.vkey",
+    "export": "audit export --since 2026-10-01 --until 2026-10-31 --subtree H53 -o archive",
+    "report": "audit report --since 2026-01-01 --until 2026-12-31 --by agency --xlsx year.xlsx",
+}
+"""One line for the end of a command's help."""
+
+
 def build(wanted: str | None) -> typer.Typer:
     """The group, with the code of the command `wanted` (None or an unknown name: of no command)."""
     app = typer.Typer(no_args_is_help=True)
     for name, (module, line) in COMMANDS.items():
         if name == wanted:
-            app.command(name)(getattr(import_module(f"broker.cli.{module}"), f"{name}_command"))
+            epilog = f"Example: lienthong {EXAMPLES[name]}" if name in EXAMPLES else None
+            app.command(name, epilog=epilog)(getattr(import_module(f"broker.cli.{module}"), f"{name}_command"))
         else:
             app.command(name, help=line)(_not_loaded)
     return app

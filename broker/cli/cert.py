@@ -22,7 +22,7 @@ app = typer.Typer(no_args_is_help=True, help="Agencies' certificates.")
 FileArgument = Annotated[Path, typer.Argument(help="PEM (the signer's first, intermediates after it) or DER.")]
 
 
-@app.command("add")
+@app.command("add", epilog="Example: lienthong cert add H53 h53.pem")
 def add_command(
     code: Annotated[str, typer.Argument(help="Code or alias of the agency it is to speak for.")],
     file: FileArgument,

@@ -37,7 +37,7 @@ SHOWN = 200
 """Packets that are listed at most."""
 
 
-@app.command("add")
+@app.command("add", epilog="Example: lienthong agency system add H53.W00 --address 10.1.0.0/16 -o secret.json")
 def add_command(
     hub: Annotated[str, typer.Argument(help="Code or alias of the agency whose software it is, often a hub.")],
     name: Annotated[str | None, typer.Option("--id", help="The system id; by default the agency's code.")] = None,

@@ -7,14 +7,16 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from adapters import outbox
 from adapters.cli import inbox
-from adapters.cli.main import outbox_text, sent_text
+from adapters.cli.main import app, outbox_text, sent_text
 from adapters.compose import outgoing
 from adapters.store import open_database
 from schemas.certificates import new_private_key
 from schemas.jws import sign
+from schemas.problem import Problem
 
 
 @pytest.mark.parametrize(("count", "said"), [(1, "accepted for 1 recipient."), (34, "accepted for 34 recipients.")])
@@ -38,3 +40,25 @@ def test_the_outbox_says_what_was_sent_also_of_a_recall(tmp_path: Path) -> None:
         rows = inbox.sent(connection, limit=10)
     assert [row["to"] for row in rows] == [[], ["H53"]]
     assert [outbox_text(row).partition(" due: ")[2] for row in rows] == ["recall Thu hồi: nhầm", "12/VPCP-TH Trực Tết"]
+
+
+def test_a_refusal_is_told_with_its_reason() -> None:
+    statuses = [
+        {"agency": "H53", "code": "01", "at": "", "reason": None},
+        {"agency": "H53", "code": "02", "at": "", "reason": "Gửi nhầm nơi"},
+    ]
+    row = {
+        "id": "x",
+        "sent_at": "t",
+        "state": "accepted",
+        "action": "new",
+        "number": "",
+        "notation": "",
+        "subject": "s",
+    }
+    assert outbox_text({**row, "answer": None, "statuses": statuses}) == "x t accepted H53 01, H53 02 “Gửi nhầm nơi”: s"
+
+
+def test_a_document_about_nothing_is_not_sent() -> None:
+    done = CliRunner().invoke(app, ["send", __file__, "--to", "H53", "--subject", " "])
+    assert isinstance(done.exception, Problem) and "--subject" in done.exception.diagnostics()

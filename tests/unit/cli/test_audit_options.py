@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from typer.testing import CliRunner
 
+from broker.cli.audit import EXAMPLES, build
 from broker.cli.audit_options import period_of, span
 from schemas.problem import Problem
 
@@ -50,3 +52,11 @@ def test_a_time_ago_is_none_where_the_same_command_has_to_mean_the_same_period_l
     assert span("30m", None)[0] is not None
     with pytest.raises(Problem):
         span("30m", None, ago=False)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_example_at_the_end_of_a_commands_help_has_options_that_exist(name: str) -> None:
+    shown = CliRunner().invoke(build(name), [name, "--help"]).output
+    assert "Example: lienthong audit" in shown
+    for word in EXAMPLES[name].split():
+        assert not word.startswith("-") or word in shown.partition("Example:")[0]
