@@ -186,7 +186,7 @@ class _Builder:
 
     def _lead_past(self, sink: Sink, at: int) -> int:
         """Give the sink what needs no parser, until markup or something wrong comes: that is parsed."""
-        size, markup = len(self._data), False
+        size, markup = len(self._data) - 1, False  # where a file breaks off is for expat to say
         while sink.wrong is None and at < size and not markup:
             end = min(at + PIECE, size)
             behind = self._markup(at, end)

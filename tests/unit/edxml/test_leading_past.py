@@ -79,6 +79,7 @@ def told(found: Reading) -> object:
 @given(data=files())
 @example(data=document(data="\r\n".join(["QUJDREVGR0g"] * 6) + "\r\n&nbsp;").encode())
 @example(data=document(data="QUJD" * 25 + "\x00").encode())
+@example(data=document(data="\r".join("QUJD" * 25) + "\r").partition("\r</")[0].encode() + b"\r")
 def test_whoever_is_led_past_data_reads_the_same(data: bytes) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(building, "CHUNK", SMALL)
