@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from adapters.folder.contents import FileContent
+from adapters.folder.contents import BadZip, FileContent, unzipped
 from schemas.edxml.content import Content
 from schemas.edxml.limits import LIMITS
 from schemas.jws import MAX_MESSAGE, parse_stored
@@ -33,7 +33,10 @@ Advance = Callable[[int], None]
 
 
 def read_message(path: Path) -> bytes:
-    """The bytes of an edXML file, a pipe, or with `-` of standard input. Raises Problem if it is larger than any is."""
+    """The bytes of an edXML file, also out of its ZIP, of a pipe, or with `-` of standard input.
+
+    Raises Problem if it is larger than any is, or in a ZIP that does not hold one.
+    """
     with open(sys.stdin.fileno(), "rb", closefd=False) if str(path) == STDIN else _opened(path) as file:
         size = os.fstat(file.fileno()).st_size
         data = b"" if size > LIMITS.file else file.read(LIMITS.file + 1)
@@ -44,7 +47,19 @@ def read_message(path: Path) -> bytes:
             f"an edXML file of at most {LIMITS.file} bytes / tệp edXML tối đa {LIMITS.file} byte",
             "Send large attachments outside edXML / Gửi tệp đính kèm lớn bằng cách khác",
         )
-    return data
+    return _out_of_zip(path, data) if path.name.lower().endswith(".zip") else data
+
+
+def _out_of_zip(path: Path, data: bytes) -> bytes:
+    try:
+        return unzipped(data)
+    except (BadZip, ValueError) as why:
+        said = " / ".join(why.found) if isinstance(why, BadZip) else str(why)
+        raise Problem(
+            f"{path}: {said}",
+            "a ZIP with one edXML file / tệp ZIP có đúng một tệp edXML",
+            "Pack it again, or name the file itself / Hãy nén lại, hoặc chọn chính tệp edXML",
+        ) from why
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -48,8 +48,11 @@ def unpacked(contents: Mapping[str, Content], folder: Path) -> dict[str, Path | 
 def edxml_bytes(path: Path) -> bytes:
     """The edXML file at `path`, out of its ZIP if it is in one. Raises BadZip, OSError, ValueError if too large."""
     data = files.read(path, limit=LIMITS.file)
-    if not path.name.lower().endswith(".zip"):
-        return data
+    return unzipped(data) if path.name.lower().endswith(".zip") else data
+
+
+def unzipped(data: bytes) -> bytes:
+    """The one file in a ZIP. Raises BadZip, ValueError if it is larger than an edXML file may be."""
     entry = OneEntry(LIMITS)
     found = bytearray()
     for start in range(0, len(data), _PIECE):
@@ -61,4 +64,4 @@ def edxml_bytes(path: Path) -> bytes:
     return bytes(found)
 
 
-__all__ = ["BadZip", "FileContent", "edxml_bytes", "unpacked"]
+__all__ = ["BadZip", "FileContent", "edxml_bytes", "unpacked", "unzipped"]
