@@ -47,6 +47,7 @@ KINDS: Final = (
     "mailbox_reset",
     "operator_action",
     "directory_changed",
+    "directory_described",
     "log_opened",
 )
 """Every kind of event there is."""
@@ -445,19 +446,17 @@ def directory_described(
     *,
     at: datetime,
     revision: int,
-    change: str,
+    table: str,
     columns: Sequence[str],
     rows: Sequence[Sequence[str | int | bool | None]],
 ) -> list[Event]:
-    """How rows of the directory are once the change of this `revision` has written them, column by column.
+    """How rows of a table of the directory are once the change of this `revision` has written them, column by column.
 
-    `change` is a word such as `agencies.described`; texts stand in `rows` as digests. Raises ValueError for anything
-    that is not one word.
+    Texts stand in `rows` as digests. Raises ValueError for anything that is not one word.
     """
     common: dict[str, Any] = {
         "revision": revision,
-        "change": _token("change", change),
-        "codes": [],
+        "table": _token("table", table),
         "columns": [_token("a column", column) for column in columns],
     }
     groups = _split([list(row) for row in rows], ROWS_PER_EVENT)
@@ -466,7 +465,7 @@ def directory_described(
         if joined and not _TOKENS.fullmatch(joined):
             raise ValueError("whatever an event describes must be one word, or its digest")
     return [
-        _event("directory_changed", at, common | {"rows": group}, part, len(groups))
+        _event("directory_described", at, common | {"rows": group}, part, len(groups))
         for part, group in enumerate(groups)
     ]
 

@@ -125,7 +125,7 @@ class Change:
             told = directory_described(
                 at=self.at,
                 revision=self.revision,
-                change=table.change,
+                table=table.table,
                 columns=list(table.columns),
                 rows=[table.told(row) for row in rows],
             )

@@ -29,8 +29,6 @@ class Described:
     """What the log says of the rows of one table."""
 
     table: str
-    change: str
-    """The word in the event."""
     key: int
     """So many of the first columns say which row it is."""
     columns: Mapping[str, How]
@@ -78,7 +76,6 @@ def digest(value: str | bytes | Sequence[bytes] | Sequence[int] | None) -> str |
 TABLES: Final = (
     Described(
         table="agency",
-        change="agencies.described",
         key=1,
         columns=MappingProxyType(
             {
@@ -100,7 +97,6 @@ TABLES: Final = (
     ),
     Described(
         table="agency_code",
-        change="aliases.described",
         key=2,
         columns=MappingProxyType(
             {
@@ -115,7 +111,6 @@ TABLES: Final = (
     ),
     Described(
         table="mandate",
-        change="mandates.described",
         key=2,
         columns=MappingProxyType(
             {
@@ -131,13 +126,11 @@ TABLES: Final = (
     ),
     Described(
         table="agency_group",
-        change="groups.described",
         key=1,
         columns=MappingProxyType({"name": digest, "title": digest, "member_ids": digest, "revision": _as_it_is}),
     ),
     Described(
         table="succession",
-        change="successions.described",
         key=2,
         columns=MappingProxyType(
             {"old_id": _as_it_is, "new_id": _as_it_is, "extent": _word, "on_date": _day, "revision": _as_it_is}
@@ -145,7 +138,6 @@ TABLES: Final = (
     ),
     Described(
         table="certificate",
-        change="certificates.described",
         key=1,
         columns=MappingProxyType(
             {

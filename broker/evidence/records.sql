@@ -382,7 +382,7 @@ WHERE x.found IS DISTINCT FROM x.expected AND (a.action_id IS NOT NULL OR x.what
 
 -- name: directory_authors
 -- Every change of the directory was made by who is recorded, for the reason that is. Events of before tell neither. Several
--- changes of one moment have a row each; what only describes the rows of one has none.
+-- changes of one moment have a row each.
 WITH told AS (
     SELECT at, event_id, b, b ->> 'change' AS change,
            CASE WHEN coalesce(b ->> 'part', '1') <> '1' THEN NULL
@@ -393,7 +393,6 @@ WITH told AS (
            END AS target
     FROM (SELECT at, event_id, convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event
           WHERE kind = 'directory_changed' AND at >= $1) e
-    WHERE NOT b ? 'rows'
 ), paired AS (
     SELECT DISTINCT ON (t.event_id) t.b, t.change, t.target AS named, a.action_id, a.target,
            encode(sha256(convert_to(a.reason, 'UTF8')), 'hex') AS why,

@@ -14,11 +14,11 @@ import orjson
 
 from broker.directory.describing import LAST_REVISION, TABLES, Described, Value, digest
 from broker.evidence.findings import Finding, shown
-from broker.evidence.verify_messages import SQL as RECORDS
 from broker.store.pool import Connection
 from broker.store.queries import load_queries
 
 SQL: Final = load_queries("broker.directory", "described.sql")
+TOLD: Final = load_queries("broker.evidence", "told.sql")
 
 DIRECTORY: Final = frozenset(table.table for table in TABLES)
 """The tables that are looked at here."""
@@ -52,18 +52,17 @@ class Told:
     def of(cls, bodies: Iterable[bytes]) -> Told:
         """From the surviving events; bytes that are none are told where the log is verified."""
         told = cls({table.table: {} for table in TABLES})
-        by_change = {table.change: table for table in TABLES}
+        tables = {table.table: table for table in TABLES}
         described: set[int] = set()
         changed: set[int] = set()
         for body in bodies:
             try:
                 event = orjson.loads(body)
-                change, revision, at = event["change"], event["revision"], event["at"]
-                table = by_change.get(change)
-                if table is not None:
+                revision = event["revision"]
+                if "rows" in event:
                     described.add(revision)
-                    told._take(table, event["columns"], event["rows"], at)
-                elif change == WHOLE:
+                    told._take(tables[event["table"]], event["columns"], event["rows"], event["at"])
+                elif event["change"] == WHOLE:
                     changed.clear()
                 else:
                     changed.add(revision)
@@ -82,7 +81,7 @@ async def check_directory(
     connection: Connection, *, named: Known, progress: Callable[[str, int], None]
 ) -> AsyncIterator[Finding]:
     """Every row of the directory that is not as the newest event describes it, and is not `named` already."""
-    told = Told.of([row["body"] for row in await connection.fetch(RECORDS["directory_told"])])
+    told = Told.of([row["body"] for row in await connection.fetch(TOLD["directory"])])
     codes: dict[Value, Value] = {key[0]: one.columns.get("code") for key, one in told.rows["agency"].items()}
     for table in TABLES:
         rows = await connection.fetch(SQL[table.table], 0, LAST_REVISION)

@@ -23,7 +23,7 @@ from schemas.problem import Problem
 
 SQL = load_queries("broker.gateway.pages", "pages.sql")
 
-ABOUT_NOBODY = frozenset({"directory_changed", "log_opened", "mailbox_reset"})
+ABOUT_NOBODY = frozenset({"directory_changed", "directory_described", "log_opened", "mailbox_reset"})
 """Events that tell of keys, mandates and the log, and of no document."""
 
 

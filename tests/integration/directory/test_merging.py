@@ -89,8 +89,7 @@ async def test_without_a_mailbox_the_new_one_serves_nobody_and_the_number_is_tol
 async def test_every_merged_agency_leaves_its_event_and_the_reason(provinces: Connection, author: Author) -> None:
     await merge(provinces, ["H34", "H35"], into="H53", on=TODAY, author=author)
     rows = await provinces.fetch(
-        "SELECT body FROM event WHERE kind = 'directory_changed' AND NOT convert_from(body, 'UTF8')::jsonb ? 'rows'"
-        " ORDER BY event_id DESC LIMIT 4"
+        "SELECT body FROM event WHERE kind = 'directory_changed' ORDER BY event_id DESC LIMIT 4"
     )
     told = [json.loads(row["body"]) for row in reversed(rows)]
     assert [(one["change"], one["codes"]) for one in told] == [

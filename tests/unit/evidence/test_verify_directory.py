@@ -25,7 +25,7 @@ AGENCY: dict[str, Any] = {
 
 def described(table: Described, *rows: dict[str, Any], revision: int = 5) -> list[bytes]:
     told = [table.told(row) for row in rows]
-    events = directory_described(at=AT, revision=revision, change=table.change, columns=list(table.columns), rows=told)
+    events = directory_described(at=AT, revision=revision, table=table.table, columns=list(table.columns), rows=told)
     return [event.body for event in events]
 
 
@@ -84,7 +84,7 @@ def test_after_everything_was_described_nothing_is_passed_over() -> None:
 
 def test_bytes_that_are_no_event_of_the_directory_are_somebody_elses_finding() -> None:
     (body,) = described(TABLE["agency"], AGENCY)
-    assert found([AGENCY], body, b"\xff", b"{}", b"[]", b'{"change":"agencies.described"}') == []
+    assert found([AGENCY], body, b"\xff", b"{}", b"[]", b'{"event":"directory_described","rows":[]}') == []
 
 
 def test_lists_are_told_by_what_is_in_them_and_in_which_order() -> None:
@@ -109,6 +109,6 @@ def test_the_longest_rows_fit_into_an_event() -> None:
 
 def test_no_text_gets_into_a_description() -> None:
     with pytest.raises(ValueError, match="one word"):
-        directory_described(at=AT, revision=1, change="agencies.described", columns=["name"], rows=[["Tây Ninh"]])
+        directory_described(at=AT, revision=1, table="agency", columns=["name"], rows=[["Tây Ninh"]])
     with pytest.raises(ValueError, match="one word"):
-        directory_described(at=AT, revision=1, change="agencies.described", columns=["a b"], rows=[])
+        directory_described(at=AT, revision=1, table="agency", columns=["a b"], rows=[])

@@ -252,8 +252,8 @@ def test_everything_that_operators_do_is_told_in_words_and_what_a_newer_version_
     written = "\n".join(item.read_text(encoding="utf-8") for item in modules if item.name != "catalogue.py")
     words = set(
         re.findall(
-            r'"((?:account|agency|alias|certificate|dead|document|group|mandate|quarantine|system)'
-            r"\.(?:add|added|closed|resumed|suspended|ended|given|enrolled|revoked|defined|removed|hold"
+            r'"((?:account|agency|alias|certificate|dead|document|group|key|mandate|quarantine|system)'
+            r"\.(?:add|added|closed|resumed|suspended|ended|given|enrolled|revoked|defined|removed|kept|hold"
             r'|release|cancel|resend|replay|discard|settle|rotated|released|enable|disable|password))"',
             written,
         )

@@ -22,6 +22,7 @@ from schemas.events import (
     Rerouted,
     accepted,
     directory_changed,
+    directory_described,
     dispatched,
     fingerprint,
     log_opened,
@@ -78,6 +79,9 @@ EVERY_KIND: dict[str, Callable[[], Sequence[Event]]] = {
     "mailbox_reset": lambda: [mailbox_reset(at=NOW, owner="H53", generation=2)],
     "operator_action": lambda: operator_action(at=NOW, actor="op-7", action="document.hold", target="H53"),
     "directory_changed": lambda: directory_changed(at=NOW, revision=7, change="agency.added", codes=["H53"]),
+    "directory_described": lambda: directory_described(
+        at=NOW, revision=7, table="agency", columns=["agency_id", "derived"], rows=[[1, False]]
+    ),
     "log_opened": lambda: [log_opened(at=NOW, origin="lt.exchange/2027", previous=("lt.exchange/2026", 7, bytes(32)))],
 }
 
