@@ -540,21 +540,49 @@ FROM (SELECT *, 1 AS one FROM told) t FULL JOIN (SELECT *, 1 AS one FROM there) 
 WHERE t.one IS NULL OR h.one IS NULL;
 
 -- name: changes_asked
--- A recall, and a 13, asks everybody who has the document and has not refused it or given it back.
+-- A change asks everybody who was told of it and has the document since it was accepted; a 13 asks whom it names. Not who had
+-- refused it by then, or given it back: whoever has said 02 may have, and what was recalled before it went out may go out after
+-- all (contract 3.3).
 SELECT 'change_request' AS place, s.code || ' ' || o.id || ' to ' || r.code AS key, 'row' AS what, 'no row' AS found,
        'the row of what was asked by ' || encode(k.asked_by, 'hex') AS expected
-FROM (SELECT c.concerned_id AS document_id, w.recipient_id, a.digest AS asked_by
+FROM (SELECT c.concerned_id AS document_id, w.recipient_id, a.digest AS asked_by, a.action
       FROM document a JOIN document_concerns c ON c.document_id = a.document_id
       JOIN delivery w ON w.document_id = a.document_id AND w.moved_at IS NULL
-      WHERE a.action = 'recall' AND a.accepted_at >= $1
+      WHERE a.action <> 'new' AND a.accepted_at >= $1
       UNION
-      SELECT e.document_id, e.recipient_id, e.digest FROM status_entry e WHERE e.code = '13' AND e.recorded_at >= $1) k
+      SELECT e.document_id, e.recipient_id, e.digest, '13' FROM status_entry e WHERE e.code = '13' AND e.recorded_at >= $1) k
 JOIN delivery v USING (document_id, recipient_id)
 JOIN document o USING (document_id) JOIN agency s ON s.agency_id = o.sender_id
 JOIN agency r ON r.agency_id = v.recipient_id
 WHERE NOT v.recalled AND v.processing NOT IN ('refused', 'cancelled') AND v.moved_at IS NULL
   AND NOT EXISTS (SELECT FROM change_request q WHERE q.document_id = k.document_id AND q.recipient_id = k.recipient_id
-                    AND q.asked_by = k.asked_by);
+                    AND (q.asked_by = k.asked_by OR (q.kind = 'recall' AND k.action <> 'recall')))
+  AND NOT EXISTS (SELECT FROM status_entry e WHERE e.document_id = k.document_id AND e.recipient_id = k.recipient_id
+                    AND e.code = '02')
+  AND (k.action = '13' OR EXISTS (
+        SELECT FROM event e CROSS JOIN LATERAL jsonb_array_elements(convert_from(e.body, 'UTF8')::jsonb -> 'recipients') n
+        WHERE e.document_id = k.document_id AND e.kind = 'accepted' AND n ->> 0 = r.code));
+
+-- name: changes_reasoned
+-- What asks for a change is about the document: a recall, an update or a replacement names it, a 13 was recorded of it.
+SELECT 'change_request' AS place, s.code || ' ' || o.id || ' to ' || r.code AS key, 'row' AS what, 'a row' AS found,
+       'no row: ' || encode(q.asked_by, 'hex') || ' asks nothing of this document' AS expected
+FROM change_request q JOIN document o USING (document_id) JOIN agency s ON s.agency_id = o.sender_id
+JOIN agency r ON r.agency_id = q.recipient_id
+WHERE o.accepted_at >= $1
+  AND NOT EXISTS (SELECT FROM document_concerns c
+                  WHERE c.document_id = q.asking_document_id AND c.concerned_id = q.document_id)
+  AND NOT EXISTS (SELECT FROM status_entry e
+                  WHERE e.document_id = q.document_id AND e.status_message_id = q.asking_status_id AND e.code = '13');
+
+-- name: parts_numbered
+-- A document's parts are numbered from 0 without a gap.
+SELECT 'document' AS place, s.code || ' ' || d.id AS key, 'document_part' AS what,
+       'ordinals ' || string_agg(p.ordinal::text, ', ' ORDER BY p.ordinal) AS found, '0 to ' || count(*) - 1 AS expected
+FROM document_part p JOIN document d USING (document_id) JOIN agency s ON s.agency_id = d.sender_id
+WHERE d.accepted_at >= $1
+GROUP BY s.code, d.id
+HAVING min(p.ordinal) <> 0 OR max(p.ordinal) <> count(*) - 1;
 
 -- name: answers
 -- An answer answers something that was asked of this very delivery.

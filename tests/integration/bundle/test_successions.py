@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from broker.directory import changes
 from broker.directory.live import today_in_vietnam
+from schemas.times import rfc3339
 from tests.integration.bundle.test_prove import good, lines, settled
 from tests.kit.evidence import proved
 from tests.kit.exchange import AUTHOR, Exchange
@@ -33,7 +34,9 @@ async def test_what_went_to_a_successor_is_proved_for_both_offices(exchange: Exc
     states = {one.recipient: one.state for one in told.deliveries}
     assert states == {old.code: "dispatched", other.code: "dispatched", new.code: "arrived"}
     (event,) = [line["body"] for line in lines(bundle, "event") if line["body"]["event"] == "rerouted"]
-    assert event["deliveries"] == [{"closed": old.code, "moved": True, "owner": hub.code, "successors": [new.code]}]
+    due = rfc3339(await exchange.value("SELECT due_arrival FROM delivery WHERE recipient_id = $1", new.id))
+    moved = {"closed": old.code, "moved": True, "owner": hub.code, "successors": [new.code], "due_arrival": due}
+    assert event["deliveries"] == [moved]
     assert any("successor" in moment.what.en and moment.who.en == old.code for moment in told.moments)
 
     for recipient in (old, new):

@@ -41,7 +41,7 @@ from tests.conftest import Vhost
 from tests.integration.evidence.conftest import INSERT
 from tests.kit.exchange import End, Exchange, running_exchange
 from tests.kit.keeping import keeping
-from tests.kit.statuses import eventually, item, report, sent
+from tests.kit.statuses import eventually, item, replay, report, sent
 
 FILLER = 300
 AUTHOR = Author(actor="an operator", reason="a reason")
@@ -91,7 +91,10 @@ async def _play(exchange: Exchange) -> None:
     async with exchange.pool.acquire() as connection:
         await revoke_certificate(connection, enrolled.thumbprint, why="lost", author=AUTHOR)
     await resend(exchange.pool, AUTHOR, str(first.id), recipients=[province.code])
+    again = replay(exchange, province, datetime.now(UTC) - timedelta(hours=1))
+    await exchange.submit(again.body, province, kind="request")
     async with keeping(exchange, keeper_log_seconds=3600.0):
+        await eventually(exchange, "SELECT count(*) = 1 FROM request_message WHERE done_at IS NOT NULL")
         await exchange.all_published()
         await eventually(
             exchange, "SELECT bool_and(dispatched_at IS NOT NULL OR processing = 'cancelled') FROM delivery"

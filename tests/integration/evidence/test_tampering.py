@@ -1152,6 +1152,35 @@ TAMPERINGS = [
         what="row",
     ),
     Tampering(
+        name="what an update asked of a delivery removed",
+        sql="DELETE FROM change_request WHERE kind = 'update'",
+        where="change_request",
+        what="row",
+    ),
+    Tampering(
+        name="a change that another document asks",
+        sql="INSERT INTO change_request (document_id, recipient_id, asked_by, kind, asking_document_id, asked_at)"
+        " SELECT v.document_id, v.recipient_id, d.digest, d.action, d.document_id, d.accepted_at"
+        f" FROM document d, delivery v WHERE d.action = 'update' AND v.document_id = {FIRST}",
+        where="change_request",
+        what="row",
+    ),
+    Tampering(
+        name="a take-back that nobody asked",
+        sql="INSERT INTO change_request (document_id, recipient_id, asked_by, kind, asking_status_id, asked_at)"
+        " SELECT v.document_id, v.recipient_id, m.digest, 'take-back', m.status_message_id, m.accepted_at"
+        f" FROM status_message m, delivery v WHERE v.document_id = {FIRST}"
+        " AND m.status_message_id = (SELECT min(status_message_id) FROM status_message)",
+        where="change_request",
+        what="row",
+    ),
+    Tampering(
+        name="a part's place among the others",
+        sql="UPDATE document_part SET ordinal = 5",
+        where="document",
+        what="document_part",
+    ),
+    Tampering(
         name="what a document changes removed",
         sql="DELETE FROM document_concerns",
         where="document_concerns",
