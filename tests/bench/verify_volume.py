@@ -24,7 +24,7 @@ from uuid import UUID
 import asyncpg
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from broker.directory.changes import Author, import_csv
+from broker.directory.changes import Author, describe, import_csv
 from broker.evidence.duties import KeepLog, PublishLog
 from broker.evidence.keys import make_log_key, read_vkeys, vkey_file
 from broker.evidence.verify import BEGINNING, RECORD_CHECKS, RECORDS, Scope, verify
@@ -263,6 +263,7 @@ async def measure(database: str, home: Path, documents: int) -> dict[str, object
             " AND at >= $1",
             enrolled.tables["event"][0][0],
         )
+        await describe(connection, author=AUTHOR)
         for first in range(1, documents + 1, 500):
             await write(connection, traffic.documents(first, min(500, documents + 1 - first)))
         await connection.execute("ANALYZE")
