@@ -73,8 +73,9 @@ WHERE parent_id = $1 AND state <> 'closed' AND ($2::bigint[] IS NULL OR agency_i
 ORDER BY level, code;
 
 -- name: hub_of
--- The hub that receives for an agency.
+-- The hub that receives for an agency; none if it has a mailbox of its own.
 SELECT h.code, h.name, m.may_sign FROM mandate m JOIN agency h ON h.agency_id = m.hub_id
+  JOIN agency a ON a.agency_id = m.agency_id AND NOT a.has_mailbox
 WHERE m.agency_id = $1 AND m.may_receive AND h.state <> 'closed' AND (m.valid_until IS NULL OR m.valid_until > current_date)
 ORDER BY m.valid_from DESC LIMIT 1;
 

@@ -52,6 +52,11 @@ async def visiting(chromium: Browser, scene: Scene, login: str | None = None, **
         await context.close()
 
 
+CHART_ENDS = """() => {
+  const box = document.querySelector(".chart .wide"), seen = box.getBoundingClientRect();
+  const drawn = box.querySelector("svg").getBoundingClientRect();
+  return [Math.abs(drawn.right - seen.right), Math.abs(drawn.left - seen.left)];
+}"""
 CARDS = """() => { const all = (what) => [...document.querySelectorAll('table.cards' + what)];
   return [all('').some((t) => t.scrollWidth > t.parentElement.clientWidth),
     Math.max(...all(' tbody tr').map((r) => r.offsetHeight))]; }"""
@@ -240,3 +245,7 @@ async def test_on_a_telephone_a_long_list_is_read_without_scrolling_sideways(chr
             wide, tallest = await seen.page.evaluate(CARDS)
             assert not wide, path
             assert 0 < tallest < 320, path
+        for path, newest in (("/", True), ("/reports?by=day", True), ("/reports", False)):
+            await seen.go(path)
+            right, left = await seen.page.evaluate(CHART_ENDS)
+            assert (right if newest else left) < 2, f"{path}: today is out of sight"

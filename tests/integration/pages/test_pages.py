@@ -172,6 +172,9 @@ async def test_an_agencys_day_tells_what_it_sent_received_and_reported(scene: Sc
         assert scene.path(scene.telegram) in page
         assert "01 đã đến" in page
         assert (await client.get(f"/agencies/{HANOI}?day=01/01/2020")).status_code == 200
+        assert "kết nối qua" in page
+        await scene.gateway.exchange.pool.execute("UPDATE agency SET has_mailbox = true WHERE code = $1", HANOI)
+        assert "kết nối qua" not in (await client.get(f"/agencies/{HANOI}")).text, "it has a mailbox of its own now"
 
 
 async def test_an_action_asks_why_is_done_once_confirmed_and_is_recorded(scene: Scene) -> None:
