@@ -10,10 +10,16 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-from rich.console import Group
-from rich.table import Table
 
 from broker.cli import system
+from broker.cli.agency_tables import (
+    agencies_table,
+    groups_table,
+    merger_text,
+    particulars_table,
+    report_text,
+    served_table,
+)
 from broker.cli.author import ReasonOption, author_of
 from broker.cli.output import JsonOption, emit, progress, run, say
 from broker.cli.papers import OutputOption, agency_papers, hand_over, place_for
@@ -131,7 +137,7 @@ def import_command(
             )
 
     report = _with_database(load)
-    emit(report, as_json=as_json, render=_report)
+    emit(report, as_json=as_json, render=report_text)
     if report.added or report.updated:
         say("Make the mailboxes of those that have one with `lienthong topology apply`.")
     if report.rejected:
@@ -167,7 +173,7 @@ def list_command(
         )
 
     rows = _with_database(read)
-    emit(rows[:shown], as_json=as_json, render=_agencies)
+    emit(rows[:shown], as_json=as_json, render=agencies_table)
     if shown is not None and len(rows) > shown:
         say(f"Only the first {shown} are shown; narrow it down, or give a higher --limit.")
 
@@ -175,7 +181,7 @@ def list_command(
 @app.command("show")
 def show_command(code: CodeArgument, as_json: JsonOption = False) -> None:
     """Show everything that the directory knows of one agency."""
-    emit(_with_database(lambda connection: show_agency(connection, code)), as_json=as_json, render=_particulars)
+    emit(_with_database(lambda connection: show_agency(connection, code)), as_json=as_json, render=particulars_table)
 
 
 @app.command("suspend")
@@ -238,7 +244,7 @@ def merge_command(
         return await merging.merge(connection, old, into=into, on=day, author=author_of(reason), dry_run=dry_run)
 
     merger = _with_database(end)
-    emit(asdict(merger) | {"into": merger.into.code}, as_json=as_json, render=lambda _: _merger(merger))
+    emit(asdict(merger) | {"into": merger.into.code}, as_json=as_json, render=lambda _: merger_text(merger))
     if merger.done:
         say("Bring the mailboxes up to date with `lienthong topology apply` when the day has come.")
 
@@ -279,7 +285,7 @@ def hub_command(
 ) -> None:
     """Let a hub receive or sign for an agency, end that, or list the agencies that it serves."""
     if code is None:
-        emit(_with_database(lambda connection: list_served(connection, hub)), as_json=as_json, render=_served)
+        emit(_with_database(lambda connection: list_served(connection, hub)), as_json=as_json, render=served_table)
         return
 
     async def write(connection: Connection) -> tuple[str, str]:
@@ -320,7 +326,7 @@ def group_command(
             await changes.define_group(connection, key, title=title, members=members, author=author_of(reason))
         return await list_groups(connection, key)
 
-    emit(_with_database(write), as_json=as_json, render=_groups)
+    emit(_with_database(write), as_json=as_json, render=groups_table)
 
 
 @app.command("describe")
@@ -359,90 +365,3 @@ def _successor(text: str, *, alone: bool) -> tuple[str, Extent]:
     if wanted not in extents:
         raise Problem(f"the successor {text}", "CODE, CODE=whole, CODE=main part or CODE=part", "write it in this way")
     return code, extents[wanted]
-
-
-def _merger(merger: merging.Merger) -> Group:
-    table = Table("code", "name", "without 01", "served", "below", "certificates", box=None, pad_edge=False)
-    for one in merger.agencies:
-        numbers = (one.open_deliveries, one.served, one.below, one.certificates)
-        table.add_row(one.code, one.name, *map(str, numbers))
-    into = f"{merger.into.code} {merger.into.name}"
-    many = len(merger.agencies)
-    lines = [
-        f"{'Merged' if merger.done else 'Would be merged'} into {into} from {merger.on}:"
-        f" {many} {'agency' if many == 1 else 'agencies'}.",
-    ]
-    if merger.reached_through is None:
-        lines.append("It has no mailbox and no hub: what is without 01 waits until it is connected.")
-    elif merger.into.state == "suspended":
-        lines.append("It is suspended: what is without 01 waits until it is resumed.")
-    else:
-        lines.append(f"What is without 01 goes to it on that day, to the mailbox of {merger.reached_through}.")
-    if merger.handed_over:
-        lines.append(f"It serves {len(merger.handed_over)} more agencies: {', '.join(merger.handed_over[:10])}.")
-    elif not merger.done and merger.into.has_mailbox and any(one.served for one in merger.agencies):
-        lines.append("It would serve those whom they serve.")
-    if merger.left_without_hub:
-        lines.append(
-            f"{merger.left_without_hub} agencies stay without hub, for it has no mailbox;"
-            " `lienthong agency hub` gives them another."
-        )
-    if any(one.below for one in merger.agencies):
-        lines.append("Agencies below them keep them as superior; `lienthong agency import --update` names another.")
-    return Group(table, "", *lines)
-
-
-def _report(report: ImportReport) -> Group:
-    summary = (
-        f"{report.added} added, {report.updated} updated, {report.unchanged} unchanged, {len(report.rejected)} rejected"
-    )
-    if not report.rejected:
-        return Group(summary)
-    table = Table("line", "code", "name", "rejected because", box=None, pad_edge=False)
-    for row in report.rejected:
-        table.add_row(str(row.line), row.code, row.name, row.reason)
-    return Group(summary, "", table)
-
-
-def _agencies(rows: list[dict[str, Any]]) -> Table:
-    table = Table("code", "name", "level", "superior", "mailbox", "state", box=None, pad_edge=False)
-    for row in rows:
-        mailbox = "own" if row["has_mailbox"] else f"at {row['hub']}" if row["hub"] else "none"
-        code = f"{row['code']} (derived)" if row["derived"] else row["code"]
-        state = f"closed {row['valid_until']}" if row["state"] == "closed" else row["state"]
-        table.add_row(code, row["name"], row["level"], row["parent"] or "", mailbox, state)
-    return table
-
-
-def _particulars(found: dict[str, Any]) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for name, value in found.items():
-        shown = "\n".join(_in_words(item) for item in value) if isinstance(value, list) else _in_words(value)
-        if shown:
-            table.add_row(name.replace("_", " "), shown)
-    return table
-
-
-def _in_words(value: Any) -> str:
-    """A value for a person: yes and no for flags, nothing for what is not there."""
-    if isinstance(value, dict):
-        parts = [(name, _in_words(item)) for name, item in value.items() if item is not None]
-        plain = ("code", "name", "alias")
-        return "  ".join(text if name in plain else f"{name.replace('_', ' ')} {text}" for name, text in parts)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "" if value is None else str(value)
-
-
-def _served(rows: list[dict[str, Any]]) -> Table:
-    table = Table("code", "name", "receives", "signs", box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(row["code"], row["name"], *("yes" if row[name] else "no" for name in ("may_receive", "may_sign")))
-    return table
-
-
-def _groups(rows: list[dict[str, Any]]) -> Table:
-    table = Table("group", "title", "members", box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(row["name"], row["title"], ", ".join(row["members"]))
-    return table
