@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +24,7 @@ from broker.evidence.verify import Scope, verify
 from broker.evidence.witness import witnesses
 from broker.settings import Settings, load_settings
 from broker.store.pool import connect
+from schemas.edxml.values import VIET_NAM
 from schemas.problem import NOT_GOOD, Problem
 
 SHOWN = 1000
@@ -145,7 +147,10 @@ def _show_checkpoint(value: dict[str, Any]) -> RenderableType:
         "promised_seconds",
         "unsequenced",
     ):
-        table.add_row(name.replace("_", " "), str(value[name]))
+        shown = value[name]
+        if isinstance(shown, datetime):
+            shown = f"{shown.astimezone(VIET_NAM):%Y-%m-%d %H:%M:%S} (ICT)"
+        table.add_row(name.replace("_", " "), str(shown))
     if value["waiting_for"] is not None:
         holder = value["waiting_for"]
         table.add_row(
