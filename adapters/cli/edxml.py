@@ -45,7 +45,8 @@ _UNTIED: Final = ("LT-CONCERNS-UNKNOWN", "LT-CONCERNS-AMBIGUOUS")
 @app.command("check", epilog="Example: lienthong-agency edxml check outbox/*.edxml --json")
 def check_command(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="FILE…", readable=False, help="edXML files, also `.edxml.zip`; `-` is standard input.")
+        list[Path],
+        typer.Argument(metavar="FILE…", readable=False, help="edXML files, also `.edxml.zip`; `-` is standard input."),
     ],
     as_json: JsonOption = False,
 ) -> None:

@@ -249,3 +249,8 @@ async def test_on_a_telephone_a_long_list_is_read_without_scrolling_sideways(chr
             await seen.go(path)
             right, left = await seen.page.evaluate(CHART_ENDS)
             assert (right if newest else left) < 2, f"{path}: today is out of sight"
+    async with visiting(chromium, scene, "operator") as seen:
+        await seen.page.set_viewport_size({"width": 360, "height": 800})
+        await seen.go("/accounts")
+        assert not (await seen.page.evaluate(CARDS))[0]
+        assert await seen.page.evaluate("document.querySelector('caption:not(.hidden)').offsetWidth") > 250
