@@ -36,8 +36,14 @@ Known = Callable[[Finding], bool]
 class _Telling:
     """What the newest event says of a row."""
 
-    columns: Mapping[str, Value]
+    names: list[str]
+    row: list[Value]
     at: str
+
+    @property
+    def columns(self) -> dict[str, Value]:
+        """Each column's name with what is said of it."""
+        return dict(zip(self.names, self.row, strict=True))
 
 
 @dataclass(slots=True)
@@ -74,7 +80,9 @@ class Told:
     def _take(self, table: Described, columns: list[str], rows: list[list[Value]], at: str) -> None:
         known = self.rows[table.table]
         for row in rows:
-            known[tuple(row[: table.key])] = _Telling(dict(zip(columns, row, strict=True)), at)
+            if len(row) != len(columns):
+                raise ValueError("a row of other columns")
+            known[tuple(row[: table.key])] = _Telling(columns, row, at)
 
 
 async def check_directory(
@@ -103,14 +111,15 @@ def compare(
     findings: list[Finding] = []
     before = 0
     waiting = dict(told.rows[table.table])
+    names = list(table.columns)
     for row in rows:
         said = table.told(row)
         key = tuple(said[: table.key])
         telling = waiting.pop(key, None)
-        words = dict(zip(table.columns, said, strict=True))
-        revision = row["revision"]
-        if telling is not None and telling.columns == words:
+        if telling is not None and telling.row == said and telling.names == names:
             continue
+        words = dict(zip(names, said, strict=True))
+        revision = row["revision"]
         if revision in told.silent and (telling is None or revision > _number(telling.columns.get("revision"))):
             before += 1
         elif telling is None:

@@ -286,14 +286,14 @@ async def test_who_signs_in_by_openid_alone_has_no_password_that_fits(scene: Sce
     pool = scene.gateway.exchange.pool
     async with pool.acquire() as connection:
         made = await add_account(
-            connection, login="by-openid", full_name="", role=Role.auditor, root=None, password=None,
-            oidc_subject="issuer 7", actor="test", reason="test",
+            connection, login="openid-alone", full_name="", role=Role.auditor, root=None, password=None,
+            oidc_subject="issuer openid-alone", actor="test", reason="test",
         )  # fmt: skip
         assert not made.has_password
-        stored = await connection.fetchval("SELECT password_hash FROM account WHERE login = 'by-openid'")
+        stored = await connection.fetchval("SELECT password_hash FROM account WHERE login = 'openid-alone'")
         for guess in (stored, "", "!"):
             assert not await password_fits(stored, guess)
-        await connection.execute("UPDATE account SET password_hash = NULL WHERE login = 'by-openid'")
+        await connection.execute("UPDATE account SET password_hash = NULL WHERE login = 'openid-alone'")
         assert await describe_accounts(connection, **WHY) >= 1, "one of a version before gets it when it is told"
-        assert await connection.fetchval("SELECT password_hash FROM account WHERE login = 'by-openid'") != stored
-        assert not (await account_named(connection, "by-openid")).has_password
+        assert await connection.fetchval("SELECT password_hash FROM account WHERE login = 'openid-alone'") != stored
+        assert not (await account_named(connection, "openid-alone")).has_password
