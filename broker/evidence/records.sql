@@ -162,7 +162,7 @@ WHERE x.found IS DISTINCT FROM x.expected;
 -- Every status message that was recorded is there, and says what was recorded.
 WITH told AS MATERIALIZED (
     SELECT DISTINCT ON (b #>> '{message,from}', b #>> '{message,id}') b, leaf
-    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b, leaf, epoch, xid, event_id FROM event
+    FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b, leaf, epoch, xid, event_id FROM surviving_event
           WHERE kind = 'status_recorded' AND at >= $1) e
     ORDER BY b #>> '{message,from}', b #>> '{message,id}', epoch, xid, event_id
 )

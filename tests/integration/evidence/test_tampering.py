@@ -1840,6 +1840,21 @@ async def test_an_acceptance_that_a_restore_put_back_is_no_second_one(story: Sto
     assert [finding for finding in once if finding.what == "accepted"] == []
 
 
+async def test_statuses_that_a_restore_lost_are_no_finding(story: Story) -> None:
+    """Their events were put back out of the log's files; their rows come when their offices send them again."""
+    async with opened(story) as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await connection.execute(
+            "INSERT INTO log_put_back SELECT l.event_at, l.event_id, l.origin_id, l.position FROM log_entry l"
+            " JOIN event e ON (e.at, e.event_id) = (l.event_at, l.event_id) WHERE e.kind = 'status_recorded';"
+            "SET LOCAL session_replication_role = replica; DELETE FROM status_entry; DELETE FROM status_message"
+        )
+        found = await verified(connection, story, story.home / "log")
+        await transaction.rollback()
+    assert [finding.sentence() for finding in found if finding.where in ("status_message", "status_entry")] == []
+
+
 async def test_a_log_that_was_cut_with_everything_in_it_is_found_by_who_holds_a_checkpoint(
     story: Story, tmp_path: Path
 ) -> None:
