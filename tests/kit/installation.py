@@ -17,6 +17,8 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+from tests.kit import forked
+
 BIN = Path(sys.executable).parent
 
 
@@ -80,15 +82,7 @@ class Installation:
         self, *arguments: str, program: str = "lienthong", stdin: str | None = None, code: int | None = 0
     ) -> Any:
         """Run one command to its end; `code` is the exit code it must have, None for any. Returns the result."""
-        done = subprocess.run(
-            [str(BIN / program), *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=240,
-        )
+        done = forked.run(program, *arguments, cwd=self.folder, env=self.environment, input=stdin)
         assert "Traceback" not in done.stderr, done.stderr
         if code is not None:
             assert done.returncode == code, f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"

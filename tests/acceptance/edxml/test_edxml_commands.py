@@ -1,7 +1,6 @@
 """`lienthong-agency edxml` as a person and a script meet it: what it prints, what it writes, how it ends."""
 
 import json
-import os
 import subprocess
 import sys
 from hashlib import sha256
@@ -12,6 +11,7 @@ import pytest
 
 from schemas.edxml.limits import LIMITS
 from schemas.manifest import DocumentManifest, StatusManifest, parse_manifest
+from tests.kit import forked
 from tests.unit.edxml.examples import BUSINESS, PDF, STUB_SIGNATURE, changed, document, status
 
 COMMAND = Path(sys.executable).parent / "lienthong-agency"
@@ -19,14 +19,7 @@ COMMAND = Path(sys.executable).parent / "lienthong-agency"
 
 def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     """The command with its output; without a terminal."""
-    return subprocess.run(
-        [COMMAND, "edxml", *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONIOENCODING": "utf-8"},
-    )
+    return forked.run("lienthong-agency", "edxml", *map(str, arguments), cwd=cwd)
 
 
 def answer(ran: subprocess.CompletedProcess[str]) -> Any:

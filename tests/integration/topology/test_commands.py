@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import asyncpg
@@ -13,10 +12,11 @@ import pytest
 from aiormq.abc import AbstractChannel
 
 from tests.integration.topology.conftest import HasVhost
+from tests.kit import forked
 
 
 class Operator:
-    """Runs the command as a program of its own."""
+    """Runs the command as a process of its own."""
 
     def __init__(self, vhost: HasVhost, database: str, folder: Path) -> None:
         self._folder = folder
@@ -27,15 +27,7 @@ class Operator:
         }
 
     def topology(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [Path(sys.executable).parent / "lienthong", "topology", *arguments],
-            env=self._environment,
-            cwd=self._folder,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return forked.run("lienthong", "topology", *arguments, env=self._environment, cwd=self._folder)
 
 
 @pytest.fixture
