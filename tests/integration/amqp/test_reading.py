@@ -255,8 +255,10 @@ async def test_a_connection_that_ends_without_a_reason_is_made_again(
     reasonless = Reasonless(monkeypatch, aiormq.Channel, "basic_consume")
     await server.put(numbered(1))
     reader = aiter(BatchReader(link, QUEUE))
-    assert bodies(await anext(reader)) == numbered(1)
+    batch = await anext(reader)
+    assert bodies(batch) == numbered(1)
     assert not reasonless.left
+    assert await batch.ack()
     await reader.stop()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,7 +19,6 @@ from broker.services import Endpoints
 from broker.store.pool import Connection
 from broker.upkeep.successions import closings
 from schemas.problem import Problem
-from tests.kit import forked
 
 TODAY = today_in_vietnam()
 REFORM = TODAY + timedelta(days=30)
@@ -156,7 +156,10 @@ async def test_the_command_shows_first_and_then_does(
     }
 
     def agency(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return forked.run("lienthong", "agency", *arguments, env=environment, cwd=tmp_path)
+        command = [str(Path(sys.executable).parent / "lienthong"), "agency", *arguments]
+        return subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        )
 
     shown = agency("merge", "H34", "--into", "H53", "--on", REFORM.isoformat(), "--dry-run")
     assert shown.returncode == 0, shown.stderr
