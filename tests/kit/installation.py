@@ -35,7 +35,7 @@ def wait_until(condition: Callable[[], Any], *, what: str, seconds: float = 120.
 class Program:
     """A started program, ended by its id."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | forked.Forked
     log: Path
 
     def kill(self) -> None:
@@ -94,12 +94,24 @@ class Installation:
 
     def start(self, *arguments: str, program: str = "lienthong", name: str | None = None) -> Program:
         """Start a command that keeps running; its output goes to a file."""
-        return self.run(str(BIN / program), *arguments, name=name or arguments[0])
+        name = name or arguments[0]
+        if arguments[0] in forked.UNLOADED:
+            return self.run(str(BIN / program), *arguments, name=name)
+        with self._log(name).open("wb") as output, Path(os.devnull).open("rb") as nothing:
+            process = forked.start(
+                program,
+                *arguments,
+                cwd=self.folder,
+                env=self.environment,
+                stdin=nothing,
+                stdout=output,
+                stderr=output,
+            )
+            return self._started(process, Path(output.name))
 
     def run(self, *command: str, name: str) -> Program:
         """Start any program with the commands' environment; its output goes to a file that begins with `name`."""
-        log = self.folder / f"{name}-{len(self.programs)}.log"
-        with log.open("wb") as output:
+        with self._log(name).open("wb") as output:
             process = subprocess.Popen(
                 command,
                 cwd=self.folder,
@@ -108,9 +120,14 @@ class Installation:
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
             )
-        started = Program(process, log)
-        self.programs.append(started)
-        return started
+            return self._started(process, Path(output.name))
+
+    def _log(self, name: str) -> Path:
+        return self.folder / f"{name}-{len(self.programs)}.log"
+
+    def _started(self, process: subprocess.Popen[bytes] | forked.Forked, log: Path) -> Program:
+        self.programs.append(Program(process, log))
+        return self.programs[-1]
 
     def prepare(self) -> None:
         """Database, development CA, topology: what an operator does once."""
