@@ -322,7 +322,7 @@ def test_a_revoked_and_an_expired_certificate_have_their_own_codes(exchange: Exc
         sender.submit(manifest, content)
         return next_notice(sender).get("error") == "LT-SIGNER-REVOKED"
 
-    wait_until(refused, what="the revocation to reach the worker", seconds=60)
+    wait_until(refused, what="the revocation to reach the worker")
 
 
 def test_statuses_of_strangers_are_refused_item_by_item(exchange: Exchange) -> None:

@@ -42,7 +42,7 @@ def installation(exchange: Exchange, tmp_path: Path) -> Installation:
 def start_two(installation: Installation) -> list[Program]:
     programs = [installation.start("worker", "--json", "--log-level", "debug") for _ in range(2)]
     for program in programs:
-        wait_until(lambda log=program.log: "worker ready" in log.read_text(), what="a worker", seconds=60)  # type: ignore[misc]
+        wait_until(lambda log=program.log: "worker ready" in log.read_text(), what="a worker")  # type: ignore[misc]
     return programs
 
 

@@ -22,7 +22,7 @@ def alive(pid: int) -> bool:
 
 def start(installation: Installation) -> tuple[Program, dict[str, int]]:
     running = installation.start("run", "--workers", "2")
-    wait_until(lambda: len(parts(running)) == 4, what="all parts", seconds=60)
+    wait_until(lambda: len(parts(running)) == 4, what="all parts")
     return running, parts(running)
 
 
@@ -45,14 +45,14 @@ def test_an_empty_exchange_is_prepared_and_run_and_a_killed_part_comes_back(inst
 def test_parts_end_with_a_supervisor_that_was_killed(installation: Installation) -> None:
     running, pids = start(installation)
     running.kill()
-    wait_until(lambda: not any(alive(pid) for pid in pids.values()), what="the end of all parts", seconds=60)
+    wait_until(lambda: not any(alive(pid) for pid in pids.values()), what="the end of all parts")
 
 
 def test_what_only_a_person_can_put_right_ends_it(installation: Installation) -> None:
     installation.prepare()
     (installation.folder / "exchange" / "keys" / "broker.key").write_text("no key")
     running = installation.start("run")
-    assert running.process.wait(timeout=60) == 3
+    assert running.process.wait(timeout=120) == 3
     said = running.log.read_text()
     assert "Put right what it named" in said
     assert not any(alive(pid) for pid in parts(running).values())
