@@ -47,6 +47,15 @@ def test_it_reads_the_messages_that_the_exchange_reads_and_no_others() -> None:
     assert [name for name, manifest in bad if taken(manifest, manifest.get("kind", "document"))] == []
 
 
+def test_no_text_takes_it_longer_than_its_length() -> None:
+    # Shapes are looked at before any signature is: half an hour for each of these would be anybody's to ask for.
+    for begun in ("a", " ", ".", "A1."):
+        for end in ("/", "\n", "\u202e"):
+            endless = begun * 400_000 + end
+            rules = (check_bundle.NAME, check_bundle.ADDRESSEE, check_bundle.CODE, check_bundle.MEDIA_TYPE)
+            assert not any(rule(endless) for rule in rules)
+
+
 def test_it_runs_by_itself_and_says_why_not(told: Told, bundle: bytes, tmp_path: Path) -> None:
     program, file, key = tmp_path / "check_bundle.py", tmp_path / "bundle", tmp_path / "log.vkey"
     program.write_bytes(PROGRAM.read_bytes())
