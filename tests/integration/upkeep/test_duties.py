@@ -428,4 +428,5 @@ async def test_many_requests_are_answered_by_one_replay(exchange: Exchange) -> N
     await eventually(exchange, "SELECT count(*) = 5 FROM request_message")
     async with keeping(exchange):
         await eventually(exchange, "SELECT bool_and(done_at IS NOT NULL) FROM request_message")
-    assert attempts(await exchange.mailbox(province), letter) == [1, 2]
+    # Each replay would count one up. A publish whose confirm is late comes once more as the attempt that it was.
+    assert set(attempts(await exchange.mailbox(province), letter)) == {1, 2}
