@@ -89,7 +89,7 @@ class HttpContent:
         self._audience = url
         self._signer = signer
         self._tempo = tempo or Tempo()
-        self._tls = _tls(ca_file) if url.startswith("https:") else None
+        self._tls = tls_context(ca_file) if url.startswith("https:") else None
         self._http: aiohttp.ClientSession | None = None
         self._downloads: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._starting = threading.Lock()
@@ -361,7 +361,8 @@ async def _check(answer: aiohttp.ClientResponse) -> None:
     raise _Refused(answer.status, code, text)
 
 
-def _tls(ca_file: Path | None) -> ssl.SSLContext:
+def tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    """The system's roots, and those of `ca_file`. Raises Problem if it cannot be used."""
     context = ssl.create_default_context()
     if ca_file is not None:
         try:

@@ -28,6 +28,8 @@ from adapters.inbox import Office, TakenIn
 from adapters.judge import Trust, load_trust
 from adapters.letter import Ref
 from adapters.mailbox import Mailbox
+from adapters.naming import FILE as NAMES
+from adapters.naming import AgencyNames
 from adapters.pace import Pace, Signals
 from adapters.pump import Pump
 from adapters.settings import AgencySettings
@@ -66,6 +68,8 @@ class Running:
         self._resources = AsyncExitStack()
         self._outcomes: dict[tuple[Ref, str], bool] = {}
         self.store: Store
+        # For people who read: what is signed, compared and sent are codes.
+        self.names: AgencyNames
         self._pump: Pump
         self._mailbox: Mailbox
         self._waiter: Waiter
@@ -88,6 +92,7 @@ class Running:
                 self._executor = threads
             self._keyring = load_keyring(settings)
             trust = self._given_trust or load_trust(settings)
+            fetch = None
             self._content = self._given_content
             if self._content is None and settings.content_url is not None:
                 from adapters.http_content import HttpContent  # only who needs it pays for loading an HTTP client
@@ -95,9 +100,14 @@ class Running:
                 over_http = HttpContent(settings.content_url, self._keyring.own, ca_file=settings.content_ca_file)
                 stack.push_async_callback(asyncio.to_thread, over_http.close)
                 self._content = over_http
+            if settings.content_url is not None:
+                from adapters.http_names import fetching
+
+                fetch = fetching(settings.content_url, settings.content_ca_file)
             if self._content is None and settings.content_dir is not None:
                 self._content = LocalFolder(settings.content_dir, settings.submitter)
             self._files = PartFiles(settings.data_dir / "parts")
+            self.names = AgencyNames(settings.data_dir / NAMES, fetch)
             self.store = await Store.open(settings.data_dir / DATABASE, self._executor)
             stack.push_async_callback(self.store.close)
             self._signals = Signals()

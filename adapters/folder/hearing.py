@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters import Agency, outbox
+from adapters.agency_names import NO_NAMES, shown
 from adapters.folder import files, names, records, texts
 from adapters.folder.claiming import STATE, STATE_TEXT
 from adapters.folder.places import Places
@@ -43,6 +44,7 @@ class Hearing:
 
     async def status(self, status: Status) -> None:
         """A recipient said something about a document of ours. Raises OSError."""
+        await self._agency.names.of(status.agency)  # before anything is held; the page takes what is known
         await self.refresh(status.document)
         if self._edxml:
             await self._as_edxml(status)
@@ -65,10 +67,11 @@ class Hearing:
         async with self._filing:
             state = await self._agency.store.run(partial(_state, document=document))
             if state is not None:
-                await asyncio.to_thread(self._write_state, state)
+                await asyncio.to_thread(self._write_state, state, self._agency.names.known)
 
-    def _write_state(self, state: Mapping[str, Any]) -> None:
-        value, page = (json.dumps(state, ensure_ascii=False, indent=2) + "\n").encode(), _state_page(state)
+    def _write_state(self, state: Mapping[str, Any], known_as: Mapping[str, str]) -> None:
+        value = (json.dumps(state, ensure_ascii=False, indent=2) + "\n").encode()
+        page = state_page(state, known_as)
         if state["folder"] is None:
             files.write(self._places.statuses / f"{state['id']}.json", value)
             files.write(self._places.statuses / f"{state['id']}.txt", page)
@@ -180,7 +183,8 @@ def _state(connection: sqlite3.Connection, document: Ref) -> dict[str, Any] | No
     }
 
 
-def _state_page(state: Mapping[str, Any]) -> bytes:
+def state_page(state: Mapping[str, Any], known_as: Mapping[str, str] = NO_NAMES) -> bytes:
+    """`trang-thai.txt`: what became of what was sent. `state.json` beside it has the codes alone."""
     # Of an answer nothing is heard any more unless it is refused.
     answer_on_its_way = state["kind"] == "status" and state["state"] == "due"
     told = texts.STATE["signed" if answer_on_its_way else state["state"]]
@@ -198,6 +202,6 @@ def _state_page(state: Mapping[str, Any]) -> bytes:
         word = texts.STATUS.get(one["code"], Told(one["code"], one["code"]))
         reason = f": {one['reason']}" if one["reason"] else ""
         at = texts.shown(parse_rfc3339(one["at"]))
-        lines.append(f"  {one['agency']}  {one['code']} {word.vi} / {word.en}  {at}{reason}")
+        lines.append(f"  {shown(one['agency'], known_as)}  {one['code']} {word.vi} / {word.en}  {at}{reason}")
     title = Told("what was sent", "Đã gửi")
     return texts.page(title, rows, ["Phản hồi / statuses:", *lines] if lines else [])

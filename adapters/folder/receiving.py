@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from adapters import Agency
+from adapters.agency_names import NO_NAMES, shown
 from adapters.folder import files, known, names, records, texts
 from adapters.folder.contents import FileContent
 from adapters.folder.places import Places
@@ -58,7 +59,8 @@ class Receiving:
         at = asked.at.astimezone(texts.VIET_NAM)
         called = names.safe(f"{at:%Y-%m-%d} lấy lại {asked.document.sender} {asked.document.id[-8:]}")
         key = f"{known.TAKE_BACK}{asked.asked_by.sender}/{asked.asked_by.id}/{asked.document.id}"
-        return await self._lay_down(key, called, partial(_write_take_back, asked))
+        known_as = await self._agency.names.of(asked.document.sender, *asked.recipients)
+        return await self._lay_down(key, called, partial(_write_take_back, asked, known_as))
 
     async def _lay_down(self, key: str, called: str, write: Callable[[Path], Awaitable[None]]) -> Path:
         store = self._agency.store
@@ -108,7 +110,8 @@ class Receiving:
         await asyncio.to_thread(
             files.write_new, folder / INFO, [(json.dumps(info, ensure_ascii=False, indent=2) + "\n").encode()]
         )
-        await asyncio.to_thread(files.write_new, folder / TEXT, [document_page(letter, info)])
+        known_as = await self._agency.names.of(letter.ref.sender, letter.recipient)
+        await asyncio.to_thread(files.write_new, folder / TEXT, [document_page(letter, info, known_as)])
 
     async def _payload(self, letter: IncomingLetter) -> bytes:
         def read(connection: sqlite3.Connection) -> bytes:
@@ -162,16 +165,16 @@ class Receiving:
         }
 
 
-def document_page(letter: IncomingLetter, info: Mapping[str, Any]) -> bytes:
-    """`van-ban.txt`: what a clerk wants to see first."""
+def document_page(letter: IncomingLetter, info: Mapping[str, Any], known_as: Mapping[str, str] = NO_NAMES) -> bytes:
+    """`van-ban.txt`: what a clerk wants to see first. The names of agencies in it are for reading and prove nothing."""
     fields = letter.manifest.document
     action = texts.ACTION[letter.action]
     good = all(one["answer"] == "good" for one in letter.verdict.values())
     rows = [
         (Told("action", "Nghiệp vụ"), f"{action.vi} / {action.en}"),
         (Told("id", "Mã văn bản"), letter.ref.id),
-        (Told("from", "Cơ quan gửi"), letter.ref.sender),
-        (Told("for", "Nơi nhận"), letter.recipient),
+        (Told("from", "Cơ quan gửi"), shown(letter.ref.sender, known_as)),
+        (Told("for", "Nơi nhận"), shown(letter.recipient, known_as)),
         (Told("number/notation", "Số ký hiệu"), f"{letter.number}/{letter.notation}".strip("/")),
         (Told("issued on", "Ngày ban hành"), fields.issued_on.strftime("%d/%m/%Y") if fields.issued_on else ""),
         (Told("type", "Loại"), fields.type or ""),
@@ -190,11 +193,11 @@ def document_page(letter: IncomingLetter, info: Mapping[str, Any]) -> bytes:
     return texts.page(Told("document that came", "Văn bản đến"), rows, ["Tệp / files:", *listed] if listed else [])
 
 
-async def _write_take_back(asked: TakeBack, folder: Path) -> None:
+async def _write_take_back(asked: TakeBack, known_as: Mapping[str, str], folder: Path) -> None:
     rows = [
-        (Told("from", "Cơ quan yêu cầu"), asked.document.sender),
+        (Told("from", "Cơ quan yêu cầu"), shown(asked.document.sender, known_as)),
         (Told("document", "Mã văn bản"), asked.document.id),
-        (Told("asked of", "Yêu cầu với"), ", ".join(asked.recipients)),
+        (Told("asked of", "Yêu cầu với"), ", ".join(shown(one, known_as) for one in asked.recipients)),
         (Told("at", "Lúc"), texts.shown(asked.at)),
         (Told("reason", "Lý do"), asked.reason or ""),
     ]

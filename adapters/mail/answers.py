@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from adapters import Agency, compose, handing, heard, reports
+from adapters.agency_names import NO_NAMES
 from adapters.delivery import letter_of
 from adapters.letter import IncomingLetter, TakeBack
 from adapters.mail import links, queue
-from adapters.mail.facts import AGREE, DECLINE, RECEIVE, REFUSE, Choice, Fact, choices_of, facts_of
+from adapters.mail.facts import AGREE, DECLINE, RECEIVE, REFUSE, Choice, Fact, choices_of, facts_of, with_names
 from adapters.mail.links import Link
 from schemas.problem import Problem
 
@@ -40,12 +41,13 @@ async def letter_in(agency: Agency, inbox_no: int) -> IncomingLetter:
 async def question(agency: Agency, link: Link) -> Question:
     """The question behind an answering link."""
     if link.inbox_no is not None:
-        return about_letter(agency, await letter_in(agency, link.inbox_no))
+        letter = await letter_in(agency, link.inbox_no)
+        return about_letter(agency, letter, await agency.names.of(letter.ref.sender, letter.recipient))
     return await _about_take_back(agency, link)
 
 
-def about_letter(agency: Agency, letter: IncomingLetter) -> Question:
-    """Receive or refuse a document; agree to or decline a change of one that is here."""
+def about_letter(agency: Agency, letter: IncomingLetter, names: Mapping[str, str] = NO_NAMES) -> Question:
+    """Receive or refuse a document; agree to or decline a change of one that is here. `names` are for the facts."""
     for_ = None if letter.recipient == agency.settings.code else letter.recipient
 
     def items(word: str, reason: str | None, at: datetime) -> list[dict[str, Any]]:
@@ -61,7 +63,7 @@ def about_letter(agency: Agency, letter: IncomingLetter) -> Question:
         # The message that asks has been received, whatever the answer is.
         return [compose.status_item(letter.ref, "03", at=at, for_=for_), *told]
 
-    return Question(facts=facts_of(letter), choices=choices_of(letter), items=items, test=letter.manifest.test)
+    return Question(facts=facts_of(letter, names), choices=choices_of(letter), items=items, test=letter.manifest.test)
 
 
 async def _about_take_back(agency: Agency, link: Link) -> Question:
@@ -75,7 +77,9 @@ async def _about_take_back(agency: Agency, link: Link) -> Question:
         answers = {"from": asked.asked_by.sender, "id": asked.asked_by.id}
         return [compose.status_item(asked.document, code, at=at, for_=for_, answers=answers, reason=reason)]
 
-    return Question(facts=[Fact(*one) for one in told["facts"]], choices=(AGREE, DECLINE), items=items, test=False)
+    agencies = told.get("agencies", ())
+    facts = with_names([Fact(*one) for one in told["facts"]], agencies, await agency.names.of(*agencies))
+    return Question(facts=facts, choices=(AGREE, DECLINE), items=items, test=False)
 
 
 async def answer(agency: Agency, link: Link, asked: Question, choice: Choice, reason: str | None) -> bool:

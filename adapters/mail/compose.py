@@ -19,6 +19,7 @@ from email.mime.text import MIMEText
 from email.policy import compat32
 from email.utils import format_datetime, formataddr
 
+from adapters.agency_names import NO_NAMES, shown
 from adapters.letter import IncomingLetter, IncomingPart
 from adapters.mail.facts import ACTIONS, PRIORITIES, Fact, facts_of, moment, name_of, one_line, size
 from adapters.mail.links import NewLink
@@ -71,17 +72,19 @@ def document_content(
     answer: NewLink,
     parts: NewLink | None,
     public_url: str,
+    names: Mapping[str, str] = NO_NAMES,
 ) -> Content:
-    """The mail that brings a document."""
+    """The mail that brings a document. `names` of agencies stand in its text, never in a header."""
+    sender, recipient = shown(letter.ref.sender, names), shown(letter.recipient, names)
     action = ACTIONS[letter.action]
     urgency = PRIORITIES.get(letter.priority)
     marks = [*(["DIỄN TẬP/TEST"] if letter.manifest.test else []), *([urgency[0]] if urgency else [])]
     title = " ".join(filter(None, (action[0] if letter.action != "new" else "Văn bản", name_of(letter))))
     return Content(
         subject=one_line("".join(f"[{mark}] " for mark in marks) + f"{title}: {letter.subject}", SUBJECT_LIMIT),
-        vi=f"Trục liên thông chuyển đến cơ quan {letter.recipient} một văn bản của {letter.ref.sender}.",
-        en=f"The exchange brings {letter.recipient} a document of {letter.ref.sender}.",
-        facts=facts_of(letter),
+        vi=f"Trục liên thông chuyển đến cơ quan {recipient} một văn bản của {sender}.",
+        en=f"The exchange brings {recipient} a document of {sender}.",
+        facts=facts_of(letter, names),
         answer_url=f"{public_url}/v/{answer.token}",
         code=answer.code,
         expires_at=answer.expires_at,

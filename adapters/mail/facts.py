@@ -7,11 +7,12 @@ sees it. Escaping for HTML is left to whoever writes HTML.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from adapters.agency_names import NO_NAMES, shown
 from adapters.compose import VIET_NAM
 from adapters.letter import IncomingLetter
 
@@ -115,8 +116,8 @@ def name_of(letter: IncomingLetter) -> str:
     return one_line("/".join(one for one in (letter.number, letter.notation) if one), 100)
 
 
-def facts_of(letter: IncomingLetter) -> list[Fact]:
-    """What a clerk needs to know about a document."""
+def facts_of(letter: IncomingLetter, names: Mapping[str, str] = NO_NAMES) -> list[Fact]:
+    """What a clerk needs to know about a document. `names` of agencies are for reading and prove nothing."""
     about = letter.manifest.document
     signer = about.signer
     good = all(one.get("answer") == "good" for one in letter.verdict.values())
@@ -134,8 +135,8 @@ def facts_of(letter: IncomingLetter) -> list[Fact]:
         Fact("Loại văn bản", "Type", about.type or ""),
         Fact("Trích yếu", "Subject", letter.subject),
         Fact("Lý do", "Reason", letter.reason or ""),
-        Fact("Cơ quan gửi", "Sender", letter.ref.sender),
-        Fact("Cơ quan nhận", "Recipient", letter.recipient),
+        Fact("Cơ quan gửi", "Sender", shown(letter.ref.sender, names)),
+        Fact("Cơ quan nhận", "Recipient", shown(letter.recipient, names)),
         Fact("Người ký", "Signed by", ", ".join(filter(None, (signer.name, signer.position))) if signer else ""),
         Fact("Độ khẩn", "Priority", *PRIORITIES.get(letter.priority, ("", ""))),
         Fact("Hạn trả lời", "Due on", about.due_on.strftime("%d/%m/%Y") if about.due_on else ""),
@@ -144,6 +145,16 @@ def facts_of(letter: IncomingLetter) -> list[Fact]:
         Fact("Mã băm SHA-256", "Digest", letter.ref.digest),
     ]
     return [Fact(one.vi, one.en, one_line(one.value, 700), one_line(one.value_en, 700)) for one in found if one.value]
+
+
+def with_names(facts: Sequence[Fact], codes: Sequence[str], names: Mapping[str, str]) -> list[Fact]:
+    """Facts that were kept with codes, as people read them: an agency that is one of `codes` gets its name."""
+    return [
+        one._replace(value=shown(one.value, names))
+        if one.en in ("Recipient", "Asked by") and one.value in codes
+        else one
+        for one in facts
+    ]
 
 
 def choices_of(letter: IncomingLetter) -> Sequence[Choice]:

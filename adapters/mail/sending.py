@@ -17,12 +17,13 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 from adapters import Agency
+from adapters.agency_names import named
 from adapters.ending import together
 from adapters.letter import IncomingPart
 from adapters.mail import queue, telling
 from adapters.mail.answers import letter_in, refuse_for_operator
 from adapters.mail.compose import Content, Envelope, document_content, mail
-from adapters.mail.facts import Fact
+from adapters.mail.facts import Fact, with_names
 from adapters.mail.links import NewLink, new_link
 from adapters.mail.queue import After, Due
 from adapters.mail.settings import MailSettings
@@ -152,11 +153,13 @@ class Sender:
         if due.inbox_no is None:
             told = json.loads(due.about or "{}")
             asked = due.kind == "asked"
+            agencies = told.get("agencies", ())
+            names = await self._agency.names.of(*agencies)
             content = Content(
                 subject=told["subject"],
-                vi=told["vi"],
-                en=told["en"],
-                facts=[Fact(*fact) for fact in told["facts"]],
+                vi=named(told["vi"], agencies, names),
+                en=named(told["en"], agencies, names),
+                facts=with_names([Fact(*fact) for fact in told["facts"]], agencies, names),
                 answer_url=f"{public_url}/v/{answer.token}" if asked else None,
                 code=answer.code if asked else None,
                 expires_at=expires_at if asked else None,
@@ -166,7 +169,13 @@ class Sender:
         attached, linked = divide(letter.parts, self._settings.attach_bytes)
         parts = new_link("parts", expires_at=expires_at) if linked else None
         content = document_content(
-            letter, attached=attached, linked=linked, answer=answer, parts=parts, public_url=public_url
+            letter,
+            attached=attached,
+            linked=linked,
+            answer=answer,
+            parts=parts,
+            public_url=public_url,
+            names=await self._agency.names.of(letter.ref.sender, letter.recipient),
         )
         data = {part.sha256: await part.read() for part in attached}
         return content, [answer, *([parts] if parts else [])], data

@@ -204,7 +204,8 @@ class PageServer:
             for position, part in enumerate(letter.parts)
             if part in linked
         ]
-        return _html(pages.parts(link, facts_of(letter), files))
+        names = await self._agency.names.of(letter.ref.sender, letter.recipient)
+        return _html(pages.parts(link, facts_of(letter, names), files))
 
     async def _part(self, request: web.Request) -> web.StreamResponse:
         link = await self._link(request, "parts")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from adapters import heard
@@ -79,6 +79,7 @@ def _statuses(connection: sqlite3.Connection, settings: MailSettings, *, domain:
                 vi=f"Cơ quan {agency} báo trạng thái văn bản của {sender}.",
                 en=f"{agency} reports the status of a document of {sender}.",
                 facts=facts,
+                agencies=(agency, sender),
                 domain=domain,
                 now=now,
             )
@@ -114,6 +115,7 @@ def _take_backs(
                 vi=f"Cơ quan {asked.document.sender} xin lấy lại văn bản đã gửi cho {office}.",
                 en=f"{asked.document.sender} asks {office} to give a document back.",
                 facts=facts,
+                agencies=(asked.document.sender, office),
                 domain=domain,
                 now=now,
             )
@@ -210,6 +212,7 @@ def _put(
     vi: str,
     en: str,
     facts: list[Fact],
+    agencies: Sequence[str] = (),
     domain: str,
     now: float,
 ) -> None:
@@ -220,6 +223,8 @@ def _put(
         "vi": vi,
         "en": en,
         "facts": [list(fact) for fact in facts if fact.value],
+        # Codes that stand in sentences and facts: whoever shows them to a person adds names.
+        "agencies": list(agencies),
     }
     queue.put(connection, kind, office, json.dumps(told, ensure_ascii=False), domain=domain, now=now)
 

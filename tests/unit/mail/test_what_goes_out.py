@@ -11,13 +11,13 @@ from email import message_from_bytes, policy
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from adapters.letter import IncomingLetter, IncomingPart, Ref
 from adapters.mail import pages
 from adapters.mail.compose import MARK, Content, Envelope, document_content, mail, short_name
-from adapters.mail.facts import PRIORITIES, Fact, facts_of, one_line
+from adapters.mail.facts import PRIORITIES, Fact, facts_of, one_line, with_names
 from adapters.mail.links import NewLink, new_link
 from adapters.mail.replies import Turned, ascii_line
 from adapters.mail.sending import divide
@@ -120,6 +120,34 @@ def test_whatever_a_document_says_the_mail_has_our_headers_and_no_others(
         shown = part.get_filename()
         assert shown and "/" not in shown and "\\" not in shown and shown == one_line(shown, 255)
         assert part.get_payload(decode=True) == b"abc" and part.get_content_maintype() not in ("message", "multipart")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(name=HOSTILE)
+@example(name="A\r\nBcc: x@y.test\r\n\r\n<script>alert(1)</script>")
+def test_whatever_an_agency_is_called_the_mail_has_our_headers_and_no_others(name: str) -> None:
+    letter = a_letter("Trích yếu")
+    names = {"G22": name, "H53": name}
+    content = document_content(
+        letter, attached=(), linked=(), answer=links()[0], parts=None, public_url="https://x.test/thu", names=names
+    )
+    data = mail(ENVELOPE, content, {})
+    read = message_from_bytes(data, policy=policy.default)
+    assert sorted(read.keys()) == sorted(EXPECTED)
+    nameless = message_from_bytes(written(letter), policy=policy.default)
+    assert str(read["Subject"]) == str(nameless["Subject"]), "names stand in no header"
+    plain, rich = (part.get_content() for part in read.walk() if part.get_content_maintype() == "text")
+    assert "G22" in plain and "H53" in plain and "<script" not in rich
+    by_label = {fact.en: fact.value for fact in content.facts}
+    for label, code in (("Sender", "G22"), ("Recipient", "H53")):
+        assert by_label[label] == code or by_label[label].endswith(f" ({code})")
+        assert len(by_label[label]) < 150 and by_label[label].isprintable()
+
+
+def test_a_fact_gets_a_name_where_an_agency_stands_and_nowhere_else() -> None:
+    facts = [Fact("Cơ quan nhận", "Recipient", "H53"), Fact("Lý do", "Reason", "H53"), Fact("x", "Asked by", "G22")]
+    told = with_names(facts, ["H53"], {"H53": "Tỉnh", "G22": "Bộ"})
+    assert [fact.value for fact in told] == ["Tỉnh (H53)", "H53", "G22"]
 
 
 @settings(max_examples=100, deadline=None)
