@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import aiohttp
 import pytest
 
 from adapters import naming
+from adapters.http_names import fetching
 from tests.conftest import Vhost
 from tests.integration.adapters.test_with_the_real_exchange import office, settings
 from tests.integration.folder.conftest import watching
@@ -88,3 +90,41 @@ async def test_mails_pages_and_notes_name_the_sender_and_whose_status_it_is(
 
 async def _nobody(code: str) -> tuple[int, bytes]:
     raise ConnectionError("offline")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + b"[" * 100_000,
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\n\x1f\x8b\x08",
+        b"HTTP/1.1 503 Busy\r\nContent-Length: 2\r\n\r\n{}",
+        b"\x00\xff not HTTP\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n{",
+        b"",
+    ],
+    ids=["elsewhere", "a page", "without end", "packed", "busy", "not HTTP", "silent in the middle", "silent"],
+)
+async def test_whatever_answers_in_the_gateways_place_costs_a_name_and_nothing_else(
+    answer: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(naming, "SECONDS", 0.5)
+    ends: list[asyncio.StreamWriter] = []
+
+    async def visit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ends.append(writer)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+
+    server = await asyncio.start_server(visit, "127.0.0.1", 0)
+    try:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        names = naming.AgencyNames(tmp_path / "names.json", fetching(url, None))
+        assert await names.of("H01") == {} and await names.of("H02") == {}
+        assert len(ends) <= 1 and not list(tmp_path.iterdir()), "asked once, then left in peace"
+    finally:
+        for one in ends:
+            one.close()
+        server.close()
+        await server.wait_closed()
