@@ -58,9 +58,12 @@ CHART_ENDS = """() => {
   return [Math.abs(drawn.right - seen.right), Math.abs(drawn.left - seen.left)];
 }"""
 CARDS = """() => { const all = (what) => [...document.querySelectorAll('table.cards' + what)];
-  return [all('').some((t) => t.scrollWidth > t.parentElement.clientWidth),
+  const beyond = (t) => [...t.querySelectorAll('caption, td, td *, th')].filter(
+    (e) => e.getBoundingClientRect().right > t.parentElement.getBoundingClientRect().right + 1);
+  return [all('').filter((t) => t.scrollWidth > t.parentElement.clientWidth).map((t) => [t.scrollWidth,
+      t.parentElement.clientWidth, innerWidth, ...beyond(t).map((e) => e.textContent)].join(' | ')),
     Math.max(...all(' tbody tr').map((r) => r.offsetHeight))]; }"""
-"""Whether a list is wider than its place, and how tall its tallest line is."""
+"""Lists that are wider than their place, with what sticks out, and how tall the tallest line is."""
 
 
 @pytest.mark.parametrize(("language", "scripts"), [("vi", True), ("en", True), ("vi", False)])
