@@ -11,6 +11,9 @@ BENCH_ARGS ?=
 # The object store of `make test-s3`.
 S3 ?= swift
 
+# Tests start hundreds of programs: each would compile the whole project anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo package run test test-faults test-s3 bench bench-audit pictures lint types format services-up services-down constraints clean
 
