@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,20 @@ def _quick_passwords() -> Iterator[None]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def scene(servers: Endpoints, _template: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
     """An exchange with a gateway, and what `tests.kit.scene` puts into it."""
-    folder: Path = tmp_path_factory.mktemp("pages")
+    async with _scene(servers, _template, tmp_path_factory.mktemp("pages")) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def spoilt(servers: Endpoints, _template: str, tmp_path: Path) -> AsyncIterator[Scene]:
+    """Another one, for a test that leaves nothing in it as it was."""
+    async with _scene(servers, _template, tmp_path) as made:
+        yield made
+
+
+@asynccontextmanager
+async def _scene(servers: Endpoints, template: str, folder: Path) -> AsyncIterator[Scene]:
     with fresh_vhost(servers) as vhost:
-        async for dsn in _database(servers.database_url, template=_template):
+        async for dsn in _database(servers.database_url, template=template):
             async with running_exchange(vhost, dsn, folder) as exchange, running_gateway(exchange) as gateway:
                 yield await make_scene(gateway)
