@@ -18,6 +18,7 @@ from typing import Final
 from uuid import uuid4
 
 import asyncpg
+import structlog
 
 from broker.store.pool import Connection
 from broker.store.queries import load_queries
@@ -25,8 +26,10 @@ from broker.store.queries import load_queries
 SQL: Final = load_queries("broker.upkeep", "lease.sql")
 
 STALLED_TRANSACTION_SECONDS: Final = 15.0
-"""A keeper that stops in the middle of a transaction is disconnected by the server after this long, so that whoever
-takes over waits for its lock no longer."""
+"""A keeper that stops in the middle of a transaction is disconnected after this long, so that whoever takes over waits
+for its lock no longer: by the server if it was idle, by the other keeper if the server was writing to it."""
+
+log = structlog.get_logger(__name__)
 
 
 class LeaseLost(Exception):
@@ -58,9 +61,20 @@ class Lease:
         return self.epoch is not None and time.monotonic() < self._good_until
 
     async def take(self) -> bool:
-        """Take the lease if it is free or has run out. True if this process is the active keeper now."""
+        """Take the lease if it is free or has run out. True if this process is the active keeper now.
+
+        Waits for who is writing under it. Whoever does so for `STALLED_TRANSACTION_SECONDS`, although it has run out,
+        is ended, so that the next try succeeds: a keeper that stands still while the server writes to it is not idle.
+        """
         asked = time.monotonic()
-        epoch = await self._pool.fetchval(SQL["take"], self.holder, self.seconds)
+        try:
+            async with self._pool.acquire() as connection, connection.transaction():
+                await connection.execute(f"SET LOCAL lock_timeout = {int(STALLED_TRANSACTION_SECONDS * 1000)}")
+                epoch = await connection.fetchval(SQL["take"], self.holder, self.seconds)
+        except asyncpg.LockNotAvailableError:
+            ended = await self._pool.fetch(SQL["end_stalled"], STALLED_TRANSACTION_SECONDS)
+            log.warning("keeper.ended_a_stalled_one", sessions=len(ended))
+            return False
         if epoch is None:
             return False
         self.epoch, self._good_until = epoch, asked + self.seconds

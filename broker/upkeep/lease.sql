@@ -23,3 +23,12 @@ UPDATE keeper_lease SET expires_at = clock_timestamp() WHERE epoch = $1 AND hold
 -- name: fence
 -- Hold the lease's row until this transaction ends; no row if the epoch is not ours any more.
 SELECT epoch FROM keeper_lease WHERE epoch = $1 AND holder = $2 FOR SHARE;
+
+-- name: end_stalled
+-- End whoever has been holding the lease's row for longer than that many seconds, although the lease has run out.
+SELECT pg_terminate_backend(a.pid)
+  FROM pg_locks l
+  JOIN pg_stat_activity a ON a.pid = l.pid AND a.datname = current_database()
+ WHERE l.relation = 'keeper_lease'::regclass AND l.mode = 'RowShareLock' AND l.granted
+   AND a.xact_start < clock_timestamp() - make_interval(secs => $1)
+   AND (SELECT expires_at <= clock_timestamp() FROM keeper_lease);

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import TypeAlias
 
 import asyncpg
 import pytest
 
 from broker.store.pool import Connection, open_pool
+from broker.upkeep import lease
 from broker.upkeep.lease import Lease, LeaseLost
 from broker.upkeep.rounds import Rounds
+from tests.kit.mailboxes import PATIENCE
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
@@ -162,6 +168,30 @@ async def test_the_standby_takes_over_from_a_keeper_that_stalled_and_only_one_is
         for stop in stops:
             stop.set()
         await asyncio.gather(first, second)
+
+
+async def test_a_keeper_stopped_while_the_server_writes_to_it_is_waited_for_no_longer_than_another(
+    pool: Pool, migrated_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "STALLED_TRANSACTION_SECONDS", 1.0)
+    # Its session is not idle then, so that what ends idle ones does not end this one.
+    command = [sys.executable, "-m", "tests.integration.upkeep.stalling", migrated_database]
+    keeper = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3])
+    try:
+        assert keeper.stdout is not None
+        assert await asyncio.to_thread(keeper.stdout.readline) == b"reading\n"
+        keeper.send_signal(signal.SIGSTOP)
+        async with asyncio.timeout(PATIENCE):
+            while not await pool.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'ClientWrite'"):
+                await asyncio.sleep(0.05)
+            standby = Lease(pool, seconds=10)
+            while not await standby.take():
+                await asyncio.sleep(0.05)
+    finally:
+        keeper.send_signal(signal.SIGCONT)
+        keeper.kill()
+        keeper.communicate()
+    assert standby.epoch == 2
 
 
 async def test_a_duty_that_fails_is_tried_again_and_does_not_end_the_others(pool: Pool) -> None:
