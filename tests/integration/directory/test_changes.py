@@ -17,6 +17,12 @@ from schemas.problem import Problem
 TODAY = today_in_vietnam()
 
 
+@pytest.fixture(autouse=True)
+def _today(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests may run past midnight."""
+    monkeypatch.setitem(globals(), "TODAY", today_in_vietnam())
+
+
 async def add(connection: Connection, author: Author, code: str, **more: object) -> None:
     values = {"name": f"Cơ quan {code}", "level": "commune"} | more
     await changes.add_agency(connection, NewAgency(code=code, **values), author=author)  # type: ignore[arg-type]

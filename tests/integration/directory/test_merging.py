@@ -21,6 +21,14 @@ from broker.upkeep.successions import closings
 from schemas.problem import Problem
 
 TODAY = today_in_vietnam()
+
+
+@pytest.fixture(autouse=True)
+def _today(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests may run past midnight."""
+    monkeypatch.setitem(globals(), "TODAY", today_in_vietnam())
+
+
 REFORM = TODAY + timedelta(days=30)
 
 

@@ -22,6 +22,14 @@ from broker.store.pool import Connection, connect
 
 AUTHOR = Author(actor="an operator", reason="a reason")
 TODAY = today_in_vietnam()
+
+
+@pytest.fixture(autouse=True)
+def _today(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests may run past midnight."""
+    monkeypatch.setitem(globals(), "TODAY", today_in_vietnam())
+
+
 HEADER = "code,name,level,has_mailbox,hub,valid_until"
 
 
