@@ -1,4 +1,4 @@
-"""A keeper that begins to read more than fits on the way, under its lease, to be stopped then: `DATABASE_URL`."""
+"""A keeper that is written to without an end, under its lease, to be stopped then: `DATABASE_URL`."""
 
 import asyncio
 import sys
@@ -6,17 +6,20 @@ import sys
 from broker.store.pool import open_pool
 from broker.upkeep.lease import Lease
 
-MUCH = "SELECT repeat('x', 1000) FROM generate_series(1, 5000000)"
+ENDLESS = "SELECT repeat('x', 1000), generate_series(1, 2000000000)"
+
+
+async def forget(_: bytes) -> None:
+    """So that reading without an end costs no memory."""
 
 
 async def main(database_url: str) -> None:
-    """Says "reading" when the lease is held and its row is locked."""
+    """Holds the lease, and its row, while it reads; whoever stops it looks at the database for when it does."""
     pool = await open_pool(database_url, size=2)
     ours = Lease(pool, seconds=1.0)
     assert await ours.take()
     async with ours.writing() as connection:
-        print("reading", flush=True)
-        await connection.fetch(MUCH)
+        await connection.copy_from_query(ENDLESS, output=forget)
 
 
 if __name__ == "__main__":

@@ -170,27 +170,32 @@ async def test_the_standby_takes_over_from_a_keeper_that_stalled_and_only_one_is
         await asyncio.gather(first, second)
 
 
+async def until_one(pool: Pool, condition: str) -> None:
+    """Wait until one session of this test's database answers to the condition."""
+    query = f"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {condition}"
+    while await pool.fetchval(query) != 1:
+        await asyncio.sleep(0.05)
+
+
 async def test_a_keeper_stopped_while_the_server_writes_to_it_is_waited_for_no_longer_than_another(
     pool: Pool, migrated_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "STALLED_TRANSACTION_SECONDS", 1.0)
     # Its session is not idle then, so that what ends idle ones does not end this one.
     command = [sys.executable, "-m", "tests.integration.upkeep.stalling", migrated_database]
-    keeper = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3])
+    keeper = subprocess.Popen(command, cwd=Path(__file__).parents[3])
     try:
-        assert keeper.stdout is not None
-        assert await asyncio.to_thread(keeper.stdout.readline) == b"reading\n"
-        keeper.send_signal(signal.SIGSTOP)
         async with asyncio.timeout(PATIENCE):
-            while not await pool.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'ClientWrite'"):
-                await asyncio.sleep(0.05)
+            # Only once it is written to: a keeper stopped a moment earlier is idle, and ended for that.
+            await until_one(pool, "state = 'active' AND query LIKE 'COPY %'")
+            keeper.send_signal(signal.SIGSTOP)
+            await until_one(pool, "wait_event = 'ClientWrite'")
             standby = Lease(pool, seconds=10)
             while not await standby.take():
                 await asyncio.sleep(0.05)
     finally:
-        keeper.send_signal(signal.SIGCONT)
         keeper.kill()
-        keeper.communicate()
+        keeper.wait()
     assert standby.epoch == 2
 
 
