@@ -28,6 +28,11 @@ def rfc3339(moment: datetime) -> str:
     return f"{utc.isoformat(timespec='microseconds')[:26]}Z"
 
 
+def rfc3339_or_none(moment: datetime | None) -> str | None:
+    """The same; None for what has not happened."""
+    return None if moment is None else rfc3339(moment)
+
+
 def parse_rfc3339(text: str, *, field: str | None = None) -> datetime:
     """The aware moment (in UTC) that an RFC 3339 text names; digits beyond microseconds are dropped.
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from schemas.canonical import canonical_json
-from schemas.times import rfc3339
+from schemas.times import rfc3339_or_none
 
 Value: TypeAlias = str | int | bool | None
 How: TypeAlias = Callable[[Any], Value]
@@ -49,10 +49,6 @@ def _word(value: str) -> str:
 
 def _day(value: date | None) -> str | None:
     return None if value is None else value.isoformat()
-
-
-def _time(value: datetime | None) -> str | None:
-    return None if value is None else rfc3339(value)
 
 
 def _bytes(value: bytes) -> str:
@@ -145,10 +141,10 @@ TABLES: Final = (
                 "agency_id": _as_it_is,
                 "chain": digest,
                 "custody": _as_it_is,
-                "not_before": _time,
-                "not_after": _time,
-                "enrolled_at": _time,
-                "revoked_at": _time,
+                "not_before": rfc3339_or_none,
+                "not_after": rfc3339_or_none,
+                "enrolled_at": rfc3339_or_none,
+                "revoked_at": rfc3339_or_none,
                 "revoked_why": digest,
                 "revision": _as_it_is,
             }

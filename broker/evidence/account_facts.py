@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
 
 from schemas.canonical import canonical_json
-from schemas.times import rfc3339
+from schemas.times import rfc3339_or_none
 
 SALT: Final = "password_hash"
 HIDDEN: Final = ("login", "full_name", "oidc_subject")
@@ -38,14 +37,10 @@ def account_facts(row: Mapping[str, Any]) -> dict[str, str | None]:
     """An account's row, with `subtree` (the code of `root_id`), as events tell it; its secret must be there."""
     facts: dict[str, str | None] = {"role": row["role"], "subtree": row["subtree"], SALT: hidden(row, SALT)}
     facts |= {column: hidden(row, column) for column in HIDDEN}
-    return facts | {column: _time(row[column]) for column in TIMES}
+    return facts | {column: rfc3339_or_none(row[column]) for column in TIMES}
 
 
 def hidden(row: Mapping[str, Any], column: str) -> str | None:
     """The digest of one column, and of the secret that keeps it from being guessed."""
     # Not HMAC: that hashes a long key first, and the key's own digest is told.
     return None if row[column] is None else sha256(canonical_json([column, row[column], row[SALT]])).hexdigest()
-
-
-def _time(value: datetime | None) -> str | None:
-    return None if value is None else rfc3339(value)

@@ -7,12 +7,11 @@ its first sealed secret, which stays in the database and begins with random byte
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final, TypeAlias
 
 from schemas.canonical import canonical_json
-from schemas.times import rfc3339
+from schemas.times import rfc3339, rfc3339_or_none
 
 Fact: TypeAlias = str | int | bool | None
 
@@ -38,15 +37,11 @@ def secret_facts(row: Any) -> dict[str, Fact]:
     """One secret of a system."""
     return {
         "sealed": sha256(row["sealed"]).hexdigest(),
-        "made_at": _time(row["made_at"]),
-        "ends_at": _time(row["ends_at"]),
+        "made_at": rfc3339_or_none(row["made_at"]),
+        "ends_at": rfc3339_or_none(row["ends_at"]),
     }
 
 
 def key_facts(row: Any) -> dict[str, Fact]:
     """A private key that the exchange keeps."""
-    return {"sealed": sha256(row["sealed"]).hexdigest(), "made_at": _time(row["made_at"])}
-
-
-def _time(value: datetime | None) -> str | None:
-    return None if value is None else rfc3339(value)
+    return {"sealed": sha256(row["sealed"]).hexdigest(), "made_at": rfc3339_or_none(row["made_at"])}

@@ -27,7 +27,7 @@ from broker.gateway.authentication import SQL
 from broker.gateway.ranges import names
 from schemas.certificates import load_certificate
 from schemas.errors import Refusal
-from schemas.times import rfc3339
+from schemas.times import rfc3339_or_none
 
 PAGE: Final = 200
 LARGEST_PAGE: Final = 1000
@@ -234,7 +234,7 @@ def _told(found: dict[str, Any]) -> dict[str, Any]:
         "agency": found["code"],
         "name": found["name"],
         "custody": found["custody"],
-        **{name: None if moment is None else rfc3339(moment) for name, moment in times.items()},
+        **{name: rfc3339_or_none(moment) for name, moment in times.items()},
         "revoked_why": found["revoked_why"],
         "certificates": [one.public_bytes(Encoding.PEM).decode() for one in _chain(found)],
     }

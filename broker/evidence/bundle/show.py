@@ -17,7 +17,7 @@ from broker.evidence.bundle.check import Checked
 from broker.evidence.bundle.judging import Judged
 from broker.evidence.bundle.lines import Fault
 from broker.evidence.bundle.story import Told, state_words
-from schemas.times import rfc3339
+from schemas.times import rfc3339, rfc3339_or_none
 from schemas.verdict import Answer
 
 Language = Literal["vi", "en"]
@@ -314,7 +314,7 @@ def _told_value(told: Told) -> dict[str, Any]:
                 "recipient": delivery.recipient,
                 "owner": delivery.owner,
                 "state": delivery.state,
-                "arrived_at": None if delivery.arrived_at is None else rfc3339(delivery.arrived_at),
+                "arrived_at": rfc3339_or_none(delivery.arrived_at),
             }
             for delivery in told.deliveries
         ],
