@@ -20,7 +20,8 @@ from broker.directory.records import Agency, AgencyId
 from broker.directory.suggestions import written
 from broker.store.pool import Connection
 from broker.store.queries import load_queries
-from schemas.events import Event, directory_changed, directory_described
+from schemas.events import Event
+from schemas.exchange_events import directory_changed, directory_described
 from schemas.problem import Problem
 
 SQL = load_queries("broker.directory", "changes.sql")

@@ -18,7 +18,7 @@ from broker.amqp.publishing import Publisher
 from broker.amqp.retry import LT_REASON, origin, replay_message
 from broker.store.pool import Connection
 from broker.store.queries import load_queries
-from schemas.events import operator_action
+from schemas.exchange_events import operator_action
 from schemas.problem import UNREACHABLE, Problem
 from schemas.wire import DEAD
 

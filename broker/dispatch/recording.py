@@ -18,7 +18,8 @@ from broker.dispatch.jobs import OutgoingJob
 from broker.dispatch.unpublished import SQL, load_jobs
 from broker.intake.recipients import Recipient
 from broker.store.pool import Connection
-from schemas.events import Event, dispatched
+from schemas.delivery_events import dispatched
+from schemas.events import Event
 
 
 @dataclass(frozen=True, slots=True)

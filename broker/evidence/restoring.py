@@ -30,7 +30,7 @@ from broker.evidence.tiles import FULL, Tile, decode_entries
 from broker.evidence.tree_rows import SQL
 from broker.store.pool import Connection
 from broker.upkeep.lease import Lease
-from schemas.events import operator_action
+from schemas.exchange_events import operator_action
 from schemas.problem import Problem
 from schemas.times import parse_rfc3339
 

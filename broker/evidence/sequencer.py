@@ -23,7 +23,8 @@ from broker.evidence.tree_rows import growth_at
 from broker.store.pool import Connection
 from broker.store.queries import load_queries
 from broker.upkeep.lease import Lease
-from schemas.events import Event, log_opened
+from schemas.events import Event
+from schemas.exchange_events import log_opened
 from schemas.problem import Problem
 
 SQL: Final = load_queries("broker.evidence", "log.sql")

@@ -15,7 +15,8 @@ from broker.intake.parts import KeptPart
 from broker.intake.recipients import Resolution
 from broker.intake.submission import Authentic
 from schemas.canonical import canonical_json
-from schemas.events import Addressed, Event, accepted
+from schemas.events import Event
+from schemas.intake_events import Addressed, accepted
 from schemas.manifest import DocumentManifest
 
 WARNED_UNRESOLVED: Final = 20

@@ -27,7 +27,8 @@ from broker.intake.records import SQL, KnownDocument, recipients_of
 from broker.intake.refusals import SALT, fingerprints, new_salt
 from broker.intake.submission import Authentic, Opened, Refused, stored_claim
 from broker.store.pool import Connection
-from schemas.events import Event, rejected
+from schemas.events import Event
+from schemas.intake_events import rejected
 from schemas.manifest import DocumentManifest
 from schemas.slip import SlipRecipient
 

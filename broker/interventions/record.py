@@ -10,7 +10,7 @@ from typing import Final
 from broker.directory.changing import Author
 from broker.store.pool import Connection
 from broker.store.queries import load_queries
-from schemas.events import operator_action
+from schemas.exchange_events import operator_action
 from schemas.problem import USAGE, Problem
 
 SQL: Final = load_queries("broker.interventions", "interventions.sql")

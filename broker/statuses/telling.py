@@ -13,7 +13,8 @@ from broker.intake.submission import Authentic
 from broker.statuses.effects import NewEntry
 from broker.statuses.judging import DocumentId, Judgement
 from broker.statuses.known import Facts, Place
-from schemas.events import Event, RecordedStatus, status_recorded
+from schemas.delivery_events import RecordedStatus, status_recorded
+from schemas.events import Event
 from schemas.manifest import StatusItem, StatusManifest
 from schemas.states import StatusCode
 from schemas.wire import COPIES_PER_PUBLISH

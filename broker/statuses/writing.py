@@ -31,7 +31,8 @@ from broker.statuses.judging import DocumentId, Judgement, judge, recipients_nam
 from broker.statuses.known import Facts, Key
 from broker.statuses.telling import Forward, Refusals, forwards, recorded_events
 from broker.store.pool import Connection
-from schemas.events import Event, rejected
+from schemas.events import Event
+from schemas.intake_events import rejected
 from schemas.manifest import RequestManifest, StatusManifest
 
 log = structlog.get_logger(__name__)

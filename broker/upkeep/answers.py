@@ -28,7 +28,8 @@ from broker.upkeep.late import overdue_item
 from broker.upkeep.lease import Lease
 from broker.upkeep.sending import KeeperSender
 from broker.upkeep.unfinished import LONG_AGO
-from schemas.events import Event, overdue
+from schemas.delivery_events import overdue
+from schemas.events import Event
 
 SQL: Final = load_queries("broker.upkeep", "answers.sql")
 PAGE: Final = 500

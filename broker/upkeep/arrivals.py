@@ -34,7 +34,8 @@ from broker.upkeep.queues import Mailboxes
 from broker.upkeep.sending import KeeperSender
 from broker.upkeep.silence import Patience, Silent, Step, next_step
 from broker.upkeep.unfinished import LONG_AGO
-from schemas.events import Event, overdue
+from schemas.delivery_events import overdue
+from schemas.events import Event
 
 SQL: Final = load_queries("broker.upkeep", "arrivals.sql")
 PAGE: Final = 500

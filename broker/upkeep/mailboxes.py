@@ -27,7 +27,7 @@ from broker.upkeep.again import OpenDelivery, enqueue
 from broker.upkeep.lease import Lease
 from broker.upkeep.queues import Mailboxes
 from broker.upkeep.sending import KeeperSender
-from schemas.events import mailbox_reset
+from schemas.exchange_events import mailbox_reset
 
 SQL: Final = load_queries("broker.upkeep", "mailboxes.sql")
 PAGE: Final = 500

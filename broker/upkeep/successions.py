@@ -34,8 +34,9 @@ from broker.store.queries import load_queries
 from broker.upkeep.again import OpenDelivery, write_copies
 from broker.upkeep.lease import Lease
 from broker.upkeep.sending import KeeperSender
+from schemas.delivery_events import Rerouted, rerouted
 from schemas.errors import Refusal
-from schemas.events import Event, Rerouted, rerouted
+from schemas.events import Event
 
 SQL: Final = load_queries("broker.upkeep", "successions.sql")
 PAGE: Final = 500

@@ -28,7 +28,7 @@ from broker.services import up
 from broker.settings import Settings
 from broker.store.migrations import migrate
 from broker.upkeep.lease import Lease
-from schemas.events import accepted
+from schemas.intake_events import accepted
 from schemas.manifest.common import Reference
 from tests.conftest import REPOSITORY, fresh_database
 

@@ -33,8 +33,10 @@ from broker.settings import Settings
 from broker.store.migrations import migrate
 from broker.store.pool import Connection
 from broker.upkeep.lease import Lease
-from schemas import events
-from schemas.events import Event, RecordedStatus
+from schemas.delivery_events import RecordedStatus, dispatched, status_recorded
+from schemas.events import Event
+from schemas.exchange_events import directory_changed
+from schemas.intake_events import accepted
 from schemas.jws import sign
 from schemas.manifest import StatusCode
 from schemas.times import new_id, rfc3339
@@ -116,7 +118,7 @@ class Traffic:
             facts = {"thumbprint": sha256(der).hexdigest(), "custody": "agency"}
             facts |= {"not_before": rfc3339(begin), "not_after": rfc3339(end)}
             change = "certificate.enrolled"
-            told = events.directory_changed(at=at, revision=1, change=change, codes=[code], facts=facts)
+            told = directory_changed(at=at, revision=1, change=change, codes=[code], facts=facts)
             rows.tell(told, agency=agency_id)
         return rows
 
@@ -138,7 +140,7 @@ class Traffic:
         about = Named(sender.code, id, signed.digest)
         who, log_by, due = ids[sender.code], at + timedelta(hours=1), at + timedelta(hours=4)
         leaf = rows.tell(
-            events.accepted(
+            accepted(
                 at=at,
                 document=about,
                 action="new",
@@ -162,9 +164,7 @@ class Traffic:
             *(fields["subject"], sender.thumbprint, who, at, at, leaf, log_by, len(codes)),
         )
         rows.add("document_part", number, 0, sha256(PART).digest(), "a.pdf")
-        handed = events.dispatched(
-            at=at, message=about, kind="document", attempt=1, owners=[hub.code], recipients=codes
-        )
+        handed = dispatched(at=at, message=about, kind="document", attempt=1, owners=[hub.code], recipients=codes)
         rows.tell([handed] if isinstance(handed, Event) else handed, document=number)
         rows.add("outgoing", "document", number, None, None, [ids[hub.code]], [ids[code] for code in codes], at, at)
         for place, code in enumerate(codes):
@@ -180,7 +180,7 @@ class Traffic:
         item = said | {"recipients": {"count": RECIPIENTS}, "leaf": leaf.hex(), "log_by": rfc3339(log_by)}
         signed, id = _signed("notice", self._exchange, self._exchange.code, at, {"items": [item]})
         message = Named(self._exchange.code, id, signed.digest)
-        rows.tell([events.dispatched(at=at, message=message, kind="notice", attempt=1, owners=[sender.code])])
+        rows.tell([dispatched(at=at, message=message, kind="notice", attempt=1, owners=[sender.code])])
         rows.add("outgoing", "notice", None, None, signed.stored(), [self._ids[sender.code]], None, at, at)
 
     def _status(self, rows: Rows, number: int, about: Named, code: str, hub: Office, at: datetime) -> None:
@@ -190,7 +190,7 @@ class Traffic:
         signed, id = _signed("status", hub, code, at, body)
         digest, who = bytes.fromhex(signed.digest), self._ids[code]
         recorded = RecordedStatus(item=0, document=about, recipient=code, code=StatusCode("01"), at=at)
-        told = events.status_recorded(
+        told = status_recorded(
             at=at,
             message=Named(code, id, signed.digest),
             submitter=hub.code,
@@ -205,7 +205,7 @@ class Traffic:
             *(self._ids[about.from_], at, at, leaf, at + timedelta(hours=1)),
         )
         message, sender = Named(code, id, signed.digest), self._ids[about.from_]
-        rows.tell([events.dispatched(at=at, message=message, kind="status", attempt=1, owners=[about.from_])])
+        rows.tell([dispatched(at=at, message=message, kind="status", attempt=1, owners=[about.from_])])
         rows.add("outgoing", "status", None, self._statuses, None, [sender], None, at, at)
         rows.add("status_entry", number, who, self._statuses, 0, who, "01", at, digest, at)
 

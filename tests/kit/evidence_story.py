@@ -25,9 +25,11 @@ from broker.evidence.bundle.collect import Entry, Head, Material, Signer
 from broker.evidence.merkle import Node, consistency_proof, inclusion_proof, leaf_hash, root_of, root_of_tree
 from broker.evidence.notes import Checkpoint, VerifierKey, parse_verifier_key, sign_note, verifier_key
 from broker.identity import BrokerIdentity
-from schemas import events
 from schemas.certificates import thumbprint
-from schemas.events import Event, RecordedStatus
+from schemas.delivery_events import RecordedStatus, dispatched, overdue, status_recorded
+from schemas.events import Event
+from schemas.exchange_events import directory_changed, mailbox_reset
+from schemas.intake_events import accepted
 from schemas.jws import Signed, sign
 from schemas.manifest import StatusCode, parse_manifest
 from schemas.times import new_id, parse_rfc3339, rfc3339
@@ -82,13 +84,9 @@ class Paper:
         office = Office(code=code, key=key, certificate=_certificate(code, key, self.ca_key, "root"))
         self.offices[code] = office
         facts: dict[str, str | int | bool | None] = {"level": level, "hub": hub}
-        self.log(events.directory_changed(at=self.now(), revision=1, change="agency.added", codes=[code], facts=facts))
+        self.log(directory_changed(at=self.now(), revision=1, change="agency.added", codes=[code], facts=facts))
         facts = {"thumbprint": office.thumbprint.hex(), "custody": custody}
-        self.log(
-            events.directory_changed(
-                at=self.now(), revision=2, change="certificate.enrolled", codes=[code], facts=facts
-            )
-        )
+        self.log(directory_changed(at=self.now(), revision=2, change="certificate.enrolled", codes=[code], facts=facts))
         return office
 
     # ── Log ──────────────────────────────────────────────────────────────────────────────────────
@@ -103,7 +101,7 @@ class Paper:
     def noise(self, count: int) -> None:
         """Events about other things."""
         for number in range(count):
-            self.log([events.mailbox_reset(at=self.now(), owner="OTHER", generation=number)])
+            self.log([mailbox_reset(at=self.now(), owner="OTHER", generation=number)])
 
     def keys(self) -> tuple[VerifierKey, ...]:
         return (parse_verifier_key(self.vkey()),)
@@ -164,7 +162,7 @@ class Paper:
         self.addressed |= {(signed.digest, code): text for code, text in addressed.items()}
         accepted_at = self.now()
         self.log(
-            events.accepted(
+            accepted(
                 at=accepted_at,
                 document=named,
                 action=str(manifest["action"]),
@@ -185,14 +183,10 @@ class Paper:
         direct = [code for code, owner in to if code == owner and code not in attempt_named]
         for start in range(0, len(direct), 500):
             some = direct[start : start + 500]
-            self.log([events.dispatched(at=self.now(), message=named, kind="document", attempt=1, owners=some)])
+            self.log([dispatched(at=self.now(), message=named, kind="document", attempt=1, owners=some)])
         for owner, codes in attempt_named.items():
             self.log(
-                [
-                    events.dispatched(
-                        at=self.now(), message=named, kind="document", attempt=1, owners=[owner], recipients=codes
-                    )
-                ]
+                [dispatched(at=self.now(), message=named, kind="document", attempt=1, owners=[owner], recipients=codes)]
             )
         return named
 
@@ -214,9 +208,7 @@ class Paper:
         named = Named(by.code, UUID(str(manifest["id"])), signed.digest)
         recorded = RecordedStatus(item=0, document=about, recipient=for_ or by.code, code=StatusCode(code), at=at)
         self.log(
-            events.status_recorded(
-                at=self.now(), message=named, submitter=by.code, thumbprint=by.thumbprint, items=[recorded]
-            )
+            status_recorded(at=self.now(), message=named, submitter=by.code, thumbprint=by.thumbprint, items=[recorded])
         )
         return named
 
@@ -358,9 +350,7 @@ def story(*, noise: int = 3) -> Told:
     paper.status(office, letter, "01")
     paper.status(office, letter, "03")
     paper.log(
-        events.overdue(
-            at=paper.now(), document=letter, what="arrival", due=NOON + timedelta(minutes=1), recipients=["XA"]
-        )
+        overdue(at=paper.now(), document=letter, what="arrival", due=NOON + timedelta(minutes=1), recipients=["XA"])
     )
     recall = paper.letter(ministry, [("TINH", "TINH"), ("SO", "SO")], about=[letter], action="recall")
     paper.status(office, letter, "15", answers=_reference(recall))

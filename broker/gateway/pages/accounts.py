@@ -24,7 +24,7 @@ from broker.directory.records import AgencyId
 from broker.evidence.account_facts import account_facts, is_password, no_password
 from broker.store.pool import Connection
 from broker.store.queries import load_queries
-from schemas.events import operator_action
+from schemas.exchange_events import operator_action
 from schemas.problem import Problem
 
 SQL: Final = load_queries("broker.gateway.pages", "accounts.sql")

@@ -30,7 +30,7 @@ from broker.store.pool import Connection
 from broker.store.queries import load_queries
 from schemas.certificates import load_certificate, load_private_key, new_private_key, private_key_pem, public_key_of
 from schemas.certificates import thumbprint as thumbprint_of
-from schemas.events import Facts, operator_action
+from schemas.exchange_events import Facts, operator_action
 from schemas.jws import PrivateKey
 from schemas.problem import Problem
 

@@ -20,7 +20,8 @@ from broker.evidence.tile_files import TileFiles
 from broker.services import Endpoints
 from broker.settings import Settings
 from broker.upkeep.lease import Lease
-from schemas.events import Event, mailbox_reset
+from schemas.events import Event
+from schemas.exchange_events import mailbox_reset
 from tests.conftest import fresh_database, migrate
 
 PATIENCE = 120.0

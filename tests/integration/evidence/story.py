@@ -35,7 +35,7 @@ from broker.interventions.documents import cancel, hold, resend
 from broker.interventions.quarantine import settle
 from broker.upkeep.lease import Lease
 from schemas.certificates import new_private_key
-from schemas.events import dispatched
+from schemas.delivery_events import dispatched
 from schemas.manifest.common import Reference
 from tests.conftest import Vhost
 from tests.integration.evidence.conftest import INSERT

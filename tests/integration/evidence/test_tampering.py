@@ -19,7 +19,7 @@ from broker.evidence.keys import read_vkeys
 from broker.evidence.tile_files import published_notes
 from broker.evidence.verify import Scope, findings
 from broker.services import Endpoints
-from schemas.events import operator_action
+from schemas.exchange_events import operator_action
 from tests.conftest import fresh_database, fresh_vhost, migrate
 from tests.integration.evidence.conftest import INSERT
 from tests.integration.evidence.story import Story, play

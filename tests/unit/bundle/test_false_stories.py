@@ -19,9 +19,10 @@ from broker.evidence.bundle.assemble import assemble, scope_of
 from broker.evidence.bundle.check import check
 from broker.evidence.bundle.show import render
 from broker.evidence.standalone import check_bundle as standalone
-from schemas import events
 from schemas.canonical import canonical_json, leaf_hash
-from schemas.events import Event, RecordedStatus
+from schemas.delivery_events import RecordedStatus, overdue, status_recorded
+from schemas.events import Event
+from schemas.exchange_events import operator_action
 from schemas.manifest import StatusCode
 from schemas.times import new_id, rfc3339
 from tests.kit.evidence_story import NOON, Named, Paper, Told, short_story, story
@@ -66,9 +67,7 @@ def test_a_signed_refusal_cannot_be_passed_over_by_logging_its_neighbour_alone()
     named = Named("TINH", UUID(message["id"]), signed.digest)
     first = RecordedStatus(item=0, document=told.letter, recipient="TINH", code=StatusCode("03"), at=at)
     paper.log(
-        events.status_recorded(
-            at=paper.now(), message=named, submitter="TINH", thumbprint=office.thumbprint, items=[first]
-        )
+        status_recorded(at=paper.now(), message=named, submitter="TINH", thumbprint=office.thumbprint, items=[first])
     )
     answer = agreed(paper.bundle(told.letter), told)
     assert answer is not None and answer[0] == "missing"
@@ -173,10 +172,10 @@ def test_custody_is_the_agencys_or_the_exchanges_and_nothing_between() -> None:
 @pytest.mark.parametrize("at", ["9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00+23:59", "0001-01-01T00:00:00Z"])
 def test_no_time_breaks_a_checker(at: str, tmp_path: Path) -> None:
     told = short_story()
-    overdue = events.overdue(
+    missed = overdue(
         at=told.paper.now(), document=told.letter, what="arrival", due=NOON + timedelta(1), recipients=["TINH"]
     )
-    told.paper.log([another_body(event, lambda body: body.update(at=at)) for event in overdue])
+    told.paper.log([another_body(event, lambda body: body.update(at=at)) for event in missed])
     data = told.paper.bundle(told.letter)
     good = agreed(data, told) is None
     assert all(("NOT GOOD" not in text) == good for text in shown(data, told, tmp_path))
@@ -186,7 +185,7 @@ def test_nobodys_words_can_pass_for_the_verdict(tmp_path: Path) -> None:
     """Neither by moving the cursor, nor by turning the writing round, nor as markup."""
     told = short_story()
     words = "[/x][bold]\x1b[2K\r\u202eGOOD / ĐẠT: 9 log entries"
-    held = events.operator_action(at=told.paper.now(), actor="x", action="hold", target=told.letter.digest)
+    held = operator_action(at=told.paper.now(), actor="x", action="hold", target=told.letter.digest)
     told.paper.log([another_body(event, lambda body: body.update(action=words)) for event in held])
     for data in (told.paper.bundle(told.letter), canonical_json({"type": "bundle", words: 1}) + b"\n"):
         for text in shown(data, told, tmp_path):
@@ -199,7 +198,7 @@ def test_an_operators_action_may_tell_facts() -> None:
     told = short_story()
     facts = {"role": "auditor", "subtree": "TINH"}
     at, target = told.paper.now(), told.letter.digest
-    told.paper.log(events.operator_action(at=at, actor="x", action="account.add", target=target, facts=facts))
+    told.paper.log(operator_action(at=at, actor="x", action="account.add", target=target, facts=facts))
     assert agreed(told.paper.bundle(told.letter), told) is None
 
 

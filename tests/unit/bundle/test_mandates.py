@@ -12,7 +12,7 @@ import pytest
 from broker.evidence.bundle.assemble import assemble, scope_of
 from broker.evidence.bundle.check import check
 from broker.evidence.bundle.collect import Material
-from schemas import events
+from schemas.exchange_events import directory_changed
 from tests.kit.evidence_story import EXCHANGE, NOON, Named, Office, Paper
 from tests.unit.bundle.checkers import Answer, ours, theirs
 
@@ -25,7 +25,7 @@ Happening = Callable[[Paper], object]
 def happened(change: str, codes: list[str], **facts: Any) -> Happening:
     """A change of the directory, told to the log."""
     return lambda paper: paper.log(
-        events.directory_changed(at=paper.now(), revision=1, change=change, codes=codes, facts=facts)
+        directory_changed(at=paper.now(), revision=1, change=change, codes=codes, facts=facts)
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from broker.evidence.signers import MandateRow, Signers
-from schemas.events import directory_changed
+from schemas.exchange_events import directory_changed
 
 NOON = datetime(2026, 5, 5, 5, tzinfo=UTC)
 HUB, OFFICE, THUMB = "H53", "H53.1", "ab" * 32

@@ -12,7 +12,7 @@ import pytest
 from broker.directory.describing import TABLES, Described, digest
 from broker.evidence.verify_directory import Told, compare
 from schemas.canonical import canonical_json
-from schemas.events import ROWS_PER_EVENT, directory_changed, directory_described
+from schemas.exchange_events import ROWS_PER_EVENT, directory_changed, directory_described
 
 AT = datetime(2026, 3, 12, tzinfo=UTC)
 TABLE = {table.table: table for table in TABLES}

@@ -12,28 +12,10 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.events import (
-    BODY_LIMIT,
-    KINDS,
-    RECIPIENTS_PER_EVENT,
-    Addressed,
-    Event,
-    RecordedStatus,
-    Rerouted,
-    accepted,
-    directory_changed,
-    directory_described,
-    dispatched,
-    fingerprint,
-    log_opened,
-    mailbox_reset,
-    operator_action,
-    overdue,
-    rejected,
-    rerouted,
-    status_recorded,
-    written_as,
-)
+from schemas.delivery_events import RecordedStatus, Rerouted, dispatched, overdue, rerouted, status_recorded
+from schemas.events import BODY_LIMIT, KINDS, RECIPIENTS_PER_EVENT, Event, fingerprint, written_as
+from schemas.exchange_events import directory_changed, directory_described, log_opened, mailbox_reset, operator_action
+from schemas.intake_events import Addressed, accepted, rejected
 from schemas.manifest import Reference
 
 NOW = datetime(2026, 3, 12, 8, 30, 0, 250, tzinfo=timezone(timedelta(hours=7)))
