@@ -15,11 +15,12 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 from schemas.errors import Refusal
+from schemas.languages import Language, LanguageOrBoth, language_of
 from schemas.problem import BAD_INPUT, GOOD, INTERRUPTED, USAGE, Problem, said
 
 OUR_FAULT: Final = 70
@@ -37,6 +38,13 @@ USAGE_ERROR: Final = next(kind for kind in typer.BadParameter.__mro__ if kind.__
 """What the command line's library raises about a command that was not written as it must be."""
 
 
+_LANGUAGE_HELP: Final = "Language of the text; by default the terminal's (LC_ALL, LC_MESSAGES, LANG)."
+LanguageOption = Annotated[Language | None, typer.Option("--lang", help=_LANGUAGE_HELP)]
+"""The `--lang` of every command that tells people something in one language; see `terminal_language`."""
+BothOption = Annotated[LanguageOrBoth | None, typer.Option("--lang", help=_LANGUAGE_HELP)]
+"""The `--lang` of commands whose text also exists in both languages at once."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """What is told of an error: a paragraph for people, its parts for programs, and the exit code."""
@@ -44,6 +52,16 @@ class Failure:
     text: str
     parts: dict[str, Any]
     exit_code: int
+
+
+def terminal_language() -> Language:
+    """The language of this terminal; English where it names none. For whoever gave no --lang."""
+    return language_of(os.environ) or "en"
+
+
+def terminal_language_or_both() -> LanguageOrBoth:
+    """The same for what exists in both languages at once: both where the terminal names none."""
+    return language_of(os.environ) or "both"
 
 
 def failure_of(error: BaseException, problem_of: Callable[[BaseException], Problem | None]) -> Failure:

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
+from schemas.languages import Words
 
-class Words(NamedTuple):
-    """One notion in both languages."""
-
-    en: str
-    vi: str
-
+__all__ = ["CHANGE", "CHANGE_STATE", "LEVELS", "PRIORITY", "PROCESSING", "STATUS", "TIERS", "Words"]
 
 PROCESSING: Mapping[str, Words] = {
     "accepted": Words("accepted, not handed over yet", "đã tiếp nhận vào trục, chưa chuyển"),

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from cryptography import x509
 
+from broker.audit.words import Words
 from broker.cli.audit_options import span
 from broker.cli.output import JsonOption, emit, progress, run, say
 from broker.evidence.bundle.archive_check import check_archive
 from broker.evidence.bundle.check import check
 from broker.evidence.bundle.lines import MAX_BYTES
-from broker.evidence.bundle.show import VIETNAM, Language, archive_line, archive_value, as_value, render
+from broker.evidence.bundle.show import archive_line, archive_value, as_value, render, stamp_line
 from broker.evidence.merkle import EvidenceFault
 from broker.evidence.notes import VerifierKey, parse_verifier_key
 from schemas.certificates import load_certificates
+from schemas.command_line import LanguageOption, terminal_language
 from schemas.errors import Refusal
+from schemas.languages import Language
 from schemas.problem import NOT_GOOD, USAGE, Problem
 
 DocumentArgument = Annotated[str, typer.Argument(help="A document id, a digest (64 hex digits), or number/notation.")]
@@ -37,7 +39,8 @@ SinceCheckpointOption = Annotated[
     Path | None,
     typer.Option("--since-checkpoint", metavar="FILE", help="An older checkpoint that you hold."),
 ]
-LanguageOption = Annotated[Language | None, typer.Option("--lang", help="Language of the text; by default English.")]
+CHECKING_PARTS: Final = Words("checking parts", "đang kiểm tra các phần")
+EXPORTING: Final = Words("exporting documents", "đang xuất văn bản")
 
 
 def prove_command(
@@ -48,6 +51,7 @@ def prove_command(
         str | None, typer.Option("--recipient", metavar="CODE", help="Only the delivery to this recipient.")
     ] = None,
     since_checkpoint: SinceCheckpointOption = None,
+    lang: LanguageOption = None,
 ) -> None:
     """Write everything that proves what happened to a document into one file, to be checked anywhere."""
     from broker.evidence.bundle.archive import write_whole
@@ -60,7 +64,11 @@ def prove_command(
     data = run(_prove(document, sender, recipient, since))
     write_whole(output, data)
     lines = data.count(b"\n")
-    say(f"{output}: {len(data):,} bytes, {lines} lines. Check it with `lienthong audit check {output} --key …`.")
+    told = Words(
+        f"{output}: {len(data):,} bytes, {lines} lines. Check it with `lienthong audit check {output} --key …`.",
+        f"{output}: {len(data):,} byte, {lines} dòng. Kiểm tra bằng `lienthong audit check {output} --key …`.",
+    )
+    say(told.told(lang or terminal_language()))
 
 
 def check_command(
@@ -76,7 +84,7 @@ def check_command(
     as_json: JsonOption = False,
 ) -> None:
     """Check a bundle or an archive with public keys alone: no broker, no database. Exit code 0 if everything holds."""
-    keys, roots, language = read_keys(key), read_roots(root or []), lang or default_language()
+    keys, roots, language = read_keys(key), read_roots(root or []), lang or terminal_language()
     if bundle.is_dir():
         if since_checkpoint is not None or tsa_root:
             raise Problem(
@@ -86,7 +94,7 @@ def check_command(
                 exit_code=USAGE,
             )
         total = sum(1 for _ in (bundle / "parts").glob("*.bundle"))
-        with progress("checking parts", total=total) as advance:
+        with progress(CHECKING_PARTS.told(language), total=total, language=language) as advance:
             found = check_archive(bundle, keys=keys, roots=roots, advance=advance)
         emit(archive_value(found), as_json=as_json, render=lambda _: archive_line(found, language))
         good = found.good
@@ -107,7 +115,7 @@ def check_command(
             checked = replace(checked, faults=tuple(faults))
             value = {"timestamps": stamped}
             for one in stamped:
-                say(f"{one.origin}, {one.size} entries: there at {one.at.astimezone(VIETNAM):%Y-%m-%d %H:%M:%S} (ICT).")
+                say(stamp_line(one.origin, one.size, one.at, language))
         emit(as_value(checked) | value, as_json=as_json, render=lambda _: render(checked, language))
         good = checked.good
     if not good:
@@ -121,6 +129,7 @@ def export_command(
     subtree: Annotated[
         str | None, typer.Option("--subtree", metavar="CODE", help="Only what this agency and those below it may see.")
     ] = None,
+    lang: LanguageOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write the documents of a period, with their proofs, into a folder that can be checked anywhere.
@@ -132,21 +141,15 @@ def export_command(
     # No time ago: whoever goes on after an interruption has to mean the same period.
     begin, end = span(since, until, ago=False)
     assert begin is not None and end is not None
-    exported = run(_export(output, Wanted(since=begin, until=end, subtree=subtree)))
-    emit(
-        exported,
-        as_json=as_json,
-        render=lambda _: (
-            f"{output}: {exported.documents} documents in {exported.parts} parts. "
-            f"Check it with `lienthong audit check {output} --key …`."
-        ),
+    language = lang or terminal_language()
+    exported = run(_export(output, Wanted(since=begin, until=end, subtree=subtree), language))
+    told = Words(
+        f"{output}: {exported.documents} documents in {exported.parts} parts. "
+        f"Check it with `lienthong audit check {output} --key …`.",
+        f"{output}: {exported.documents} văn bản trong {exported.parts} phần. "
+        f"Kiểm tra bằng `lienthong audit check {output} --key …`.",
     )
-
-
-def default_language() -> Language:
-    """Vietnamese where the terminal's locale says so, else English."""
-    locale = os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or ""
-    return "vi" if locale.startswith("vi") else "en"
+    emit(exported, as_json=as_json, render=lambda _: told.told(language))
 
 
 def read_keys(texts: list[str]) -> tuple[VerifierKey, ...]:
@@ -182,7 +185,7 @@ def read_roots(files: list[Path]) -> tuple[x509.Certificate, ...]:
         ) from refusal
 
 
-async def _export(folder: Path, wanted: Any) -> Any:
+async def _export(folder: Path, wanted: Any, language: Language) -> Any:
     from broker.evidence.bundle.archive import Archiving
     from broker.identity import BrokerIdentity
     from broker.settings import load_settings
@@ -192,7 +195,7 @@ async def _export(folder: Path, wanted: Any) -> Any:
     identity = BrokerIdentity.load(settings)
     async with connect(settings.database_url) as connection:
         archiving = await Archiving.opened(connection, folder, wanted, identity)
-        with progress("exporting documents", total=await archiving.count(connection)) as advance:
+        with progress(EXPORTING.told(language), total=await archiving.count(connection), language=language) as advance:
             return await archiving.run(connection, advance)
 
 

@@ -26,6 +26,7 @@ from rich.console import Console, RenderableType
 from broker.cli.failing import failure_of
 from schemas import command_line
 from schemas.command_line import say
+from schemas.languages import Language
 from schemas.times import rfc3339
 
 __all__ = ["JsonOption", "emit", "exit_code_of", "progress", "run", "say"]
@@ -67,10 +68,11 @@ def run(coroutine: Coroutine[Any, Any, Value]) -> Value:
 
 
 @contextmanager
-def progress(what: str, *, total: int | None = None) -> Iterator[Callable[[int], None]]:
+def progress(what: str, *, total: int | None = None, language: Language = "en") -> Iterator[Callable[[int], None]]:
     """Show the progress of a long job on standard error; call what you get with the number of steps just done.
 
-    A moving bar on a terminal; elsewhere one line at the start, at the end, and every ten seconds.
+    A moving bar on a terminal; elsewhere one line at the start, at the end, and every ten seconds. `what` is in
+    `language`.
     """
     if sys.stderr.isatty():
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -85,7 +87,8 @@ def progress(what: str, *, total: int | None = None) -> Iterator[Callable[[int],
             yield move
         return
     done, shown, started = 0, monotonic(), monotonic()
-    of = f" of {total}" if total is not None else ""
+    vi = language == "vi"
+    of = f"{' trên' if vi else ' of'} {total}" if total is not None else ""
 
     def advance(steps: int = 1) -> None:
         nonlocal done, shown
@@ -96,7 +99,8 @@ def progress(what: str, *, total: int | None = None) -> Iterator[Callable[[int],
 
     say(f"{what} …")
     yield advance
-    say(f"{what}: {done}{of} in {monotonic() - started:.1f} s" if done else f"{what}: done")
+    took = f"{'trong' if vi else 'in'} {monotonic() - started:.1f} {'giây' if vi else 's'}"
+    say(f"{what}: {done}{of} {took}" if done else f"{what}: {'xong' if vi else 'done'}")
 
 
 def exit_code_of(command: Callable[[], object]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from datetime import datetime, timedelta, timezone
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -16,11 +16,11 @@ from broker.evidence.bundle.archive_check import CheckedArchive
 from broker.evidence.bundle.check import Checked
 from broker.evidence.bundle.judging import Judged
 from broker.evidence.bundle.lines import Fault
+from broker.evidence.bundle.sentences import clause, place, sentence
 from broker.evidence.bundle.story import Told, state_words
+from schemas.languages import Language
 from schemas.times import rfc3339, rfc3339_or_none
 from schemas.verdict import Answer
-
-Language = Literal["vi", "en"]
 
 VIETNAM: Final = timezone(timedelta(hours=7))
 SHOWN: Final = 40
@@ -50,6 +50,13 @@ _ANSWERS: Final = {
     Answer.good: Words("good", "tốt"),
     Answer.bad: Words("bad", "không đạt"),
     Answer.unknown: Words("unknown", "không rõ"),
+}
+
+_SCOPE: Final = {
+    "since": Words("since", "từ"),
+    "until": Words("until", "đến"),
+    "subtree": Words("subtree", "thuộc"),
+    "part": Words("part", "phần"),
 }
 
 _MARKS: Final = {Answer.good: "✔", Answer.bad: "✘", Answer.unknown: "?"}
@@ -161,7 +168,7 @@ def archive_line(found: CheckedArchive, lang: Language) -> Text:
         return Text(_in(told, lang), style="bold green")
     file, fault = found.faults[0]
     head = _in(Words("NOT GOOD", "KHÔNG ĐẠT"), lang)
-    return plain(f"{head}: {file}: {_in(REASONS[fault.reason], lang)}. {fault.sentence()}.", style="bold red")
+    return plain(f"{head}: {file}: {_in(REASONS[fault.reason], lang)}. {sentence(fault, lang)}.", style="bold red")
 
 
 def verdict_line(checked: Checked, lang: Language) -> Text:
@@ -183,7 +190,7 @@ def verdict_line(checked: Checked, lang: Language) -> Text:
     head = _in(Words("NOT GOOD", "KHÔNG ĐẠT"), lang)
     more = len(checked.faults) - 1
     rest = _in(Words(f" ({more} more in --json)", f" (còn {more} lỗi nữa trong --json)"), lang) if more else ""
-    return plain(f"{head}: {reason}. {fault.sentence()}.{rest}", style="bold red")
+    return plain(f"{head}: {reason}. {sentence(fault, lang)}.{rest}", style="bold red")
 
 
 def plain(text: str, style: str = "") -> Text:
@@ -200,9 +207,7 @@ def _scope_line(checked: Checked, lang: Language) -> str:
     """What the bundle speaks of; whoever asked for something else, or gets nothing, sees it here."""
     archive, recipient = checked.scope.get("archive"), checked.scope.get("recipient")
     if isinstance(archive, dict):
-        named = ", ".join(
-            f"{name} {archive[name]}" for name in ("since", "until", "subtree", "part") if name in archive
-        )
+        named = ", ".join(f"{_in(words, lang)} {archive[name]}" for name, words in _SCOPE.items() if name in archive)
         many = len(checked.story)
         return _in(Words(f"Archive: {named}; {many} documents.", f"Kho lưu trữ: {named}; {many} văn bản."), lang)
     if recipient is not None:
@@ -270,7 +275,8 @@ def _signatures(signatures: tuple[Judged, ...], lang: Language) -> Table:
         signer = one.speaker if one.signer == one.speaker else f"{one.signer} → {one.speaker}"
         cells = [f"{_MARKS[finding.answer]} {_in(_ANSWERS[finding.answer], lang)}" for finding in answers]
         custody = _in(Words("exchange", "trục"), lang) if one.custody == "broker" else _in(Words("own", "tự giữ"), lang)
-        table.add_row(one.type, plain(signer), *cells, custody, plain(_basis(one, lang) if bad is None else bad.why))
+        why = _basis(one, lang) if bad is None else clause(bad.why, lang)
+        table.add_row(place(one.type, lang), plain(signer), *cells, custody, plain(why))
     if (more := len(signatures) - SHOWN) > 0:
         table.caption = _in(Words(f"… and {more} more in --json", f"… còn {more} dòng trong --json"), lang)
     return table
@@ -321,8 +327,17 @@ def _told_value(told: Told) -> dict[str, Any]:
     }
 
 
+def stamp_line(origin: str, size: int, at: datetime, lang: Language) -> str:
+    """That a timestamp authority saw a checkpoint."""
+    told = Words(
+        f"{origin}, {size} entries: there at {_local(at)} (ICT).",
+        f"{origin}, {size} mục: đã có lúc {_local(at)} (ICT).",
+    )
+    return _in(told, lang)
+
+
 def _in(words: Words, lang: Language) -> str:
-    return words.vi if lang == "vi" else words.en
+    return words.told(lang)
 
 
 def _local(at: datetime) -> str:

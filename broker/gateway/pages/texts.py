@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from broker.gateway.pages.catalogue import TEXTS
+from schemas.languages import Language
 
-Language = Literal["vi", "en"]
+__all__ = ["Language", "text"]
 
 
 def text(key: str, language: Language, **values: object) -> str:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
 from typing import Final
 
 from broker.audit.record import RejectionRecord
+from broker.audit.verdict_sentences import TIMES
 from broker.audit.words import PROCESSING
-from broker.gateway.pages.texts import Language
 from schemas.errors import CATALOGUE
+from schemas.languages import Language, Sentences
 from schemas.verdict import Finding
 
 TOLD: Final[Mapping[str, str]] = {
@@ -140,14 +140,10 @@ TOLD: Final[Mapping[str, str]] = {
     "a running PostgreSQL 15 or newer with the exchange's database and login": "một máy chủ PostgreSQL 15 trở lên đang chạy, có cơ sở dữ liệu và tài khoản của trục",
     "start it with `lienthong services up`, or set LIENTHONG_DATABASE_URL to an existing database": "Người vận hành cần khởi động máy chủ, hoặc đặt LIENTHONG_DATABASE_URL đến một cơ sở dữ liệu có sẵn",
     # ── Verdicts ──
+    **TIMES,
     "the certificate with this thumbprint is not enrolled": "chứng thư có dấu vân này chưa được đăng ký",
     "{alg} does not verify under the enrolled key": "chữ ký {alg} không khớp với khóa đã đăng ký",
     "the certificate is enrolled for {code}": "chứng thư được đăng ký cho {code}",
-    "the certificate was revoked on {at}": "chứng thư đã bị thu hồi lúc {at}",
-    "when the message was signed, {at}, the certificate was not yet valid; it is from {day}": "khi ký, lúc {at}, chứng thư chưa có hiệu lực; hiệu lực từ {day}",
-    "when it was received, {at}, the certificate was not yet valid; it is from {day}": "khi nhận, lúc {at}, chứng thư chưa có hiệu lực; hiệu lực từ {day}",
-    "when the message was signed, {at}, the certificate had expired; it was valid until {day}": "khi ký, lúc {at}, chứng thư đã hết hạn; hiệu lực đến {day}",
-    "when it was received, {at}, the certificate had expired; it was valid until {day}": "khi nhận, lúc {at}, chứng thư đã hết hạn; hiệu lực đến {day}",
     "there is no signature to ask about": "không có chữ ký nào để xét",
     "the stored bytes are no signed message: {why}": "nội dung đã lưu không phải là thông điệp có chữ ký: {why}",
     "the stored bytes are {digest}, the record says {other}": "nội dung đã lưu có mã băm {digest}, hồ sơ ghi {other}",
@@ -166,37 +162,22 @@ TOLD: Final[Mapping[str, str]] = {
 """English, as other rooms say it and without a full stop at the end, to Vietnamese; `{…}` are places."""
 
 ANSWERS: Final = {one.en: one.vi for one in PROCESSING.values()} | {name: one.vi for name, one in PROCESSING.items()}
-_PLACE: Final = re.compile(r"{(\w+)}")
 _LETTER: Final = re.compile(r"[^\x00-\x7f]")
-
-
-def _pattern(template: str) -> re.Pattern[str]:
-    pieces = _PLACE.split(template)
-    return re.compile(
-        "".join(f"(?P<{piece}>.*?)" if odd % 2 else re.escape(piece) for odd, piece in enumerate(pieces)), re.DOTALL
-    )
-
-
-_PATTERNS: Final = tuple((_pattern(english), vietnamese) for english, vietnamese in TOLD.items() if "{" in english)
-
-
-@lru_cache(maxsize=1024)
-def in_vietnamese(text: str) -> str | None:
-    """`text` in Vietnamese, None if it is not known. What stands in its places is put over likewise."""
-    clause = text.strip().removesuffix(".")
-    if clause in TOLD:
-        return TOLD[clause]
-    for pattern, vietnamese in _PATTERNS:
-        if match := pattern.fullmatch(clause):
-            places = {name: _in_place(name, value) for name, value in match.groupdict().items()}
-            return vietnamese.format(**places).removesuffix(": ")
-    return None
 
 
 def _in_place(name: str, value: str) -> str:
     known = ANSWERS.get(value) or in_vietnamese(value)
     # A reason that another program gave is an English sentence; anything else is a name, a number or a code.
     return known or ("" if name == "why" else value)
+
+
+_SENTENCES: Final = Sentences(TOLD, place=_in_place)
+
+
+def in_vietnamese(text: str) -> str | None:
+    """`text` in Vietnamese, None if it is not known. What stands in its places is put over likewise."""
+    known = _SENTENCES.vietnamese(text.strip().removesuffix("."))
+    return None if known is None else known.removesuffix(": ")
 
 
 def clause(text: object, language: Language) -> str:

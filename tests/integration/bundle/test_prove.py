@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -244,7 +245,12 @@ async def test_the_command_line_proves_and_checks(exchange: Exchange, tmp_path: 
     check_it = ("check", str(bundle), "--key", str(key), "--root", str(exchange.home.root))
     code, said = await _command({}, *check_it, "--lang", "vi")
     assert code == 0 and "ĐẠT." in said and "trục tiếp nhận" in said
+    speaks_vietnamese = {"LC_ALL": "", "LC_MESSAGES": "", "LANG": "vi_VN.UTF-8"}
+    assert await _command(speaks_vietnamese, *check_it) == (0, said), "the terminal's language, unless it is told"
+    assert not re.search(r"\b(GOOD|recipient|mailbox|state|signature|cryptography|document|log entry)\b", said), said
     bundle.write_bytes(bundle.read_bytes().replace(b'"count":1', b'"count":2', 1))
+    code, said = await _command(speaks_vietnamese, *check_it)
+    assert code == 1 and "KHÔNG ĐẠT: " in said and "NOT GOOD" not in said and " found " not in said
     code, said = await _command({}, *check_it, "--json")
     assert code == 1
     assert json.loads(said)["faults"][0]["reason"] == "inclusion"

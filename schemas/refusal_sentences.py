@@ -1,0 +1,90 @@
+"""What refusals of the message format say in detail, in Vietnamese. Pure data: English sentences with their places.
+
+The English ones stand where they arise: in `schemas.strict_json`, `base64url`, `jws`, `certificates` and `times`. The
+error catalogue tells of each code in both languages; this is what was found and what was expected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+REFUSED: Final[Mapping[str, str]] = {
+    # ── JSON ──
+    "one JSON text (RFC 8259)": "một văn bản JSON (RFC 8259)",
+    "UTF-8 without a byte order mark": "UTF-8 không có dấu thứ tự byte",
+    "a byte order mark": "dấu thứ tự byte",
+    "nesting deeper than {depth}": "lồng sâu hơn {depth} tầng",
+    "the character U+{number}": "ký tự U+{number}",
+    "text without U+0000 and unpaired surrogates": "văn bản không có U+0000 và mã thay thế lẻ",
+    "the member {name} twice in one object": "trường {name} hai lần trong một đối tượng",
+    "every member name once": "mỗi tên trường một lần",
+    "the integer {number}": "số nguyên {number}",
+    "integers between -2^53 and 2^53": "số nguyên từ -2^53 đến 2^53",
+    "the number {number}": "số {number}",
+    "numbers that a double can hold": "số vừa kiểu double",
+    "a number, or null": "một số, hoặc null",
+    "{error} at character {position}": "{error} ở ký tự {position}",
+    "{error} at byte {position}": "{error} ở byte {position}",
+    # ── Certificates ──
+    "{count} certificates in one file": "{count} chứng thư trong một tệp",
+    "exactly one; the chain goes into a file of its own": "đúng một; chuỗi chứng thư để ở tệp riêng",
+    "a public key that cannot be read ({why})": "khóa công khai không đọc được ({why})",
+    "P-256, P-384, Ed25519, or RSA of 2048 bits or more": "P-256, P-384, Ed25519, hoặc RSA từ 2048 bit",
+    "a certificate valid from {begin} to {end}": "chứng thư có hiệu lực từ {begin} đến {end}",
+    "one that is valid at {at}": "chứng thư có hiệu lực lúc {at}",
+    "a key usage without digitalSignature": "mục đích sử dụng khóa không có digitalSignature",
+    "a certificate for signing (digitalSignature)": "chứng thư để ký (digitalSignature)",
+    "at least one root certificate in the configuration": "ít nhất một chứng thư gốc trong cấu hình",
+    "no configured root": "chưa cấu hình gốc nào",
+    "{count} intermediate certificates": "{count} chứng thư trung gian",
+    "a path to a configured root with a certificate that is not valid at {at}": "đường dẫn đến gốc đã cấu hình có chứng thư không có hiệu lực lúc {at}",
+    "certificates that are all valid at that time": "mọi chứng thư đều có hiệu lực lúc đó",
+    "a path to a configured root": "đường dẫn đến gốc đã cấu hình",
+    "a certificate that is not valid at that time": "chứng thư không có hiệu lực lúc đó",
+    "a path longer than a basicConstraints pathlen allows": "đường dẫn dài hơn pathlen của basicConstraints cho phép",
+    "an authority with name constraints, and a certificate on which they cannot be checked": "bên cấp có giới hạn tên, và chứng thư không kiểm tra được giới hạn ấy",
+    "extensions that cannot be read ({why})": "phần mở rộng không đọc được ({why})",
+    "a certificate after RFC 5280": "chứng thư theo RFC 5280",
+    "a certificate of at most {size} bytes": "chứng thư nhiều nhất {size} byte",
+    "something that cannot be read ({why})": "nội dung không đọc được ({why})",
+    "an X.509 certificate in PEM or DER": "chứng thư X.509 dạng PEM hoặc DER",
+    # ── Signed messages ──
+    "a length of {count} characters": "độ dài {count} ký tự",
+    "a text that ends in {end}": "văn bản kết thúc bằng {end}",
+    "a character other than letters, digits, '-' and '_'": "ký tự không phải chữ cái, chữ số, '-' hay '_'",
+    "base64url without padding and with no bits left over": "base64url không đệm và không thừa bit",
+    "an object": "một đối tượng",
+    "an array": "một mảng",
+    "a string": "một chuỗi",
+    "a boolean": "một giá trị đúng/sai",
+    "a number": "một số",
+    "an embedded key": "khóa kèm theo",
+    "a link to keys": "liên kết đến khóa",
+    "a link to a certificate": "liên kết đến chứng thư",
+    "an embedded certificate": "chứng thư kèm theo",
+    "critical extensions": "phần mở rộng bắt buộc",
+    "an unencoded payload": "nội dung không mã hóa base64",
+    "a slip": "phiếu chuyển",
+    "no slip: only the broker adds one to what it delivers": "không có phiếu chuyển: chỉ trục thêm vào những gì trục chuyển",
+    "{count} sections": "{count} đoạn",
+    "three sections with dots between them": "ba đoạn cách nhau bằng dấu chấm",
+    "at most {count} characters": "nhiều nhất {count} ký tự",
+    "{count} characters": "{count} ký tự",
+    "the member {name}": "trường {name}",
+    "one signature, and only a protected header": "một chữ ký, và chỉ phần đầu được bảo vệ",
+    "alg, typ and x5t#S256 only": "chỉ alg, typ và x5t#S256",
+    "SHA-256 of the DER certificate, 32 bytes": "SHA-256 của chứng thư DER, 32 byte",
+    "{size} bytes that look like ASN.1 DER, as openssl writes it": "{size} byte giống ASN.1 DER mà openssl ghi",
+    "{size} bytes for {alg}: r and s of {half} bytes each, one after the other (RFC 7518 §3.4)": "{size} byte cho {alg}: r và s mỗi số {half} byte, nối nhau (RFC 7518 §3.4)",
+    "{count} members": "{count} trường",
+    "SHA-256 in 64 lower-case hex digits": "SHA-256 bằng 64 chữ số thập lục phân thường",
+    "something else": "nội dung khác",
+    "base64 with padding, in one line (RFC 4648 §4)": "base64 có đệm, trên một dòng (RFC 4648 §4)",
+    "bits left over at the end": "thừa bit ở cuối",
+    "base64 whose unused bits are zero (RFC 4648 §3.5)": "base64 có các bit không dùng bằng không (RFC 4648 §3.5)",
+    "{count} bytes of inline parts": "{count} byte tệp kèm trong thông điệp",
+    "nothing": "không có gì",
+    "a time of RFC 3339 with seconds and offset, such as 2026-03-12T08:30:00+07:00": "thời điểm theo RFC 3339 có giây và múi giờ, ví dụ 2026-03-12T08:30:00+07:00",
+}
+"""English to Vietnamese; `{…}` are places."""
