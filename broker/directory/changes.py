@@ -13,7 +13,7 @@ from itertools import chain
 
 import asyncpg
 
-from broker.directory.changing import SQL, Author, Change, Facts, agency_named, changing
+from broker.directory.changing import SQL, Author, Change, agency_named, changing
 from broker.directory.describing import LAST_REVISION
 from broker.directory.enrolment import enrol_certificate, load_roots, revoke_certificate
 from broker.directory.importing import import_csv, import_rows
@@ -22,6 +22,7 @@ from broker.directory.snapshot import CHILDREN_OF, LEVEL_GROUPS
 from broker.directory.suggestions import written
 from broker.store.pool import Connection
 from schemas.agency_codes import canonical_code
+from schemas.exchange_events import Facts
 from schemas.problem import Problem
 
 __all__ = [

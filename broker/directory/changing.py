@@ -8,11 +8,10 @@ operators did. Decides nothing itself.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import TypeAlias
 
 from broker.directory.describing import TABLES
 from broker.directory.live import VIETNAM, load_directory
@@ -21,7 +20,7 @@ from broker.directory.suggestions import written
 from broker.store.pool import Connection
 from broker.store.queries import load_queries
 from schemas.events import Event
-from schemas.exchange_events import directory_changed, directory_described
+from schemas.exchange_events import Facts, directory_changed, directory_described
 from schemas.problem import Problem
 
 SQL = load_queries("broker.directory", "changes.sql")
@@ -29,10 +28,6 @@ _DESCRIBED = load_queries("broker.directory", "described.sql")
 
 #: Held by every change of the directory until its transaction ends; any fixed number that nothing else uses.
 DIRECTORY_LOCK = 0x6C74_0002
-
-
-#: What an event tells beside the codes: words, numbers and flags, never a name.
-Facts: TypeAlias = Mapping[str, str | int | bool | None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

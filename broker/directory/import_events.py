@@ -14,10 +14,11 @@ from datetime import date
 from itertools import groupby
 from typing import Final, TypeVar
 
-from broker.directory.changing import Facts, Telling
+from broker.directory.changing import Telling
 from broker.directory.planning import ImportPlan, tier_of
 from broker.directory.records import AgencyId, Extent
 from schemas.events import RECIPIENTS_PER_EVENT
+from schemas.exchange_events import Facts
 
 T = TypeVar("T", int, str)
 

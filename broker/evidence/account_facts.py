@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any, Final
 
-from schemas.canonical import canonical_json
+from broker.evidence.told_facts import salted_digest
 from schemas.times import rfc3339_or_none
 
 SALT: Final = "password_hash"
@@ -42,5 +41,4 @@ def account_facts(row: Mapping[str, Any]) -> dict[str, str | None]:
 
 def hidden(row: Mapping[str, Any], column: str) -> str | None:
     """The digest of one column, and of the secret that keeps it from being guessed."""
-    # Not HMAC: that hashes a long key first, and the key's own digest is told.
-    return None if row[column] is None else sha256(canonical_json([column, row[column], row[SALT]])).hexdigest()
+    return None if row[column] is None else salted_digest(column, row[column], row[SALT])

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-from schemas.canonical import canonical_json
+from broker.evidence.told_facts import salted_digest
+from schemas.exchange_events import Facts
 from schemas.times import rfc3339, rfc3339_or_none
-
-Fact: TypeAlias = str | int | bool | None
 
 HIDDEN: Final = ("name", "addresses")
 PLAIN: Final = ("state", "fresh_seconds", "sign_all", "registration")
@@ -21,19 +20,19 @@ TIMES: Final = ("created_at", "changed_at")
 OF_SECRETS: Final = ("sealed", "made_at", "ends_at")
 
 
-def system_facts(row: Any, secrets: Sequence[Any]) -> dict[str, Fact]:
+def system_facts(row: Any, secrets: Sequence[Any]) -> Facts:
     """A system's row and its secrets (the first one first) as events tell them; without secrets nothing hidden."""
-    facts: dict[str, Fact] = {column: row[column] for column in PLAIN}
+    facts = {column: row[column] for column in PLAIN}
     facts |= {column: rfc3339(row[column]) for column in TIMES}
     if secrets:
         salt = secrets[0]["sealed"].hex()
-        facts |= {column: sha256(canonical_json([column, row[column], salt])).hexdigest() for column in HIDDEN}
+        facts |= {column: salted_digest(column, row[column], salt) for column in HIDDEN}
     for secret in secrets:
         facts |= {f"{column}_{secret['secret_id']}": value for column, value in secret_facts(secret).items()}
     return facts
 
 
-def secret_facts(row: Any) -> dict[str, Fact]:
+def secret_facts(row: Any) -> Facts:
     """One secret of a system."""
     return {
         "sealed": sha256(row["sealed"]).hexdigest(),
@@ -42,6 +41,6 @@ def secret_facts(row: Any) -> dict[str, Fact]:
     }
 
 
-def key_facts(row: Any) -> dict[str, Fact]:
+def key_facts(row: Any) -> Facts:
     """A private key that the exchange keeps."""
     return {"sealed": sha256(row["sealed"]).hexdigest(), "made_at": rfc3339_or_none(row["made_at"])}

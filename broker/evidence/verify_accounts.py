@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, Final
 
-import orjson
-
 from broker.evidence.account_facts import HIDDEN, SALT, TIMES, account_facts
 from broker.evidence.findings import Finding, shown
+from broker.evidence.told_facts import told_facts
 from broker.store.pool import Connection
 from broker.store.queries import load_queries
 
@@ -26,10 +25,11 @@ async def check_accounts(
     connection: Connection, *, named: Callable[[Finding], bool], progress: Callable[[str, int], None]
 ) -> AsyncIterator[Finding]:
     """Every account that is not as it was told, and is not `named` already."""
-    told = _newest([row["body"] for row in await connection.fetch(SQL["told"])])
+    bodies = [row["body"] for row in await connection.fetch(SQL["told"])]
+    newest = {told.target: told.facts for told in told_facts(bodies)}
     whole: bool = await connection.fetchval(SQL["readable"])
     for row in await connection.fetch(SQL["whole" if whole else "public"]):
-        facts = told.get(row["account_id"], {})
+        facts = newest.get(row["account_id"], {})
         if SALT not in facts:
             progress(OF_BEFORE, 1)
             continue
@@ -37,18 +37,6 @@ async def check_accounts(
         for finding in _differences(row, facts, whole=whole):
             if not named(finding):
                 yield finding
-
-
-def _newest(bodies: list[bytes]) -> dict[str, Mapping[str, Any]]:
-    """What the newest event about each account says; bytes that are none are told where the log is verified."""
-    newest: dict[str, Mapping[str, Any]] = {}
-    for body in bodies:
-        try:
-            event = orjson.loads(body)
-            newest[event["target"]] = dict(event.get("facts") or {})
-        except (ValueError, KeyError, TypeError):
-            continue
-    return newest
 
 
 def _differences(row: Any, facts: Mapping[str, Any], *, whole: bool) -> Iterator[Finding]:

@@ -6,22 +6,20 @@ version before told is passed over, and counted. Reads only.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import groupby
 from typing import Any, Final
 
-import orjson
-
 from broker.evidence.findings import Finding, shown
 from broker.evidence.system_facts import HIDDEN, OF_SECRETS, PLAIN, TIMES, key_facts, secret_facts, system_facts
+from broker.evidence.told_facts import told_facts
 from broker.store.pool import Connection
 from broker.store.queries import load_queries
+from schemas.exchange_events import Facts
 
 SQL: Final = load_queries("broker.evidence", "systems.sql")
 
 OF_BEFORE: Final = "connected systems and kept keys that only events of before know"
-
-Facts = Mapping[str, Any]
 
 
 async def check_systems(connection: Connection, *, progress: Callable[[str, int], None]) -> AsyncIterator[Finding]:
@@ -58,12 +56,8 @@ def _told(bodies: list[bytes]) -> tuple[dict[str, Facts], dict[str, Facts]]:
     """What the newest events say of each hub's system, nothing where it is of before, and of each kept key."""
     systems: dict[str, Facts] = {}
     keys: dict[str, Facts] = {}
-    for body in bodies:
-        try:
-            event = orjson.loads(body)
-            (keys if event["action"] == "key.kept" else systems)[event["target"]] = dict(event.get("facts") or {})
-        except (ValueError, KeyError, TypeError):
-            continue  # bytes that are none are told where the log is verified
+    for told in told_facts(bodies):
+        (keys if told.action == "key.kept" else systems)[told.target] = told.facts
     return systems, keys
 
 
