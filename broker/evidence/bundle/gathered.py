@@ -116,43 +116,17 @@ class Gathered:
 
     def judged(self) -> tuple[Judged, ...]:
         """The verdict on every signed message, in the order of the lines. Only for a bundle without faults."""
-        made_at = parse_rfc3339(self.bundle.made_at)
-        judged: list[Judged] = []
-        for message in self.bundle.documents:
-            document = self.documents[message.signed.digest]
-            event = self.accepted[message.signed.digest][0].body
-            judged.append(
-                self._judge.judge(
-                    message,
-                    speaker=document.from_,
-                    signed_at=document.sent_at,
-                    received_at=at_of(event),
-                    submitter=event["submitter"],
-                )
-            )
-        for message in self.bundle.statuses:
-            status = self.statuses[message.signed.digest]
-            event = self.recorded[message.signed.digest][0].body
-            judged.append(
-                self._judge.judge(
-                    message,
-                    speaker=status.from_,
-                    signed_at=status.sent_at,
-                    received_at=at_of(event),
-                    submitter=event["submitter"],
-                )
-            )
+        judged = [
+            *(self._of_an_agency(one, self.documents, self.accepted) for one in self.bundle.documents),
+            *(self._of_an_agency(one, self.statuses, self.recorded) for one in self.bundle.statuses),
+        ]
         for message in self.bundle.notices:
             notice = self.notices[message.signed.digest]
+            speaker, sent_at = notice.from_, notice.sent_at
             judged.append(
-                self._judge.judge(
-                    message,
-                    speaker=notice.from_,
-                    signed_at=notice.sent_at,
-                    received_at=notice.sent_at,
-                    exchange=True,
-                )
+                self._judge.judge(message, speaker=speaker, signed_at=sent_at, received_at=sent_at, exchange=True)
             )
+        made_at = parse_rfc3339(self.bundle.made_at)
         for message in self.bundle.slips:
             enrolment = self.facts.enrolment(message.signed.thumbprint)
             speaker = enrolment.code if enrolment is not None else "?"
@@ -160,6 +134,22 @@ class Gathered:
                 self._judge.judge(message, speaker=speaker, signed_at=made_at, received_at=made_at, exchange=True)
             )
         return tuple(judged)
+
+    def _of_an_agency(
+        self,
+        message: Message,
+        read: Mapping[str, DocumentManifest] | Mapping[str, StatusManifest],
+        told: Mapping[str, list[EventLine]],
+    ) -> Judged:
+        """The verdict on a document or a status, received when the first of its events says, by whom that names."""
+        manifest, event = read[message.signed.digest], told[message.signed.digest][0].body
+        return self._judge.judge(
+            message,
+            speaker=manifest.from_,
+            signed_at=manifest.sent_at,
+            received_at=at_of(event),
+            submitter=event["submitter"],
+        )
 
 
 def concerns(body: Mapping[str, Any], wanted: frozenset[str], owners: Mapping[str, Mapping[str, str]]) -> bool:
