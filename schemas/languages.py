@@ -54,7 +54,7 @@ class Sentences:
     """A table of English sentences, with places `{…}` for what is filled in, and their Vietnamese.
 
     `place` says how the value of a place is put over. A place called `clause` is a sentence of this table itself, one
-    called `word` holds no blank.
+    whose name begins with `word` holds no blank.
     """
 
     def __init__(self, table: Mapping[str, str], *, place: Callable[[str, str], str] = as_it_stands) -> None:
@@ -94,4 +94,4 @@ def _pattern(template: str) -> re.Pattern[str]:
 
 
 def _place_of(name: str) -> str:
-    return rf"(?P<{name}>\S+)" if name == "word" else f"(?P<{name}>.*?)"
+    return rf"(?P<{name}>\S+)" if name.startswith("word") else f"(?P<{name}>.*?)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Group, RenderableType
@@ -24,11 +24,30 @@ from broker.evidence.verify import Scope, verify
 from broker.evidence.witness import witnesses
 from broker.settings import Settings, load_settings
 from broker.store.pool import connect
+from schemas.command_line import LanguageOption, terminal_language
 from schemas.edxml.values import VIET_NAM
+from schemas.languages import Language, Words
 from schemas.problem import NOT_GOOD, Problem
 
 SHOWN = 1000
 """Findings that are listed, at most; all are counted."""
+
+GOOD: Final = Words("Everything is as it was logged and signed", "Mọi thứ đúng như đã ghi và đã ký")
+VERIFYING: Final = Words("verifying", "đang đối chiếu")
+
+UNSIGNED: Final = Words(
+    "Nothing has been signed yet: no keeper has run, or it has no key (`lienthong pki init`).",
+    "Chưa ký gì: chưa có tiến trình giám sát nào chạy, hoặc chưa có khóa (`lienthong pki init`).",
+)
+SHOWN_OF_A_CHECKPOINT: Final = {
+    "origin": Words("origin", "nhật ký"),
+    "size": Words("size", "số mục"),
+    "checkpoint_size": Words("checkpoint size", "số mục đã ký"),
+    "checkpoint_at": Words("checkpoint at", "ký lúc"),
+    "lag_seconds": Words("lag seconds", "chậm (giây)"),
+    "promised_seconds": Words("promised seconds", "đã hứa (giây)"),
+    "unsequenced": Words("unsequenced", "sự kiện chưa vào nhật ký"),
+}
 
 
 def verify_command(
@@ -47,10 +66,11 @@ def verify_command(
     without_files: Annotated[
         bool, typer.Option("--without-files", help="Leave out the log's static files (they are on another machine).")
     ] = False,
+    lang: LanguageOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Hold the database against what was logged and signed. Ends with code 1 if anything was changed."""
-    settings = load_settings()
+    settings, language = load_settings(), lang or terminal_language()
     scope = Scope(
         since_position=since_position,
         full=full,
@@ -59,12 +79,12 @@ def verify_command(
         witnesses=tuple(witnesses(settings.log_witnesses).values()),
         timestamp_roots=tuple(read_roots(settings.log_timestamp_roots_file)),
     )
-    findings, counted, looked_at = run(_verify(settings, scope, _keys(settings, key), without_files))
+    findings, counted, looked_at = run(_verify(settings, scope, _keys(settings, key), without_files, language))
     value = {"good": not counted, "looked_at": looked_at, "count": counted, "findings": findings}
     emit(
         value,
         as_json=as_json,
-        render=lambda _: findings_table(findings, counted, looked_at, good="Everything is as it was logged and signed"),
+        render=lambda _: findings_table(findings, counted, looked_at, good=GOOD, language=language),
     )
     if counted:
         raise typer.Exit(NOT_GOOD)
@@ -72,6 +92,7 @@ def verify_command(
 
 def checkpoint_command(
     vkey: Annotated[bool, typer.Option("--vkey", help="Print the log's verifier keys, newest first.")] = False,
+    lang: LanguageOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show the newest checkpoint, and how far the log is behind."""
@@ -80,16 +101,17 @@ def checkpoint_command(
         keys = read_vkeys(vkey_file(settings.log_key_file))
         emit([key.encode() for key in keys], as_json=as_json, render=lambda found: "\n".join(found))
         return
-    emit(run(_checkpoint(settings)), as_json=as_json, render=_show_checkpoint)
+    language = lang or terminal_language()
+    emit(run(_checkpoint(settings)), as_json=as_json, render=lambda value: _show_checkpoint(value, language))
 
 
 async def _verify(
-    settings: Settings, scope: Scope, vkeys: Sequence[VerifierKey], without_files: bool
+    settings: Settings, scope: Scope, vkeys: Sequence[VerifierKey], without_files: bool, language: Language
 ) -> tuple[list[Finding], int, dict[str, int]]:
     findings: list[Finding] = []
     counted = 0
     looked_at: dict[str, int] = {}
-    with progress("verifying") as move:
+    with progress(VERIFYING.told(language), language=language) as move:
 
         def step(what: str, steps: int) -> None:
             looked_at[what] = looked_at.get(what, 0) + steps
@@ -134,28 +156,20 @@ async def _checkpoint(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _show_checkpoint(value: dict[str, Any]) -> RenderableType:
+def _show_checkpoint(value: dict[str, Any], language: Language) -> RenderableType:
     if value["note"] is None:
-        return "Nothing has been signed yet: no keeper has run, or it has no key (`lienthong pki init`)."
+        return UNSIGNED.told(language)
     table = Table(box=None, pad_edge=False, show_header=False)
-    for name in (
-        "origin",
-        "size",
-        "checkpoint_size",
-        "checkpoint_at",
-        "lag_seconds",
-        "promised_seconds",
-        "unsequenced",
-    ):
+    for name, words in SHOWN_OF_A_CHECKPOINT.items():
         shown = value[name]
         if isinstance(shown, datetime):
             shown = f"{shown.astimezone(VIET_NAM):%Y-%m-%d %H:%M:%S} (ICT)"
-        table.add_row(name.replace("_", " "), str(shown))
+        table.add_row(words.told(language), str(shown))
     if value["waiting_for"] is not None:
         holder = value["waiting_for"]
-        table.add_row(
-            "waiting for", f"{holder.application} {holder.who} in {holder.database}, since {holder.since:%H:%M:%S}"
-        )
+        who, since = f"{holder.application} {holder.who}", f"{holder.since:%H:%M:%S}"
+        told = Words(f"{who} in {holder.database}, since {since}", f"{who} trong {holder.database}, từ {since}")
+        table.add_row(Words("waiting for", "đang chờ").told(language), told.told(language))
     return Group(table, "", value["note"] + "".join(f"{line}\n" for line in value["cosignatures"]))
 
 

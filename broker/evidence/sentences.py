@@ -78,6 +78,8 @@ EXAMINED: Final[Mapping[str, str]] = {
     "inclusion proof": "chứng minh có mặt",
     "consistency proof": "chứng minh nhất quán",
     "checkpoint root": "gốc của điểm kiểm tra",
+    "root of {origin}": "gốc của {origin}",
+    "root at {size}": "gốc ở kích thước {size}",
     "signature line": "dòng chữ ký",
     "signature of {name}": "chữ ký của {name}",
     "verifier key": "khóa kiểm tra",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -115,6 +116,33 @@ async def test_commands_show_verify_check_and_repair(log: Log, installation: Ins
     repaired = json.loads(installation.command("fsck", "--repair", "--json", code=1).stdout)
     assert [finding["where"] for finding in repaired["findings"]] == ["tile"]
     assert "fits together" in installation.command("fsck").stdout
+
+
+async def test_commands_speak_the_language_of_the_terminal(log: Log, installation: Installation) -> None:
+    await log.insert(5)
+    await log.round(5)
+    installation.settings |= {"LC_ALL": "", "LC_MESSAGES": "", "LANG": "vi_VN.UTF-8"}
+    well = installation.command("audit", "verify", "--log-only")
+    assert (well.stdout, well.stderr.splitlines()[0]) == (
+        "Mọi thứ đúng như đã ghi và đã ký: 5 mục của nhật ký.\n",
+        "đang đối chiếu …",
+    )
+    shown = installation.command("audit", "checkpoint").stdout
+    assert "số mục đã ký" in shown and "checkpoint size" not in shown
+    (log.settings.log_dir / "2026" / "tile" / "0" / "000.p" / "5").unlink()
+    english = re.compile(r"\b(where|which|what|found|expected|findings|looked|the|no|file|bytes|done|in)\b")
+    for command in (("audit", "verify", "--log-only"), ("fsck",)):
+        told = installation.command(*command, code=1)
+        assert "không có tệp" in told.stdout and "1 điểm sai; đã xem " in told.stdout
+        assert not english.search(told.stdout), told.stdout
+        assert not english.search(told.stderr), told.stderr
+        told = installation.command(*command, "--lang", "en", code=1)
+        assert "no file" in told.stdout and "1 findings; looked at " in told.stdout
+        (finding,) = json.loads(installation.command(*command, "--json", code=1).stdout)["findings"]
+        assert finding["found"] == "no file", "programs read one language"
+    repaired = installation.command("fsck", "--repair", code=1).stdout
+    assert "không có tệp" in repaired
+    assert installation.command("fsck").stdout.startswith("Mọi thứ đều có và khớp nhau: ")
 
 
 async def test_a_log_that_grows_meanwhile_is_not_taken_for_a_changed_one(log: Log) -> None:
