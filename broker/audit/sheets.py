@@ -15,8 +15,35 @@ from typing import Final, TypeAlias
 
 from broker.audit.period import VIETNAM
 from broker.audit.words import Words
+from schemas.languages import LanguageOrBoth
 
-Cell: TypeAlias = str | int | float | date | datetime | None
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A cell that people at a terminal read in their language; a file has one `text`, whoever opens it."""
+
+    words: Words
+    text: str
+
+    @classmethod
+    def both(cls, words: Words) -> Told:
+        """In a file in both languages."""
+        return cls(words, words.told("both"))
+
+    @classmethod
+    def named(cls, code: str, name: str) -> Told:
+        """An agency: its code, at a terminal with its name beside."""
+        shown = f"{code} {name}".rstrip()
+        return cls(Words(shown, shown), code)
+
+    def at_terminal(self, language: LanguageOrBoth) -> str:
+        """In one language or in both."""
+        if self.words.en == self.words.vi:
+            return self.words.vi
+        return self.text if language == "both" else self.words.told(language)
+
+
+Cell: TypeAlias = str | int | float | date | datetime | Told | None
 
 DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """What a formula, or something taken for one, may begin with."""
@@ -45,9 +72,11 @@ class Sheet:
 
 
 def text_of(cell: Cell) -> str:
-    """A cell as people read it; times are those of Viet Nam."""
+    """A cell as it stands in a file; times are those of Viet Nam."""
     if isinstance(cell, datetime):
         return cell.astimezone(VIETNAM).strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(cell, Told):
+        return cell.text
     return "" if cell is None else str(cell)
 
 
@@ -103,7 +132,7 @@ def as_xlsx(sheets: Sequence[Sheet]) -> bytes:
                     elif isinstance(cell, int | float):
                         page.write_number(place, column, cell, formats[int])
                     elif cell is not None:
-                        page.write_string(place, column, cell)
+                        page.write_string(place, column, text_of(cell))
             for below, note in enumerate(sheet.notes, start=2):
                 page.write_string(place + below, 0, f"{note.vi} / {note.en}", thin)
     return written.getvalue()

@@ -11,9 +11,11 @@ from broker.audit.questions import AgencyDay, DeliveryLine, Missing
 from broker.audit.record import RejectionRecord
 from broker.audit.report import COUNTS, Report
 from broker.audit.search import Found, Page
-from broker.audit.sheets import Cell, Sheet, text_of
+from broker.audit.sheets import Cell, Sheet, Told, text_of
 from broker.audit.terms import STATES
-from broker.audit.words import PROCESSING, STATUS, Words
+from broker.audit.words import LEVELS, PROCESSING, STATUS, TIERS, Words
+from schemas.languages import Sentences
+from schemas.refusal_sentences import CLAUSES, REFUSED
 
 FIGURES: Final = {
     "sent": Words("sent", "gửi"),
@@ -40,6 +42,8 @@ SUBJECT: Final = Words("subject", "trích yếu")
 STATE: Final = Words("state", "trạng thái")
 REASON: Final = Words("reason", "lý do")
 ID: Final = Words("id", "mã văn bản")
+TOTAL: Final = Told(Words("total", "tổng"), "tổng (total)")
+REFUSALS: Final = Sentences({**REFUSED, **CLAUSES})
 
 
 def completeness_note(complete: Completeness) -> Words:
@@ -65,8 +69,11 @@ def report_sheet(found: Report) -> Sheet:
     return Sheet(
         title=Words("sent and received", "gửi và nhận"),
         headings=tuple(headings),
-        rows=tuple((*_names(row.key, row.title, named), *(getattr(row, n) for n in COUNTS)) for row in found.rows),
-        total=(*_names("tổng (total)", "", named), *(getattr(total, n) for n in COUNTS)),
+        rows=tuple(
+            (*_names(row.key, _title(found.by, row.key, row.title), named), *(getattr(row, n) for n in COUNTS))
+            for row in found.rows
+        ),
+        total=(*_names(TOTAL, "", named), *(getattr(total, n) for n in COUNTS)),
         notes=(completeness_note(found.complete),),
         nothing=Words(
             "Nothing was sent or received in this period.", "Không có văn bản nào được gửi hoặc nhận trong kỳ này."
@@ -102,8 +109,8 @@ def _documents(documents: Iterable[Found], title: Words, notes: tuple[Words, ...
             (
                 one.accepted_at,
                 _name(one.number, one.notation),
-                one.sender,
-                f"{one.subject}{' (diễn tập / rehearsal)' if one.test else ''}",
+                Told.named(one.sender, one.sender_name),
+                _subject(one.subject, test=one.test),
                 one.recipients,
                 str(one.id),
             )
@@ -134,7 +141,8 @@ def rejections_sheet(rejections: Sequence[RejectionRecord], after: str | None) -
                 one.code,
                 one.claimed_from,
                 one.amqp_user,
-                *(_plain(one.detail.get(name)) for name in ("field", "found", "expected")),
+                _plain(one.detail.get("field")),
+                *(_clause(one.detail.get(name)) for name in ("found", "expected")),
                 one.id,
             )
             for one in rejections
@@ -167,7 +175,7 @@ def deliveries_sheet(
             (
                 one.accepted_at,
                 _name(one.number, one.notation),
-                one.sender,
+                Told.named(one.sender, one.sender_name),
                 one.recipient,
                 one.recipient_name,
                 _state(one.state),
@@ -214,7 +222,7 @@ def day_sheets(found: AgencyDay) -> tuple[Sheet, ...]:
         rows=tuple(
             (
                 one.at,
-                f"{STATUS[one.code].vi} / {STATUS[one.code].en}",
+                Told.both(STATUS[one.code]),
                 one.by,
                 _name(one.number, one.notation),
                 one.sender,
@@ -257,16 +265,37 @@ def overview_sheet(found: Overview) -> Sheet:
     )
 
 
-def _names(key: str, title: str, named: bool) -> tuple[Cell, ...]:
+def _names(key: Cell, title: Cell, named: bool) -> tuple[Cell, ...]:
     return (key, title) if named else (key,)
+
+
+def _title(by: str, key: str, title: str) -> Cell:
+    """The name of a report's line: of an agency its own, of a tier or level in the reader's language."""
+    words = {"tier": TIERS, "level": LEVELS}.get(by, {}).get(key)
+    return title if words is None else Told(words, title)
+
+
+def _subject(subject: str, *, test: bool) -> Cell:
+    if not test:
+        return subject
+    shown = Words(f"{subject} (rehearsal)", f"{subject} (diễn tập)")
+    return Told(shown, f"{subject} (diễn tập / rehearsal)")
 
 
 def _name(number: str, notation: str) -> str:
     return f"{number}/{notation}" if notation else number
 
 
-def _state(state: str) -> str:
-    return f"{PROCESSING[state].vi} / {PROCESSING[state].en}"
+def _state(state: str) -> Cell:
+    return Told.both(PROCESSING[state])
+
+
+def _clause(value: object) -> Cell:
+    """What a refusal found or expected; what nobody has put into Vietnamese is shown as it is."""
+    if value is None:
+        return None
+    english = str(value)
+    return Told(Words(english, REFUSALS.told(english, "vi")), english)
 
 
 def _plain(value: object) -> str | None:

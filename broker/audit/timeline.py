@@ -8,9 +8,14 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from broker.audit.record import DeliveryRecord, Story
 from broker.audit.words import CHANGE, CHANGE_STATE, STATUS, Words
+
+NO_WORDS: Final = Words("", "")
+OPERATOR: Final = Words("operator", "người vận hành")
+KEPT_KEY: Final = Words("key kept by the exchange", "trục giữ hộ khóa")
 
 MANY = 4
 """From so many recipients on, the same fact in the same second is told once for all."""
@@ -22,11 +27,11 @@ class Moment:
 
     at: datetime
     what: Words
-    who: str
+    who: Words
     """Agency codes, or a number of agencies."""
     signed: bool = False
     """Rests on an agency's signature; otherwise on the exchange's own record."""
-    detail: str = ""
+    detail: Words = NO_WORDS
 
 
 def timeline(story: Story) -> list[Moment]:
@@ -34,26 +39,31 @@ def timeline(story: Story) -> list[Moment]:
     moments: list[Moment] = []
     document = story.document
     if document is not None:
-        custody = ", key kept by the exchange" if document.custody == "broker" else ""
+        digest = f"{document.digest[:16]}…"
+        signer = [Words(f"signer {document.signer}", f"bên ký {document.signer}")]
+        custody = [KEPT_KEY] if document.custody == "broker" else []
         moments.append(
             Moment(
                 at=document.sent_at,
                 what=Words("signed by the sender", "nơi gửi ký"),
-                who=document.sender,
+                who=_who([document.sender]),
                 signed=True,
-                detail=f"signer {document.signer}{custody}, digest {document.digest[:16]}…",
+                detail=_listed([*signer, *custody, Words(f"digest {digest}", f"mã băm {digest}")]),
             )
         )
         moments.append(
             Moment(
                 at=document.accepted_at,
                 what=Words("accepted by the exchange", "trục tiếp nhận"),
-                who=document.submitter,
-                detail=f"{document.recipients} recipient{'s' * (document.recipients != 1)}, leaf {document.leaf[:16]}…",
+                who=_who([document.submitter]),
+                detail=Words(
+                    f"{document.recipients} recipient{'s' * (document.recipients != 1)}, leaf {document.leaf[:16]}…",
+                    f"{document.recipients} nơi nhận, lá {document.leaf[:16]}…",
+                ),
             )
         )
         if document.held_at is not None:
-            moments.append(Moment(at=document.held_at, what=Words("held by an operator", "tạm giữ"), who="operator"))
+            moments.append(Moment(at=document.held_at, what=Words("held by an operator", "tạm giữ"), who=OPERATOR))
     moments += _dispatches(story.deliveries)
     moments += _statuses(story)
     moments += _overdue(story.deliveries)
@@ -63,9 +73,11 @@ def timeline(story: Story) -> list[Moment]:
             Moment(
                 at=change.asked_at,
                 what=Words(f"{CHANGE[change.kind].en} asked", f"yêu cầu {CHANGE[change.kind].vi}"),
-                who=change.recipient,
+                who=_who([change.recipient]),
                 signed=True,
-                detail=f"by document {change.asking_id}" if change.asking_id else "",
+                detail=Words(f"by document {change.asking_id}", f"bằng văn bản {change.asking_id}")
+                if change.asking_id
+                else NO_WORDS,
             )
         )
         if change.answered_at is not None:
@@ -74,7 +86,7 @@ def timeline(story: Story) -> list[Moment]:
                 Moment(
                     at=change.answered_at,
                     what=Words(f"{CHANGE[change.kind].en} {told.en}", f"{CHANGE[change.kind].vi}: {told.vi}"),
-                    who=change.recipient,
+                    who=_who([change.recipient]),
                     signed=True,
                 )
             )
@@ -83,8 +95,8 @@ def timeline(story: Story) -> list[Moment]:
             Moment(
                 at=refused.at,
                 what=Words(f"message refused: {refused.code}", f"thông điệp bị từ chối: {refused.code}"),
-                who=refused.claimed_from or refused.amqp_user or "?",
-                detail=str(refused.detail.get("found") or ""),
+                who=_who([refused.claimed_from or refused.amqp_user or "?"]),
+                detail=_as_said(refused.detail.get("found")),
             )
         )
     return sorted(moments, key=lambda m: m.at)
@@ -99,7 +111,9 @@ def _dispatches(deliveries: tuple[DeliveryRecord, ...]) -> list[Moment]:
             )
     moments = []
     for (at, hub), group in by_publish.items():
-        place = f"mailbox of hub {hub}" if hub else "own mailbox" if len(group) == 1 else "own mailboxes"
+        place = Words("own mailbox" if len(group) == 1 else "own mailboxes", "hộp thư riêng")
+        if hub:
+            place = Words(f"mailbox of hub {hub}", f"hộp thư của đầu mối {hub}")
         moments.append(
             Moment(
                 at=at,
@@ -112,14 +126,16 @@ def _dispatches(deliveries: tuple[DeliveryRecord, ...]) -> list[Moment]:
 
 
 def _statuses(story: Story) -> list[Moment]:
-    grouped: dict[tuple[datetime, str, str], tuple[datetime, list[str]]] = {}
+    grouped: dict[tuple[datetime, str, Words], tuple[datetime, list[str]]] = {}
     for status in story.statuses:
-        notes = [n for n in (status.reason, "anomalous" if status.anomalous else None) if n]
+        notes = [_as_said(status.reason)] if status.reason else []
+        if status.anomalous:
+            notes.append(Words("anomalous", "bất thường"))
         if status.by != status.recipient:
-            notes.append(f"signed by {status.by}")
+            notes.append(Words(f"signed by {status.by}", f"ký bởi {status.by}"))
         if status.custody == "broker":
-            notes.append("key kept by the exchange")
-        key = status.at.replace(microsecond=0), status.code, ", ".join(notes)
+            notes.append(KEPT_KEY)
+        key = status.at.replace(microsecond=0), status.code, _listed(notes)
         grouped.setdefault(key, (status.at, []))[1].append(status.recipient)
     return [
         Moment(at=at, what=STATUS[code], who=_who(codes), signed=True, detail=detail)
@@ -146,10 +162,21 @@ def _successions(deliveries: tuple[DeliveryRecord, ...]) -> list[Moment]:
     went = Words("closed: moved to its successor", "đã kết thúc: chuyển sang nơi kế thừa")
     choice = Words("closed: the sender has to choose", "đã kết thúc: nơi gửi cần chọn")
     return [
-        *(Moment(at=at, what=went, who=_who(codes), detail=heir) for (at, heir), codes in moved.items()),
+        *(Moment(at=at, what=went, who=_who(codes), detail=_as_said(heir)) for (at, heir), codes in moved.items()),
         *(Moment(at=at, what=choice, who=_who(codes)) for at, codes in stranded.items()),
     ]
 
 
-def _who(codes: list[str]) -> str:
-    return f"{len(codes)} agencies" if len(codes) >= MANY else ", ".join(codes)
+def _who(codes: list[str]) -> Words:
+    if len(codes) >= MANY:
+        return Words(f"{len(codes)} agencies", f"{len(codes)} cơ quan")
+    return _as_said(", ".join(codes))
+
+
+def _listed(notes: list[Words]) -> Words:
+    return Words(", ".join(note.en for note in notes), ", ".join(note.vi for note in notes))
+
+
+def _as_said(text: object) -> Words:
+    """What somebody said, or a code: the same in both languages."""
+    return Words(str(text or ""), str(text or ""))

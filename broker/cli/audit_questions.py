@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -151,6 +151,13 @@ def overview_command(
     show(found, [overview_sheet(found)], form)
 
 
+THROWN_AWAY: Final = Words(
+    "Thrown away. The keeper takes the log over again from its beginning.",
+    "Đã bỏ. Tiến trình giám sát sẽ tính lại nhật ký từ đầu.",
+)
+COUNTING: Final = Words("Documents", "Văn bản")
+
+
 @in_any_form
 def recount_command(
     again: Annotated[
@@ -166,10 +173,12 @@ def recount_command(
             if again:
                 async with connection.transaction():
                     await throw_away(connection)
-                say("Thrown away. The keeper takes the log over again from its beginning.")
+                say(THROWN_AWAY.told(form.language))
                 return None
             documents = await connection.fetchval("SELECT count(*) FROM document")
-            with progress("Documents", total=documents) as advance:
+            with progress(
+                COUNTING.told(form.language), total=documents, language="vi" if form.language == "vi" else "en"
+            ) as advance:
                 return await check(connection, advance)
 
     found = run(ask())

@@ -17,6 +17,7 @@ from broker.cli.showing import Form, in_any_form, show, table_of
 from broker.settings import load_settings
 from broker.store.pool import connect
 from schemas.errors import CATALOGUE
+from schemas.languages import LanguageOrBoth
 from schemas.problem import Problem
 
 SinceOption = Annotated[
@@ -107,9 +108,9 @@ def report_command(
     show(found.as_dict(), [report_sheet(found)], form)
 
 
-def report_table(found: Report) -> Table:
+def report_table(found: Report, language: LanguageOrBoth) -> Table:
     """The report for a terminal, its total last."""
-    return table_of(report_sheet(found))
+    return table_of(report_sheet(found), language)
 
 
 async def _search(wanted: Wanted) -> Page:

@@ -14,11 +14,12 @@ from rich.text import Text
 from broker.audit.explain import explain
 from broker.cli.audit_search import report_table
 from broker.cli.output import JsonOption, emit, run, say
-from broker.cli.story import default_language, render_story
+from broker.cli.story import render_story
 from broker.demo.run import Outcome, run_demo
 from broker.demo.show import as_dict, deliveries_table, latency_table, refusals_table, verdict_text
 from broker.services import down, status, up
 from broker.settings import load_settings
+from schemas.command_line import terminal_language
 from schemas.problem import NOT_GOOD
 
 LOCAL = Path(".local")
@@ -54,11 +55,11 @@ def command(
 
 
 def _render(outcome: Outcome) -> Group:
-    language = default_language()
+    language = terminal_language()
     explanation = explain(outcome.story, now=datetime.now(UTC))
     return Group(
         Text("Documents and deliveries by tier", style="italic"),
-        report_table(outcome.report),
+        report_table(outcome.report, "both"),
         deliveries_table(outcome.broker),
         latency_table(outcome.latency),
         refusals_table(outcome.broker),

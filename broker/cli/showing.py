@@ -15,8 +15,10 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from broker.audit.sheets import Cell, Sheet, as_csv, as_xlsx, text_of
+from broker.audit.sheets import Cell, Sheet, Told, as_csv, as_xlsx, text_of
 from broker.cli.output import JsonOption, emit, say
+from schemas.command_line import BothOption, terminal_language_or_both
+from schemas.languages import LanguageOrBoth, Words
 from schemas.problem import Problem
 
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")]
@@ -32,6 +34,7 @@ class Form:
     as_csv: bool = False
     bom: bool = False
     xlsx: Path | None = None
+    language: LanguageOrBoth = "both"
 
     def check(self) -> None:
         """Raise Problem if two forms were asked for at once."""
@@ -41,14 +44,20 @@ class Form:
             raise Problem("--bom without --csv", "a byte order mark goes with CSV", "Add --csv.")
 
 
-def _form(as_json: JsonOption = False, csv: CsvOption = False, bom: BomOption = False, xlsx: XlsxOption = None) -> Form:
-    form = Form(as_json=as_json, as_csv=csv, bom=bom, xlsx=xlsx)
+def _form(
+    lang: BothOption = None,
+    as_json: JsonOption = False,
+    csv: CsvOption = False,
+    bom: BomOption = False,
+    xlsx: XlsxOption = None,
+) -> Form:
+    form = Form(as_json=as_json, as_csv=csv, bom=bom, xlsx=xlsx, language=lang or terminal_language_or_both())
     form.check()
     return form
 
 
 def in_any_form(command: Callable[..., None]) -> Callable[..., None]:
-    """`command`, with the options --json, --csv, --bom and --xlsx in the place of its keyword `form`.
+    """`command`, with the options --lang, --json, --csv, --bom and --xlsx in the place of its keyword `form`.
 
     What was asked for at once and cannot be is refused before anything is looked up.
     """
@@ -71,31 +80,36 @@ def show(value: Any, sheets: Sequence[Sheet], form: Form) -> None:
         # Bytes, so that the ends of lines stay as they are.
         typer.echo(as_csv(sheets, bom=form.bom).encode(), nl=False)
         if not any(sheet.rows for sheet in sheets):
-            say(f"{sheets[0].nothing.vi} / {sheets[0].nothing.en}")
+            say(sheets[0].nothing.told(form.language))
     elif form.xlsx is not None:
         form.xlsx.write_bytes(as_xlsx(sheets))
-        say(f"{form.xlsx}: {sum(len(sheet.rows) for sheet in sheets)} rows")
+        rows = sum(len(sheet.rows) for sheet in sheets)
+        say(f"{form.xlsx}: {Words(f'{rows} rows', f'{rows} dòng').told(form.language)}")
     else:
-        emit(value, as_json=form.as_json, render=lambda _: Group(*(part for sheet in sheets for part in _parts(sheet))))
+        parts = [part for sheet in sheets for part in _parts(sheet, form.language)]
+        emit(value, as_json=form.as_json, render=lambda _: Group(*parts))
 
 
-def table_of(sheet: Sheet) -> Table:
+def table_of(sheet: Sheet, language: LanguageOrBoth = "both") -> Table:
     """The sheet for a terminal, its total below a line."""
     table = Table(box=box.SIMPLE, pad_edge=False, show_footer=sheet.total is not None)
     for column, heading in enumerate(sheet.headings):
         numbers = any(isinstance(row[column], int) for row in sheet.rows)
-        total = "" if sheet.total is None else _cell(sheet.total[column])
-        table.add_column(f"{heading.vi}\n{heading.en}", justify="right" if numbers else "left", footer=total)
+        total = "" if sheet.total is None else _cell(sheet.total[column], language)
+        shown = f"{heading.vi}\n{heading.en}" if language == "both" else heading.told(language)
+        table.add_column(shown, justify="right" if numbers else "left", footer=total)
     for row in sheet.rows:
-        table.add_row(*(Text(_cell(cell)) for cell in row))
+        table.add_row(*(Text(_cell(cell, language)) for cell in row))
     return table
 
 
-def _parts(sheet: Sheet) -> list[Table | Text]:
-    notes = [Text(f"{note.vi} / {note.en}", style="dim") for note in sheet.notes]
-    title = Text(f"{sheet.title.vi} / {sheet.title.en}", style="italic")
-    return [title, table_of(sheet) if sheet.rows else Text(f"{sheet.nothing.vi} / {sheet.nothing.en}"), *notes]
+def _parts(sheet: Sheet, language: LanguageOrBoth) -> list[Table | Text]:
+    notes = [Text(note.told(language), style="dim") for note in sheet.notes]
+    title = Text(sheet.title.told(language), style="italic")
+    return [title, table_of(sheet, language) if sheet.rows else Text(sheet.nothing.told(language)), *notes]
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: Cell, language: LanguageOrBoth) -> str:
+    if isinstance(cell, Told):
+        return cell.at_terminal(language)
     return f"{cell:,}" if isinstance(cell, int) else text_of(cell)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final
 
 import typer
 from rich import box
@@ -21,8 +20,8 @@ from broker.audit.words import PROCESSING, Words
 from broker.cli.output import JsonOption, emit, run
 from broker.settings import load_settings
 from broker.store.pool import connect
-
-Language = Literal["en", "vi", "both"]
+from schemas.command_line import BothOption, terminal_language
+from schemas.languages import LanguageOrBoth
 
 DocumentArgument = Annotated[str, typer.Argument(help="A document id, a digest (64 hex digits), or number/notation.")]
 SenderOption = Annotated[
@@ -31,38 +30,49 @@ SenderOption = Annotated[
 RecipientOption = Annotated[
     str | None, typer.Option("--recipient", metavar="CODE", help="Only what concerns this recipient.")
 ]
-LanguageOption = Annotated[
-    Language | None, typer.Option("--lang", help="Language of the text; by default that of the terminal.")
-]
 SHOWN_DELIVERIES = 40
 """So many deliveries are listed in a trace for people; all of them are in --json."""
 
 
-def default_language() -> Language:
-    """Vietnamese where the terminal's locale says so, else English."""
-    locale = os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or ""
-    return "vi" if locale.startswith("vi") else "en"
+TIMELINE: Final = (
+    Words("time (ICT)", "thời điểm (ICT)"),
+    Words("what", "sự việc"),
+    Words("who", "cơ quan"),
+    Words("signed", "ký"),
+    Words("detail", "chi tiết"),
+)
+DELIVERIES: Final = (
+    Words("recipient", "nơi nhận"),
+    Words("name", "tên"),
+    Words("state", "trạng thái"),
+    Words("through", "qua"),
+    Words("addressed as", "ghi là"),
+    Words("copies", "số bản"),
+)
+ID: Final = Words("id", "mã")
+DIGEST: Final = Words("digest", "mã băm")
+BAD: Final = ("overdue",)
 
 
 def explain_command(
     document: DocumentArgument,
     sender: SenderOption = None,
     recipient: RecipientOption = None,
-    lang: LanguageOption = None,
+    lang: BothOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say in one paragraph where a document is, why, and what happens next."""
     story = run(_story(document, sender, recipient))
     explanation = explain(story, now=datetime.now(UTC))
     value = {"id": _id_of(story, document), "en": explanation.en, "vi": explanation.vi}
-    emit(value, as_json=as_json, render=lambda _: _paragraph(explanation, lang or default_language()))
+    emit(value, as_json=as_json, render=lambda _: _paragraph(explanation, lang or terminal_language()))
 
 
 def trace_command(
     document: DocumentArgument,
     sender: SenderOption = None,
     recipient: RecipientOption = None,
-    lang: LanguageOption = None,
+    lang: BothOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show everything recorded of a document as a timeline, and where each delivery stands."""
@@ -71,31 +81,48 @@ def trace_command(
         "id": _id_of(story, document),
         "document": asdict(story.document) if story.document else None,
         "timeline": [
-            asdict(moment) | {"what": moment.what.en, "what_vi": moment.what.vi} for moment in timeline(story)
+            asdict(moment)
+            | {
+                "what": moment.what.en,
+                "who": moment.who.en,
+                "detail": moment.detail.en,
+                "what_vi": moment.what.vi,
+            }
+            for moment in timeline(story)
         ],
         "deliveries": [asdict(delivery) for delivery in story.deliveries],
         "rejections": [asdict(rejection) for rejection in story.rejections],
     }
-    emit(value, as_json=as_json, render=lambda _: Group(*render_story(story, lang or default_language())))
+    emit(value, as_json=as_json, render=lambda _: Group(*render_story(story, lang or terminal_language())))
 
 
-def render_story(story: Story, lang: Language) -> list[Text | Table]:
+def render_story(story: Story, lang: LanguageOrBoth) -> list[Text | Table]:
     """The timeline and the deliveries of `story`, for a terminal."""
     shown: list[Text | Table] = []
+    names = {delivery.recipient: delivery.recipient_name for delivery in story.deliveries}
+    names |= {delivery.owner: delivery.owner_name for delivery in story.deliveries}
     if story.document is not None:
         head = story.document
+        names[head.sender] = head.sender_name
         title = f"{head.type} {head.number}/{head.notation}".strip(" /")
         shown.append(Text.assemble((f"{title}  ", "bold"), f"{head.sender_name} ({head.sender})"))
         shown.append(Text(head.subject))
-        shown.append(Text(f"id {head.id}   digest {head.digest}", style="dim"))
+        shown.append(Text(f"{ID.told(lang)} {head.id}   {DIGEST.told(lang)} {head.digest}", style="dim"))
     table = Table(box=box.SIMPLE, pad_edge=False)
-    for column in ("time (ICT)", "what", "who", "signed", "detail"):
-        table.add_column(column)
+    for column in TIMELINE:
+        table.add_column(column.told(lang))
     for moment in timeline(story):
-        style = "red" if "refused" in moment.what.en or moment.what.en == "overdue" else ""
+        style = "red" if "refused" in moment.what.en or moment.what.en in BAD else ""
+        who = _once(moment.who, lang)
+        named = f"{who} {names[who]}" if names.get(who) else who
         signed = "✔" if moment.signed else ""
         table.add_row(
-            _precise(moment.at), in_language(moment.what, lang), moment.who, signed, moment.detail, style=style
+            _precise(moment.at),
+            moment.what.told(lang),
+            Text(named),
+            signed,
+            Text(_once(moment.detail, lang)),
+            style=style,
         )
     shown.append(table)
     if story.deliveries:
@@ -103,32 +130,32 @@ def render_story(story: Story, lang: Language) -> list[Text | Table]:
     return shown
 
 
-def _deliveries(story: Story, lang: Language) -> Table:
+def _once(words: Words, lang: LanguageOrBoth) -> str:
+    """In one language or both; what is the same in both is not said twice."""
+    return words.en if words.en == words.vi else words.told(lang)
+
+
+def _deliveries(story: Story, lang: LanguageOrBoth) -> Table:
     table = Table(box=box.SIMPLE, pad_edge=False)
-    for column in ("recipient", "name", "state", "through", "addressed as", "copies"):
-        table.add_column(column)
+    for column in DELIVERIES:
+        table.add_column(column.told(lang))
     for delivery in story.deliveries[:SHOWN_DELIVERIES]:
-        state = delivery.state
         table.add_row(
             delivery.recipient,
             delivery.recipient_name,
-            in_language(PROCESSING[state], lang),
+            PROCESSING[delivery.state].told(lang),
             "" if delivery.owner == delivery.recipient else delivery.owner,
             "" if delivery.addressed_as == delivery.recipient else delivery.addressed_as,
             str(delivery.sends),
         )
     more = len(story.deliveries) - SHOWN_DELIVERIES
     if more > 0:
-        table.caption = f"… and {more} more; all of them with --json"
+        left = Words(f"… and {more} more; all of them with --json", f"… còn {more} nơi nhận; tất cả có trong --json")
+        table.caption = left.told(lang)
     return table
 
 
-def in_language(words: Words, lang: Language) -> str:
-    """`words` in one language, or in both."""
-    return {"en": words.en, "vi": words.vi, "both": f"{words.vi} / {words.en}"}[lang]
-
-
-def _paragraph(explanation: Explanation, lang: Language) -> Text:
+def _paragraph(explanation: Explanation, lang: LanguageOrBoth) -> Text:
     return Text({"en": explanation.en, "vi": explanation.vi, "both": f"{explanation.vi}\n\n{explanation.en}"}[lang])
 
 

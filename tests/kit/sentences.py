@@ -45,6 +45,13 @@ def in_sql(*patterns: str) -> Iterator[tuple[str, str]]:
                     yield str(file.relative_to(ROOT)), text
 
 
+def in_call(call: ast.Call, *, beside: Collection[str] = ()) -> Iterator[str]:
+    """Each text that is handed to a call; `beside` are keywords whose texts are left out."""
+    for argument in [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg not in beside)]:
+        for text in _texts(argument):
+            yield _filled(text)
+
+
 def _of(node: ast.AST, beside: set[str], keywords: set[str]) -> Iterator[tuple[int, str]]:
     if isinstance(node, ast.Call) and ast.unparse(node.func) in beside:
         return

@@ -180,28 +180,12 @@ def _day(day: date | None) -> Markup:
 
 _ISO_DAY: Final = re.compile(r"\b(\d{4})-(\d\d)-(\d\d)\b")
 _VIETNAMESE: Final = re.compile(r"[^\x00-\x7f…]")
-_MANY: Final = re.compile(r"(\d+) agencies")
-DETAILS: Final = (
-    (re.compile(r"\bown mailbox(es)?\b"), "hộp thư riêng"),
-    (re.compile(r"\bmailbox of hub\b"), "hộp thư của đầu mối"),
-    (re.compile(r"(\d+) recipients?"), r"\1 nơi nhận"),
-    (re.compile(r"\bsigner\b"), "bên ký"),
-    (re.compile(r"\bsigned by\b"), "ký bởi"),
-    (re.compile(r"\bkey kept by the exchange\b"), "trục giữ hộ khóa"),
-    (re.compile(r"\bdigest\b"), "mã băm"),
-    (re.compile(r"\bleaf\b"), "lá"),
-    (re.compile(r"\banomalous\b"), "bất thường"),
-    (re.compile(r"\bby document\b"), "bằng văn bản"),
-)
-"""What timelines say beside a moment, in Vietnamese; they are told in English for the command line."""
 
 
 @pass_context
-def _party(context: Context, who: str) -> str:
-    """Who a moment is about; a number of agencies in the visitor's language."""
-    if _language(context) == "en":
-        return who
-    return "người vận hành" if who == "operator" else _MANY.sub(r"\1 cơ quan", who)
+def _party(context: Context, who: Words) -> str:
+    """Who a moment is about, in the visitor's language."""
+    return who.told(_language(context))
 
 
 def _commands(text: str) -> Markup:
@@ -229,13 +213,11 @@ def _action(context: Context, action: str) -> str:
 
 
 @pass_context
-def _told(context: Context, detail: str) -> Markup:
+def _told(context: Context, detail: Words) -> Markup:
     """What a timeline says beside a moment, in the visitor's language; a recipient's own words are marked as such."""
     if _language(context) == "vi":
-        for english, vietnamese in DETAILS:
-            detail = english.sub(vietnamese, detail)
-        return escape(detail)
-    return Markup(", ").join(_marked(one) if _VIETNAMESE.search(one) else one for one in detail.split(", "))
+        return escape(detail.vi)
+    return Markup(", ").join(_marked(one) if _VIETNAMESE.search(one) else one for one in detail.en.split(", "))
 
 
 @pass_context

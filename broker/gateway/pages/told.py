@@ -17,6 +17,7 @@ from broker.audit.verdict_sentences import TIMES
 from broker.audit.words import PROCESSING
 from schemas.errors import CATALOGUE
 from schemas.languages import Language, Sentences
+from schemas.refusal_sentences import CLAUSES
 from schemas.verdict import Finding
 
 TOLD: Final[Mapping[str, str]] = {
@@ -142,22 +143,11 @@ TOLD: Final[Mapping[str, str]] = {
     # ── Verdicts ──
     **TIMES,
     "the certificate with this thumbprint is not enrolled": "chứng thư có dấu vân này chưa được đăng ký",
-    "{alg} does not verify under the enrolled key": "chữ ký {alg} không khớp với khóa đã đăng ký",
-    "the certificate is enrolled for {code}": "chứng thư được đăng ký cho {code}",
     "there is no signature to ask about": "không có chữ ký nào để xét",
     "the stored bytes are no signed message: {why}": "nội dung đã lưu không phải là thông điệp có chữ ký: {why}",
     "the stored bytes are {digest}, the record says {other}": "nội dung đã lưu có mã băm {digest}, hồ sơ ghi {other}",
     # ── Clauses of refusals ──
-    "other bytes": "nội dung khác",
-    "those accepted": "nội dung đã tiếp nhận",
-    "the bytes that were accepted": "nội dung đã được tiếp nhận",
-    "a signature that verifies": "chữ ký hợp lệ",
-    "no user": "không có người dùng",
-    "an active agency": "cơ quan đang hoạt động",
-    "{code}, suspended": "{code}, đang tạm ngừng",
-    "one routing key": "một khóa định tuyến",
-    "the code of an agency in the directory": "mã của một cơ quan trong danh bạ",
-    "the code of an agency that exists": "mã của một cơ quan đang tồn tại",
+    **CLAUSES,
 }
 """English, as other rooms say it and without a full stop at the end, to Vietnamese; `{…}` are places."""
 

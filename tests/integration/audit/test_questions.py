@@ -53,7 +53,7 @@ async def test_the_timeline_leads_from_the_signature_over_the_hub_to_the_commune
     assert sorted(told) == sorted(
         ["signed by the sender", "accepted by the exchange", "handed over, confirmed by RabbitMQ", "01 arrived"]
     )
-    assert any("hub" in moment.detail for moment in timeline(story))
+    assert any("hub" in moment.detail.en for moment in timeline(story))
 
 
 async def test_an_explanation_tells_each_recipients_fate(exchange: Exchange) -> None:

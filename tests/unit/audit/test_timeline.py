@@ -36,11 +36,23 @@ def test_what_many_recipients_share_is_told_once_with_their_number() -> None:
         deliveries=tuple(delivery(code, owner="H53") for code in codes),
         statuses=tuple(status("01", code, by="H53") for code in codes),
     )
-    told = [(m.what.en, m.who, m.detail) for m in timeline(story)][2:]
+    told = [(m.what.en, m.who.en, m.detail.en) for m in timeline(story)][2:]
     assert told == [
         ("handed over, confirmed by RabbitMQ", "96 agencies", "mailbox of hub H53"),
         ("01 arrived", "96 agencies", "signed by H53"),
     ]
+    assert [(m.what.vi, m.who.vi, m.detail.vi) for m in timeline(story)][2:] == [
+        ("đã chuyển, có xác nhận của RabbitMQ", "96 cơ quan", "hộp thư của đầu mối H53"),
+        ("01 đã đến", "96 cơ quan", "ký bởi H53"),
+    ]
+
+
+def test_what_a_recipient_wrote_is_the_same_in_both_languages() -> None:
+    story = Story(
+        document=document(), deliveries=(delivery(),), statuses=(status("02", reason="no digest, leaf torn"),)
+    )
+    (told,) = [m.detail for m in timeline(story) if m.what.en.startswith("02")]
+    assert told.vi == told.en == "no digest, leaf torn"
 
 
 def test_a_second_copy_of_a_status_at_another_time_is_another_moment() -> None:
