@@ -21,7 +21,7 @@ from broker.evidence.tile_files import TileFiles, published_notes
 from broker.evidence.tiles import Tile, tiles_of
 from broker.evidence.tree_rows import SQL as LOG
 from broker.evidence.tree_rows import growth_at, tile_bytes
-from broker.evidence.verify_log import older_than_signed
+from broker.evidence.verify_checkpoints import older_than_signed
 from broker.store.pool import Connection
 from broker.store.queries import load_queries
 from schemas.problem import Problem

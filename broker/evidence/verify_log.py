@@ -1,9 +1,10 @@
-"""Event bytes against leaves, leaves against tree and tiles, the tree against everything that was signed.
+"""Event bytes against leaves, leaves against tree and tiles.
 
 Streams one origin in its order, a tile of 256 leaves at a time, in memory that does not grow with the log. For every
 tile several things say what its leaves are: `log_entry`, the tile's file, the entries in its bundle, and (once it is
 full) one hash in the level above. What most of them say, and the signed checkpoints confirm, is taken as logged; who
-says something else was changed, and is named. Reads only; the events themselves are compared with what was logged.
+says something else was changed, and is named. Reads only; the events themselves are compared with what was logged. What
+was signed of it is looked at in `verify_checkpoints`, the columns beside an event's bytes in `verify_events`.
 """
 
 from __future__ import annotations
@@ -13,19 +14,16 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import orjson
-
-from broker.evidence.checkpoints import trusted
 from broker.evidence.findings import Finding, shown
 from broker.evidence.growth import Growth
 from broker.evidence.merkle import EvidenceFault, Frontier, leaf_hash
-from broker.evidence.notes import VerifierKey, verify_checkpoint
+from broker.evidence.notes import VerifierKey
 from broker.evidence.tile_files import TileFiles
 from broker.evidence.tiles import FULL, Tile, decode_entries, decode_hashes, fold
 from broker.evidence.tree_rows import SQL, growth_at
+from broker.evidence.verify_checkpoints import SignedTrees
+from broker.evidence.verify_events import EventOrder, changed_event, event_columns
 from broker.store.pool import Connection
-from schemas.errors import Refusal
-from schemas.times import parse_rfc3339
 
 ROWS_AT_ONCE: Final = 16 * FULL
 """Entries read together: whole tiles."""
@@ -59,35 +57,29 @@ class LogCheck:
 
         `note` is the published checkpoint as it was before the snapshot in which `connection` reads.
         """
-        self._note = note
         self._connection = connection
         self._head = head
         self._origin_id: int = head["origin_id"]
         self._origin: str = head["origin"]
-        self._vkeys = trusted(vkeys, head["origin"])
         self._files = files if files is not None and files.folder.exists() else None
         self._since = since // FULL * FULL
         self._progress = progress
-        self._signed: list[Any] = []
-        self._last_number: int | None = None
+        self._signed = SignedTrees(connection, head, vkeys, self._files, note)
         self._nodes: dict[tuple[int, int], bytes] = {}
-        self._published = 0
-        self._file_root: bytes | None = None
         self._unknown: int | None = None
-        self._good = 0
-        self._contradicted = 0
-        self._before: tuple[int, int, int] | None = None
+        self._order = EventOrder(head["origin"])
 
     async def run(self) -> AsyncIterator[Finding]:
         """Everything that is not as it was logged."""
-        async for finding in self._check_file():
+        async for finding in self._signed.check_published():
             yield finding
         await self._read_nodes()
         start, fault = await self._start()
         if fault is not None:
             yield fault
         frontier, growth = start
-        async for finding in self._check_checkpoints(frontier, frontier.size, first=True):
+        await self._signed.begin(frontier.size)
+        async for finding in self._signed.check(frontier, known=True):
             yield finding
         position = frontier.size
         async for tile, rows in self._tiles(position):
@@ -96,25 +88,19 @@ class LogCheck:
                 yield finding
             for leaf in leaves:
                 frontier.append(leaf)
-                if self._signed and self._signed[0]["size"] <= frontier.size:
-                    async for finding in self._check_checkpoints(frontier, frontier.size):
+                if self._signed.due(frontier.size):
+                    async for finding in self._signed.check(frontier, known=self._unknown is None):
                         yield finding
             for filled in growth.extend(leaves):
                 for finding in self._check_node(filled.level, filled.number, filled.hash):
                     yield finding
             self._progress(len(leaves))
-        async for finding in self._check_checkpoints(frontier, self._head["size"], last=True):
+        async for finding in self._signed.check(frontier, known=self._unknown is None, last=True):
             yield finding
         for finding in self._check_head(frontier):
             yield finding
-        if self._contradicted > 1:
-            yield Finding(
-                where="checkpoint",
-                key=self._origin,
-                what="root",
-                found=f"{self._contradicted - 1} further checkpoints over another tree",
-                expected="none: they follow from the first one",
-            )
+        for finding in self._signed.further():
+            yield finding
         for (level, number), hash_ in self._nodes.items():
             yield Finding(
                 where="log_node",
@@ -146,7 +132,7 @@ class LogCheck:
     async def _tiles(self, position: int) -> AsyncIterator[tuple[Tile, Rows]]:
         """The rows of each tile in turn, up to the last row or the recorded size, whichever is further."""
         last = await self._connection.fetchval(SQL["last_position"], self._origin_id)
-        end = max(self._head["size"], self._signed_size())
+        end = max(self._head["size"], self._signed.reach())
         number = position // FULL
         for begin in range(position, max(end, -1 if last is None else last + 1), ROWS_AT_ONCE):
             border = begin + ROWS_AT_ONCE
@@ -182,35 +168,15 @@ class LogCheck:
             findings += await self._blame(positions, leaves, voices, told, rows)
         for at, position in enumerate(positions):
             if bodies[at] is not None:
-                findings += _columns(rows.entries[position], told[at], self._origin)
-                findings += self._in_order(rows.entries[position])
+                findings += event_columns(rows.entries[position], told[at], self._origin)
+                findings += self._order.check(rows.entries[position])
         return leaves, findings
-
-    def _in_order(self, row: Any) -> list[Finding]:
-        """Epoch, transaction and number of an event, by which the sequencer went; checks that look for the newest event
-        go by them too. What the keeper itself put there, or back there, stands outside of that order."""
-        if row["put_back"] or row["kind"] == "log_opened":
-            self._before = None if row["put_back"] else self._before
-            return []
-        before, self._before = self._before, (row["epoch"], int(row["xid"]), row["event_id"])
-        if before is None or before < self._before:
-            return []
-        return [
-            Finding(
-                where="event",
-                key=f"{row['event_at'].isoformat()} {row['event_id']} ({self._origin} position {row['position']})",
-                what="xid",
-                found="epoch {}, transaction {}, number {}".format(*self._before),
-                expected="something after epoch {}, transaction {}, number {}, as the log's order says: it, or the one"
-                " before it, was changed".format(*before),
-            )
-        ]
 
     def _files_say(self, tile: Tile, findings: list[Finding]) -> dict[str, list[bytes]]:
         """The leaves by the tile's file and by its entry bundle, as far as the published checkpoint reaches."""
         if self._files is None:
             return {}
-        width = min(tile.width, self._published - tile.number * FULL)
+        width = min(tile.width, self._signed.published - tile.number * FULL)
         if width <= 0:
             return {}
         voices: dict[str, list[bytes]] = {}
@@ -248,30 +214,13 @@ class LogCheck:
             if not tile.partial and fold(hashes) == node:
                 return hashes
         for hashes in candidates:
-            if self._signed_over(tile, hashes, frontier):
+            if self._signed.confirm(tile, hashes, frontier):
                 return hashes
         leaves: list[bytes] = []
         for at in range(tile.width):
             said = [voice[at] for voice in (*voices.values(), told) if voice[at] != MISSING]
             leaves.append(Counter(said).most_common(1)[0][0] if said else MISSING)
         return leaves
-
-    def _signed_over(self, tile: Tile, hashes: Sequence[bytes], before: Frontier) -> bool:
-        """Whether the newest checkpoint that ends in this tile confirms these leaves."""
-        first = tile.number * FULL
-        ends: dict[int, bytes] = {
-            row["size"]: row["root"] for row in self._signed if first < row["size"] <= first + tile.width
-        }
-        if self._file_root is not None and first < self._published <= first + tile.width:
-            ends[self._published] = self._file_root
-        if not ends:
-            return False
-        newest = max(ends)
-        expected = ends[newest]
-        frontier = Frontier(before.size, before.peaks)
-        for leaf in hashes[: newest - first]:
-            frontier.append(leaf)
-        return frontier.root() == expected
 
     async def _blame(
         self,
@@ -309,7 +258,7 @@ class LogCheck:
                         Finding(where=name, key=key, what="leaf", found=shown(said), expected=shown(expected))
                     )
             if row is not None and told[at] not in (expected, voices["log_entry"][at]):
-                findings.append(_changed_event(row, key, told[at], expected))
+                findings.append(changed_event(row, key, told[at], expected))
         return findings
 
     async def _moved(self, key: str, found: bytes, expected: bytes) -> Finding:
@@ -342,10 +291,10 @@ class LogCheck:
             yield Finding(where="log_node", key=key, what="row", found="no row", expected=shown(expected))
         elif found != expected:
             yield Finding(where="log_node", key=key, what="hash", found=shown(found), expected=shown(expected))
-        if self._files is None or (number + 1) * FULL**level > self._published:
+        if self._files is None or (number + 1) * FULL**level > self._signed.published:
             return
         row, at = divmod(number, FULL)
-        width = min(FULL, (self._published // FULL**level) - row * FULL)
+        width = min(FULL, (self._signed.published // FULL**level) - row * FULL)
         tile = Tile(level, row, width)
         data = self._files.read_grown(tile)
         key = f"{self._files.folder.name}/{tile.path}"
@@ -363,119 +312,6 @@ class LogCheck:
         if said != expected:
             yield Finding(
                 where="tile", key=f"{key} hash {at}", what="hash", found=shown(said), expected=shown(expected)
-            )
-
-    async def _check_checkpoints(
-        self, frontier: Frontier, size: int, *, first: bool = False, last: bool = False
-    ) -> AsyncIterator[Finding]:
-        """Every recorded checkpoint up to this size against the tree."""
-        if first:
-            self._signed = list(await self._read_signed(frontier.size))
-        while self._signed and (self._signed[0]["size"] <= frontier.size or last):
-            row = self._signed.pop(0)
-            for finding in self._check_checkpoint(row, frontier):
-                yield finding
-            if not self._signed:
-                self._signed = list(await self._read_signed(row["size"] + 1))
-
-    async def _read_signed(self, size: int) -> Sequence[Any]:
-        rows: Sequence[Any] = await self._connection.fetch(SQL["checkpoints_from"], self._origin_id, size, 1000)
-        return rows
-
-    def _check_checkpoint(self, row: Any, frontier: Frontier) -> Iterator[Finding]:
-        key = f"{self._origin} size {row['size']}"
-        if self._last_number is not None and row["number"] != self._last_number + 1:
-            yield Finding(
-                where="checkpoint",
-                key=key,
-                what="order",
-                found=f"number {row['number']} after {self._last_number}",
-                expected=f"number {self._last_number + 1}: rows were removed, inserted or changed",
-            )
-        elif self._last_number is None and not self._since and row["number"] != 0:
-            yield Finding(
-                where="checkpoint", key=key, what="order", found=f"number {row['number']} first", expected="number 0"
-            )
-        self._last_number = row["number"]
-        try:
-            checkpoint = verify_checkpoint(row["note"], self._vkeys, origin=self._origin)
-        except EvidenceFault as fault:
-            yield Finding(
-                where="checkpoint", key=key, what=f"note: {fault.what}", found=fault.found, expected=fault.expected
-            )
-            checkpoint = None
-        for column in ("size", "root"):
-            said = getattr(checkpoint, column, row[column])
-            if said != row[column]:
-                yield Finding(
-                    where="checkpoint",
-                    key=key,
-                    what=column,
-                    found=shown(row[column]),
-                    expected=f"{shown(said)}, as signed",
-                )
-        size, root = (checkpoint.size, checkpoint.root) if checkpoint else (row["size"], row["root"])
-        if size > frontier.size:
-            yield Finding(
-                where="log_entry",
-                key=f"{self._origin} positions {frontier.size} to {size - 1}",
-                what="row",
-                found=f"{frontier.size} entries",
-                expected=f"{size} entries, as checkpoint {key} says",
-            )
-        elif size == frontier.size and self._unknown is None:
-            if root == frontier.root():
-                self._good = size
-                return
-            self._contradicted += 1
-            if self._contradicted == 1:
-                yield Finding(
-                    where="checkpoint",
-                    key=key,
-                    what="root",
-                    found=f"{shown(root)} {'signed' if checkpoint else 'recorded'}",
-                    expected=f"{shown(frontier.root())}, to which the entries add up; they agree with what was"
-                    f" signed up to size {self._good}, and something from there on was changed",
-                )
-
-    async def _check_file(self) -> AsyncIterator[Finding]:
-        """The published checkpoint; it says how far the other files can be asked."""
-        if self._files is None:
-            return
-        note = self._note
-        key = f"{self._files.folder.name}/checkpoint"
-        if note is None:
-            yield Finding(
-                where="checkpoint file", key=key, what="file", found="no file", expected="the newest checkpoint"
-            )
-            self._published = self._head["signed_size"] or 0
-            return
-        try:
-            checkpoint = verify_checkpoint(note, self._vkeys, origin=self._origin)
-        except EvidenceFault as fault:
-            yield Finding(where="checkpoint file", key=key, what=fault.what, found=fault.found, expected=fault.expected)
-            self._published = self._head["signed_size"] or 0
-            return
-        self._published, self._file_root = checkpoint.size, checkpoint.root
-        stale = await older_than_signed(self._connection, self._head, self._files, checkpoint.size)
-        if stale is not None:
-            yield stale
-        row = await self._connection.fetchrow(SQL["checkpoints_from"], self._origin_id, checkpoint.size, 1)
-        if row is None or row["size"] != checkpoint.size:
-            yield Finding(
-                where="checkpoint",
-                key=f"{self._origin} size {checkpoint.size}",
-                what="row",
-                found="no row",
-                expected=f"the checkpoint that {key} holds, signed by this log",
-            )
-        elif row["root"] != checkpoint.root:
-            yield Finding(
-                where="checkpoint",
-                key=f"{self._origin} size {checkpoint.size}",
-                what="root",
-                found=shown(row["root"]),
-                expected=f"{shown(checkpoint.root)}, which {key} holds, signed by this log",
             )
 
     def _check_head(self, frontier: Frontier) -> Iterator[Finding]:
@@ -509,39 +345,6 @@ class LogCheck:
                 expected="a final checkpoint over the whole log: it is closed",
             )
 
-    def _signed_size(self) -> int:
-        return max(self._head["signed_size"] or 0, self._published)
-
-
-async def older_than_signed(connection: Connection, head: Any, files: TileFiles, published: int) -> Finding | None:
-    """A published checkpoint that is not the newest, although the keeper has had the time to publish that."""
-    signed = await connection.fetchval(SQL["long_signed"], head["origin_id"])
-    if signed is None or published >= signed:
-        return None
-    return Finding(
-        where="checkpoint file",
-        key=f"{files.folder.name}/checkpoint",
-        what="size",
-        found=f"a checkpoint over {published} entries",
-        expected=f"one over at least {signed}, signed more than five minutes ago: an older one was put back, or nobody"
-        " publishes",
-    )
-
-
-def _changed_event(row: Any, key: str, found: bytes, expected: bytes) -> Finding:
-    name = f"{row['event_at'].isoformat()} {row['event_id']} ({key})"
-    if row["missing"]:
-        return Finding(
-            where="event", key=name, what="row", found="no row", expected=f"the event with leaf {shown(expected)}"
-        )
-    return Finding(
-        where="event",
-        key=name,
-        what="body",
-        found=f"bytes with leaf {shown(found)}: {shown(row['body'][:120])}",
-        expected=f"bytes with leaf {shown(expected)}",
-    )
-
 
 def _peaks(row: Sequence[bytes]) -> Iterator[bytes]:
     """The complete subtrees in a partial tile, the largest first."""
@@ -550,23 +353,3 @@ def _peaks(row: Sequence[bytes]) -> Iterator[bytes]:
         if len(row) >> level & 1:
             yield fold(row[start : start + (1 << level)])
             start += 1 << level
-
-
-def _columns(row: Any, leaf: bytes, origin: str) -> list[Finding]:
-    """The columns beside an event's bytes, which are projections of them; `leaf` is the hash of the bytes."""
-    try:
-        body = orjson.loads(row["body"])
-        kind, at = body["event"], parse_rfc3339(body["at"])
-    except (ValueError, KeyError, TypeError, Refusal) as error:
-        told: dict[str, tuple[Any, Any]] = {"body": (f"no event: {error}", "the JSON of an event")}
-    else:
-        if kind == row["kind"] and at == row["event_at"] and leaf == row["event_leaf"]:
-            return []
-        told = {"kind": (row["kind"], kind), "at": (row["event_at"], at)}
-    told["leaf"] = (row["event_leaf"], leaf)
-    key = f"{row['event_at'].isoformat()} {row['event_id']} ({origin} position {row['position']})"
-    return [
-        Finding(where="event", key=key, what=column, found=shown(found), expected=shown(expected))
-        for column, (found, expected) in told.items()
-        if found != expected
-    ]
