@@ -7,11 +7,9 @@ gateway does all of it: mailboxes are shared among readers by RabbitMQ, rows are
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
-from uuid import NAMESPACE_URL, uuid5
 
 import asyncpg
 import structlog
@@ -20,6 +18,7 @@ from broker.amqp.reading import BatchReader
 from broker.directory.records import AgencyId
 from broker.dispatch.patience import is_away
 from broker.gateway.app import Gateway
+from broker.gateway.vxp.ids import rejection_id, rejection_source
 from broker.gateway.vxp.receiving import NewPacket, insert, take_in
 from broker.gateway.vxp.submission import SQL, Taken, fate_of, publish, settle
 from broker.gateway.vxp.systems import System, Systems
@@ -177,9 +176,9 @@ def _rejection(gateway: Gateway, row: asyncpg.Record, code: str | None) -> NewPa
             timestamp=now,
         )
     )
-    source = hashlib.sha256(f"rejection:{row['submission_id']}:{row['digest'].hex()}".encode()).digest()
+    source = rejection_source(row["submission_id"], row["digest"])
     return NewPacket(
-        doc_id=uuid5(NAMESPACE_URL, f"vxp-rejection:{source.hex()}"),
+        doc_id=rejection_id(source),
         system_id=row["system_id"],
         agency_id=agency.id,
         kind="status",

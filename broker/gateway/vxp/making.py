@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import IO, Any, Final
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import UUID
 
 from broker.directory.records import Agency
 from broker.directory.snapshot import Directory
@@ -62,11 +62,6 @@ def file_in(body: IO[bytes], hash_file: str | None) -> bytes | None:
 def unpadded(digest: bytes) -> str:
     """A digest in hex as existing software writes it: each byte without its leading zero."""
     return "".join(f"{byte:x}" for byte in digest)
-
-
-def document_id(system: str, kind: str, file_digest: bytes) -> UUID:
-    """The id of what a system submits with one file: always the same for the same file."""
-    return uuid5(NAMESPACE_URL, f"vxp:{system}:{kind}:{file_digest.hex()}")
 
 
 def speaker(message: Document | Status, directory: Directory) -> tuple[str, Agency | None]:

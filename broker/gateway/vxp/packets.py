@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import IO, Any, Final
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -22,6 +22,7 @@ from broker.gateway.app import Gateway
 from broker.gateway.vxp.answers import INTERNAL, NOT_PROCESSED, Answer, failed, moment
 from broker.gateway.vxp.dispensing import Dispenser, in_order
 from broker.gateway.vxp.files import AtWork, OnDisk, PacketFile, begun, sent_from, spooled, written
+from broker.gateway.vxp.ids import arrival_id
 from broker.gateway.vxp.making import arrival
 from broker.gateway.vxp.submission import PUBLISHING, publish
 from broker.gateway.vxp.submission import SQL as SUBMISSION_SQL
@@ -145,7 +146,7 @@ class Packets:
                 found = await connection.fetchrow(SQL["document_of"], row["document_id"])
                 assert found is not None
                 reference = {"from": found["from_code"], "id": str(found["id"]), "digest": found["digest"]}
-                id = uuid5(doc_id, "01")
+                id = arrival_id(doc_id)
                 payload = arrival(
                     id=id,
                     hub=hub.code,

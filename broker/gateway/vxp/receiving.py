@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import UUID, uuid5
 
 import asyncpg
 import structlog
@@ -25,6 +25,7 @@ from broker.directory.records import Agency, AgencyId
 from broker.directory.snapshot import Directory
 from broker.dispatch.patience import insist
 from broker.gateway.app import Gateway
+from broker.gateway.vxp.ids import packet_id
 from broker.gateway.vxp.making import replay
 from broker.gateway.vxp.packets import SQL
 from broker.gateway.vxp.submission import publish
@@ -268,9 +269,8 @@ def _packet(
     file: bytes | None = None,
     edxml_id: str | None = None,
 ) -> NewPacket:
-    name = f"vxp-packet:{system.id}:{agency.id}:{source.hex()}:{item}"
     return NewPacket(
-        doc_id=uuid5(NAMESPACE_URL, name),
+        doc_id=packet_id(system.id, agency.id, source, item),
         system_id=system.id,
         agency_id=agency.id,
         kind=kind,

@@ -27,9 +27,9 @@ from broker.directory.records import Agency, AgencyId
 from broker.directory.snapshot import Directory
 from broker.gateway.app import Gateway
 from broker.gateway.vxp.answers import BAD_EDXML, NO_SENDER, Answer, failed, refused, refused_with
+from broker.gateway.vxp.ids import document_id
 from broker.gateway.vxp.making import (
     Made,
-    document_id,
     inline,
     make_document,
     make_status,

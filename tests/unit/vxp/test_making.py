@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.gateway.vxp.answers import Answer, refused
-from broker.gateway.vxp.making import document_id, file_in, unpadded
+from broker.gateway.vxp.ids import document_id
+from broker.gateway.vxp.making import file_in, unpadded
 from broker.gateway.vxp.sealing import CustodyKey
 from schemas.edxml.faults import EdxmlRefusal
 from schemas.edxml.reading import read
