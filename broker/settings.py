@@ -146,8 +146,8 @@ class Settings(BaseSettings):
     """Bytes of one edXML file, at most."""
     vxp_wait_seconds: Annotated[float, Field(ge=0)] = 8.0
     """Seconds that `sendEdoc` waits to hear what the exchange thinks of a document before it answers that it has it."""
-    vxp_lease_minutes: Annotated[float, Field(gt=0)] = 10.0
-    """Minutes that a packet which was handed out is kept from other pollers."""
+    vxp_lease_minutes: Annotated[float, Field(gt=0, le=7 * 24 * 60)] = 10.0
+    """Minutes that a packet which was handed out is kept from other pollers; a week at most."""
     vxp_list_limit: Positive = 200
     """Packets in one list, at most."""
     vxp_fail_limit: Positive = 5

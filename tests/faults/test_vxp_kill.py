@@ -1,4 +1,7 @@
-"""Gateways killed at random while offices post and fetch: no document is lost, none has two effects."""
+"""Gateways killed at random while offices post and fetch: no document is lost, none has two effects.
+
+And `audit verify` accuses nobody of what they left behind.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from broker.evidence.verify import BEGINNING, nothing
+from broker.evidence.verify_work import check_work_tables
 from broker.services import Endpoints
+from broker.store.pool import connect
 from tests.bench.vxp_polling import PORT, prepare
 from tests.conftest import Vhost, fresh_database
 from tests.kit.installation import Installation, Program, wait_until
@@ -56,6 +62,12 @@ def patiently(client: OfficialClient, ports: list[int], stop: threading.Event, w
         if answer["ErrorCode"] != "20" or stop.is_set():
             return dict(answer)
         time.sleep(0.1)
+
+
+async def accused(dsn: str) -> list[str]:
+    """What `audit verify` finds in the façade's tables. (No keeper has run here, so that nothing is signed.)"""
+    async with connect(dsn) as connection, connection.transaction():
+        return [one.sentence() async for one in check_work_tables(connection, BEGINNING, progress=nothing)]
 
 
 @pytest.mark.long
@@ -139,6 +151,7 @@ def kill_and_count(vhost: Vhost, dsn: str, tmp_path: Path) -> None:
         assert count("SELECT count(*) FROM status_entry WHERE code = '01'") == 2 * DOCUMENTS
         assert count("SELECT count(*) FROM status_message") == 2 * DOCUMENTS
         assert len(done) == 2 * DOCUMENTS
+        assert asyncio.run(accused(dsn)) == []
     finally:
         stop.set()
         installation.stop()

@@ -68,7 +68,7 @@ async def _play(exchange: Exchange) -> None:
     province = await exchange.add("H53", "province")
     commune = await exchange.add("H53.1", "commune", has_mailbox=False, hub=province, parent=province)
     await _import(exchange, province)
-    await _log(exchange)
+    await log_everything(exchange)
     first = await sent(exchange, ministry, province, other)
     hubbed = exchange.letter(other, [commune, province])
     await exchange.send(hubbed, other)
@@ -105,10 +105,10 @@ async def _play(exchange: Exchange) -> None:
     await _let_in(exchange, province)
     await _connect(exchange, province, ministry)
     await exchange.stop_workers()
-    await _log(exchange)
+    await log_everything(exchange)
     for count in (1, 2, FILLER - 3):
         await _fill(exchange, count)
-        await _log(exchange)
+        await log_everything(exchange)
 
 
 async def _ask_back(exchange: Exchange, ministry: End, province: End) -> None:
@@ -250,7 +250,7 @@ async def _fill(exchange: Exchange, count: int) -> None:
         await connection.execute(INSERT, *arguments)
 
 
-async def _log(exchange: Exchange) -> None:
+async def log_everything(exchange: Exchange) -> None:
     """Sequence, sign and publish everything there is."""
     lease = Lease(exchange.pool, seconds=60)
     await eventually(exchange, "SELECT NOT EXISTS (SELECT FROM keeper_lease WHERE expires_at > clock_timestamp())")

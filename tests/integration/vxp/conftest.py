@@ -5,18 +5,30 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from broker.directory.changes import NewAgency, add_agency
+from broker.evidence.verify import BEGINNING, nothing
+from broker.evidence.verify_work import check_work_tables
 from broker.gateway.vxp.systems import MadeSystem, NewSystem, add
-from tests.kit.exchange import AUTHOR, End, Exchange
-from tests.kit.fixtures import exchange
+from tests.conftest import Vhost
+from tests.kit.exchange import AUTHOR, End, Exchange, running_exchange
 from tests.kit.gateway import Running, running_gateway
 from tests.kit.vxp import OfficialClient
 
-__all__ = ["exchange"]
+
+@pytest.fixture
+async def exchange(vhost: Vhost, migrated_database: str, tmp_path: Path) -> AsyncIterator[Exchange]:
+    """A running exchange with one worker and no agencies yet; whatever a test leaves behind, `audit verify` accuses
+    nobody of it."""
+    async with running_exchange(vhost, migrated_database, tmp_path) as running:
+        yield running
+        async with running.pool.acquire() as connection, connection.transaction():
+            found = [one.sentence() async for one in check_work_tables(connection, BEGINNING, progress=nothing)]
+    assert found == []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
