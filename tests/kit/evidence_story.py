@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from broker.evidence.bundle.assemble import assemble, scope_of
-from broker.evidence.bundle.collect import Entry, Head, Material, Signer
+from broker.evidence.bundle.material import Entry, Head, Material, Signer
 from broker.evidence.merkle import Node, consistency_proof, inclusion_proof, leaf_hash, root_of, root_of_tree
 from broker.evidence.notes import Checkpoint, VerifierKey, parse_verifier_key, sign_note, verifier_key
 from broker.identity import BrokerIdentity

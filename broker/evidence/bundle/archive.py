@@ -27,8 +27,10 @@ from broker.audit.lookup import subtree
 from broker.directory.changing import agency_named
 from broker.evidence.bundle.archive_index import COLUMNS, CONTENTS, INDEX, index_rows
 from broker.evidence.bundle.assemble import assemble
-from broker.evidence.bundle.collect import Head, Selection, collect, heads_of
+from broker.evidence.bundle.collect import Selection, collect
+from broker.evidence.bundle.heads import heads_of
 from broker.evidence.bundle.lines import MAX_BYTES
+from broker.evidence.bundle.material import Head
 from broker.evidence.bundle.trees import SQL
 from broker.identity import BrokerIdentity
 from broker.store.pool import Connection

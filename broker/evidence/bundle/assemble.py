@@ -9,10 +9,10 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from broker.evidence.bundle.collect import Material
 from broker.evidence.bundle.facts import at_of
 from broker.evidence.bundle.format import b64, count_lines, encode_line, jws_value, sort_key
 from broker.evidence.bundle.lines import SPEC
+from broker.evidence.bundle.material import Material
 from broker.evidence.bundle.sealing import make_seal, seal_payload
 from broker.identity import BrokerIdentity
 from schemas.canonical import canonical_json, leaf_hash

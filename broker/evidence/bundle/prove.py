@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 from broker.audit.read import story_of
 from broker.evidence.bundle.assemble import assemble, scope_of
-from broker.evidence.bundle.collect import Selection, collect, heads_of
+from broker.evidence.bundle.collect import Selection, collect
+from broker.evidence.bundle.heads import heads_of
 from broker.evidence.bundle.trees import SQL
 from broker.identity import BrokerIdentity
 from broker.store.pool import Connection

@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from broker.evidence.bundle.assemble import assemble, scope_of
-from broker.evidence.bundle.collect import Material, Selection, collect, heads_of
+from broker.evidence.bundle.collect import Selection, collect
+from broker.evidence.bundle.heads import heads_of
+from broker.evidence.bundle.material import Material
 from broker.gateway.app import Gateway
 from broker.gateway.pages.documents import Seen
 from broker.store.pool import Connection

@@ -11,7 +11,7 @@ import pytest
 
 from broker.evidence.bundle.assemble import assemble, scope_of
 from broker.evidence.bundle.check import check
-from broker.evidence.bundle.collect import Material
+from broker.evidence.bundle.material import Material
 from schemas.exchange_events import directory_changed
 from tests.kit.evidence_story import EXCHANGE, NOON, Named, Office, Paper
 from tests.unit.bundle.checkers import Answer, ours, theirs

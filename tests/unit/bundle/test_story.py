@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rich.console import Console
 
 from broker.evidence.bundle.check import check
-from broker.evidence.bundle.collect import Head, Material
+from broker.evidence.bundle.material import Head, Material
 from broker.evidence.bundle.show import REASONS, as_value, render
 from broker.evidence.notes import COSIGNATURE, cosignature_line, parse_note, parse_verifier_key, verifier_key
 from tests.kit.evidence_story import Told

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.evidence.bundle.assemble import assemble, scope_of
-from broker.evidence.bundle.collect import Material
+from broker.evidence.bundle.material import Material
 from broker.evidence.notes import VerifierKey, parse_verifier_key, verifier_key
 from broker.identity import BrokerIdentity
 from schemas.canonical import canonical_json

@@ -23,7 +23,8 @@ SPEAKING = (
     "broker/interventions/*.py",
     "broker/dispatch/dead_letters.py",
     "broker/evidence/bundle/prove.py",
-    "broker/evidence/bundle/collect.py",
+    "broker/evidence/bundle/heads.py",
+    "broker/evidence/bundle/collect_directory.py",
     "broker/directory/changing.py",
 )
 """Modules whose problems the pages can show; and for reasons of verdicts:"""
