@@ -15,12 +15,13 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated, Any, Final
 
 import typer
 
 from schemas.errors import Refusal
-from schemas.languages import Language, LanguageOrBoth, language_of
+from schemas.languages import Language, LanguageOrBoth, Sentences, Words, language_of
 from schemas.problem import BAD_INPUT, GOOD, INTERRUPTED, USAGE, Problem, said
 
 OUR_FAULT: Final = 70
@@ -45,6 +46,9 @@ BothOption = Annotated[LanguageOrBoth | None, typer.Option("--lang", help=_LANGU
 """The `--lang` of commands whose text also exists in both languages at once."""
 
 
+NO_SENTENCES: Final = Sentences({})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """What is told of an error: a paragraph for people, its parts for programs, and the exit code."""
@@ -64,20 +68,68 @@ def terminal_language_or_both() -> LanguageOrBoth:
     return language_of(os.environ) or "both"
 
 
-def failure_of(error: BaseException, problem_of: Callable[[BaseException], Problem | None]) -> Failure:
-    """What to tell of an exception; `problem_of` knows what one command line's own errors mean."""
+def language_of_errors() -> Language:
+    """The language in which this command tells of errors, also those before its options are read: that of its --lang,
+    else the terminal's."""
+    words = sys.argv[1:]
+    given = [after for word, after in pairwise(words) if word == "--lang"]
+    asked = [*given, *(word.removeprefix("--lang=") for word in words if word.startswith("--lang="))]
+    return "vi" if "vi" in asked else "en" if "en" in asked else terminal_language()
+
+
+def failure_of(
+    error: BaseException,
+    problem_of: Callable[[BaseException], Problem | None],
+    *,
+    language: Language = "en",
+    sentences: Sentences = NO_SENTENCES,
+) -> Failure:
+    """What to tell of an exception; `problem_of` knows what one command line's own errors mean.
+
+    The paragraph is in `language`, as far as the error catalogue and `sentences` know it; its parts are English.
+    """
     if isinstance(error, Refusal) and error.code not in TYPED:
         parts: dict[str, Any] = {"code": error.code, "field": error.field, "found": error.found or error.entry.en}
         rest = {"expected": error.expected, "candidates": list(error.candidates), "remedy": error.entry.remedy_en}
-        return Failure(text=error.diagnostics(), parts=parts | rest, exit_code=BAD_INPUT)
+        text = error.diagnostics() if language == "en" else refused(error, sentences)
+        return Failure(text=text, parts=parts | rest, exit_code=BAD_INPUT)
     problem = _common_problem(error) or problem_of(error)
     if problem is None:
         remedy = "Run the command again with LIENTHONG_DEBUG=1 in the environment and report what it prints."
         found = f"This is a fault of the program: {type(error).__name__}: {said(error)}."
         parts = {"found": found, "expected": None, "remedy": remedy}
-        return Failure(text=f"{found} {remedy}", parts=parts, exit_code=OUR_FAULT)
+        shown = Words(
+            f"{found} {remedy}",
+            f"Đây là lỗi của chương trình: {type(error).__name__}: {said(error)}. Hãy chạy lại lệnh với biến môi trường"
+            " LIENTHONG_DEBUG=1 và báo lại những gì được in ra.",
+        )
+        return Failure(text=shown.told(language), parts=parts, exit_code=OUR_FAULT)
     parts = {"found": problem.found, "expected": problem.expected, "remedy": problem.remedy}
-    return Failure(text=problem.diagnostics(), parts=parts, exit_code=problem.exit_code)
+    text = problem.diagnostics() if language == "en" else in_vietnamese(problem, sentences)
+    return Failure(text=text, parts=parts, exit_code=problem.exit_code)
+
+
+def in_vietnamese(problem: Problem, sentences: Sentences) -> str:
+    """One paragraph for a person; a clause that `sentences` do not know stays as it is. English if they know none."""
+    clauses = [clause.strip().removesuffix(".") for clause in (problem.found, problem.expected, problem.remedy)]
+    if not any(sentences.vietnamese(clause) for clause in clauses):
+        return problem.diagnostics()
+    found, expected, remedy = (sentences.told(clause, "vi") for clause in clauses)
+    return f"Thấy: {found}. Cần: {expected}. {remedy[:1].upper()}{remedy[1:]}."
+
+
+def refused(refusal: Refusal, sentences: Sentences) -> str:
+    """One paragraph for a person: what the catalogue says of the code, the place, and what to do."""
+    told = [f"{refusal.code}: {refusal.entry.vi}"]
+    place = [f"tại {refusal.field}"] if refusal.field else []
+    place += [f"thấy {sentences.told(refusal.found, 'vi')}"] if refusal.found is not None else []
+    place += [f"cần {sentences.told(refusal.expected, 'vi')}"] if refusal.expected is not None else []
+    if place:
+        clause = ", ".join(place)
+        told.append(f"{clause[0].upper()}{clause[1:]}.")
+    if refusal.candidates:
+        told.append(f"Có thể là: {', '.join(refusal.candidates)}.")
+    return " ".join([*told, refusal.entry.remedy_vi])
 
 
 def first_of_group(error: BaseException) -> BaseException:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
+from adapters.cli.problem_sentences import SENTENCES
+from adapters.cli.words import REJECTED
 from adapters.letter import Rejected
 from schemas import command_line
 from schemas.command_line import Failure
@@ -15,12 +17,23 @@ from schemas.problem import NOT_GOOD, UNREACHABLE, Problem, said
 
 
 def failure_of(error: BaseException) -> Failure:
-    """What to tell of an exception."""
+    """What to tell of an exception, in the language of the command."""
+    language = command_line.language_of_errors()
     if isinstance(error, Rejected):
         refused = {"code": error.code, "field": error.field, "found": error.found, "expected": error.expected}
         parts: dict[str, Any] = refused | {"remedy": error.detail.get("en"), "document": error.document.as_dict()}
-        return Failure(text=f"The exchange rejected the document: {error}", parts=parts, exit_code=NOT_GOOD)
-    return command_line.failure_of(error, _problem)
+        told = str(error) if language == "en" else _in_vietnamese(error)
+        return Failure(text=f"{REJECTED.told(language)}: {told}", parts=parts, exit_code=NOT_GOOD)
+    return command_line.failure_of(error, _problem, language=language, sentences=SENTENCES)
+
+
+def _in_vietnamese(rejected: Rejected) -> str:
+    """What the exchange said, for a person: the code, the place, and what to do."""
+    place = f" tại {rejected.field}" if rejected.field else ""
+    found = f": thấy {SENTENCES.told(rejected.found, 'vi')}" if rejected.found else ""
+    expected = f", cần {SENTENCES.told(rejected.expected, 'vi')}" if rejected.expected else ""
+    explained = str(rejected.detail.get("vi") or "")
+    return f"{rejected.code}{place}{found}{expected}. {explained}".strip()
 
 
 def _problem(error: BaseException) -> Problem | None:

@@ -9,18 +9,21 @@ import sqlite3
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from adapters import Agency
 from adapters.agency import DATABASE
+from adapters.cli import words
 from adapters.cli.output import JsonOption, emit, run, say
 from adapters.mail import queue
 from adapters.mail.facts import one_line
 from adapters.mail.settings import MailSettings, load_mail
 from adapters.settings import AgencySettings, load
 from adapters.store import open_database
+from schemas.command_line import LanguageOption, terminal_language
+from schemas.languages import Language
 from schemas.problem import UNREACHABLE, Problem
 from schemas.times import rfc3339
 
@@ -43,13 +46,13 @@ _TIMES = ("next_try_at", "created_at", "taken_at", "answered_at")
 
 
 @app.callback(invoke_without_command=True)
-def mail_command(context: typer.Context, config: ConfigOption = DEFAULT_CONFIG) -> None:
+def mail_command(context: typer.Context, config: ConfigOption = DEFAULT_CONFIG, lang: LanguageOption = None) -> None:
     """Without a further word: send, listen and serve the pages until stopped."""
     if context.invoked_subcommand is None:
-        run(_work(config))
+        run(_work(config, lang or terminal_language()))
 
 
-async def _work(config: Path) -> None:
+async def _work(config: Path, language: Language) -> None:
     from adapters.mail.run import running  # the libraries of mail and pages are slow to load for other commands
 
     agency, settings = _settings(config)
@@ -58,24 +61,27 @@ async def _work(config: Path) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with Agency.open(agency) as me, running(me, settings):
-        say(_described(settings))
+        say(_described(settings, language))
         await stop.wait()
-        say("Stopping. What was taken is recorded; what was not goes out after the next start.")
+        say(words.STOPPING.told(language))
 
 
-def _described(settings: MailSettings) -> str:
+def _described(settings: MailSettings, language: Language) -> str:
     outgoing, page, listener = settings.outgoing, settings.page, settings.listener
-    heard = f"{listener.protocol} on {listener.host}:{listener.port}" if listener else "not listening for mail"
-    count = len(settings.offices)
-    offices = "1 office" if count == 1 else f"{count} offices"
-    return (
-        f"Working for {offices}: through {outgoing.host}:{outgoing.port} ({outgoing.security}); "
-        f"pages at {page.public_url} from {page.host}:{page.port}; {heard}."
+    return words.working(
+        offices=len(settings.offices),
+        server=f"{outgoing.host}:{outgoing.port} ({outgoing.security})",
+        url=page.public_url,
+        place=f"{page.host}:{page.port}",
+        heard=None if listener is None else (listener.protocol, f"{listener.host}:{listener.port}"),
+        language=language,
     )
 
 
 @app.command("check")
-def check_command(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def check_command(
+    config: ConfigOption = DEFAULT_CONFIG, lang: LanguageOption = None, as_json: JsonOption = False
+) -> None:
     """Read the settings, connect to the mail server and sign in. Sends nothing."""
     agency, settings = _settings(config)
     greeting = run(_greeting(settings))
@@ -86,7 +92,9 @@ def check_command(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = F
         "public_url": settings.page.public_url,
         "listens": settings.listener is not None,
     }
-    emit(value, as_json=as_json, text=lambda _: f"The mail server lets us in: {greeting}.\n{_described(settings)}")
+    language = lang or terminal_language()
+    told = f"{words.lets_in(greeting, language)}\n{_described(settings, language)}"
+    emit(value, as_json=as_json, text=lambda _: told)
 
 
 async def _greeting(settings: MailSettings) -> str:
@@ -104,6 +112,7 @@ def list_command(
     state: Annotated[str | None, typer.Option("--state", help="due, sending, taken, failed or bounced.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, newest first.")] = 50,
     config: ConfigOption = DEFAULT_CONFIG,
+    lang: LanguageOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """The newest mails, how far each is, and what clerks answered. Exit code 1 if one needs a person."""
@@ -122,22 +131,18 @@ def list_command(
         row["doubtful"] = bool(row["doubtful"])
         for name in _TIMES:
             row[name] = rfc3339(datetime.fromtimestamp(row[name], UTC)) if row[name] else None
-    emit(found, as_json=as_json, text=lambda rows: "\n".join(map(_line, rows)) or "No mails.")
+    language = lang or terminal_language()
+    lines = [words.mail_line(row, one_line(row["subject"] or row["kind"], 100), language) for row in found]
+    emit(found, as_json=as_json, text=lambda _: "\n".join(lines) or words.NO_MAILS.told(language))
     if any(row["state"] in ("failed", "bounced") and row["answer"] is None for row in found):
         raise typer.Exit(1)
-
-
-def _line(row: dict[str, Any]) -> str:
-    answer = f"; answered: {row['answer']} {row['answered_at']}" if row["answer"] else ""
-    trouble = f"; {row['trouble']}" if row["trouble"] else ""
-    about = one_line(row["subject"] or row["kind"], 100)
-    return f"{row['no']} {row['office']} {row['state']} {about}{trouble}{answer}"
 
 
 @app.command("retry")
 def retry_command(
     number: Annotated[int, typer.Argument(help="Number of the mail in `mail list`.")],
     config: ConfigOption = DEFAULT_CONFIG,
+    lang: LanguageOption = None,
 ) -> None:
     """Send a mail once more, with new links: refused, bounced, expired or lost."""
     connection = _database(config)
@@ -147,7 +152,7 @@ def retry_command(
         connection.execute("COMMIT")
     finally:
         connection.close()
-    say(f"Mail {number} goes out again when `lienthong-agency mail` runs.")
+    say(words.mail_again(number, lang or terminal_language()))
 
 
 @app.command("refuse")
@@ -155,12 +160,13 @@ def refuse_command(
     number: Annotated[int, typer.Argument(help="Number of the mail in `mail list`.")],
     reason: Annotated[str, typer.Option("--reason", help="What the sender reads.")],
     config: ConfigOption = DEFAULT_CONFIG,
+    lang: LanguageOption = None,
 ) -> None:
     """Return a document that its office cannot get: status 02 with the reason, signed by this agency."""
     if not reason.strip():
         raise Problem("no reason", "what the sender shall read", "Give one with --reason")
     run(_refuse(config, number, reason.strip()))
-    sys.stdout.write(f"Mail {number}: 02 reported.\n")
+    sys.stdout.write(f"{words.mail_refused(number, lang or terminal_language())}\n")
 
 
 async def _refuse(config: Path, number: int, reason: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -11,10 +11,12 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from adapters import Agency, Delivery, Letter, Part
-from adapters.cli import edxml, inbox, mail, setup, watch
+from adapters.cli import edxml, inbox, mail, setup, watch, words
 from adapters.cli.output import JsonOption, emit, emit_line, exit_code_of, run, say
 from adapters.letter import IncomingLetter
 from adapters.settings import load
+from schemas.command_line import LanguageOption, terminal_language
+from schemas.languages import Language, Words
 from schemas.problem import Problem
 from schemas.times import parse_rfc3339
 
@@ -46,6 +48,7 @@ def init_command(
     folder: Annotated[Path, typer.Option("--dir", help="Where to write.")] = Path("."),
     content_dir: Annotated[Path | None, typer.Option("--content-dir", help="The shared content store.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    lang: LanguageOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write agency.toml, the AMQP password, the trusted roots and the exchange's certificate."""
@@ -53,7 +56,7 @@ def init_command(
     emit(
         {"files": [str(file) for file in files]},
         as_json=as_json,
-        text=lambda _: f"Wrote {', '.join(map(str, files))}. Next: lienthong-agency keygen",
+        text=lambda _: words.written(", ".join(map(str, files)), lang or terminal_language()),
     )
 
 
@@ -62,6 +65,7 @@ def keygen_command(
     config: ConfigOption = DEFAULT_CONFIG,
     kind: Annotated[str, typer.Option("--kind", help="P-256, P-384, Ed25519, RSA-2048 or RSA-3072.")] = "P-256",
     force: Annotated[bool, typer.Option("--force", help="Replace the key that is there.")] = False,
+    lang: LanguageOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make the signing key, readable by this user only, and a certificate request for the operator."""
@@ -70,10 +74,14 @@ def keygen_command(
     emit(
         {"code": code, "key_file": str(key), "request_file": str(request), "certificate_file": str(certificate)},
         as_json=as_json,
-        text=lambda _: (
-            f"Key: {key}\nRequest: {request}\nGive the request to the operator (`lienthong pki issue {code} --csr "
-            f"{request.name} -o {certificate.name}`, then `lienthong cert add {code} {certificate.name}`) and put the "
-            f"certificate into {certificate}."
+        text=lambda _: words.key_made(
+            code=code,
+            key=str(key),
+            request=str(request),
+            file=request.name,
+            certificate=str(certificate),
+            name=certificate.name,
+            language=lang or terminal_language(),
         ),
     )
 
@@ -94,6 +102,7 @@ def send_command(
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the exchange has accepted or rejected it.")] = False,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait.")] = 30.0,
     config: ConfigOption = DEFAULT_CONFIG,
+    lang: LanguageOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Send a document. It is safe in the outbox first; exit code 1 if the exchange rejected it (with --wait)."""
@@ -111,7 +120,8 @@ def send_command(
         test=test,
         parts=[Part.file(file) for file in files],
     )
-    emit(run(_send(config, letter, sender, wait=wait, timeout=timeout)), as_json=as_json, text=sent_text)
+    result = run(_send(config, letter, sender, wait=wait, timeout=timeout))
+    emit(result, as_json=as_json, text=lambda told: words.sent(told, lang or terminal_language()))
 
 
 async def _send(config: Path, letter: Letter, sender: str | None, *, wait: bool, timeout: float) -> dict[str, Any]:
@@ -140,37 +150,32 @@ async def _send(config: Path, letter: Letter, sender: str | None, *, wait: bool,
         }
 
 
-def sent_text(result: dict[str, Any]) -> str:
-    """What `send` says of what it did, for people."""
-    if result["state"] == "accepted":
-        warned = "".join(f"\nWarning: {warning}" for warning in result.get("warnings", ()))
-        count = result["recipients"]["count"]
-        return f"{result['id']}: accepted for {count} recipient{'' if count == 1 else 's'}.{warned}"
-    return f"{result['id']}: {'handed to the exchange' if result['state'] != 'due' else 'kept in the outbox'}."
-
-
 @app.command("receive", epilog="Example: lienthong-agency receive --follow --save inbox")
 def receive_command(
     follow: Annotated[bool, typer.Option("--follow/--once", help="Go on, or end when the mailbox is empty.")] = False,
     save: Annotated[Path | None, typer.Option("--save", help="Folder for the files, one subfolder a document.")] = None,
     report: Annotated[str | None, typer.Option("--report", help="Also report this status, such as 03.")] = None,
     config: ConfigOption = DEFAULT_CONFIG,
+    lang: LanguageOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Take what has come: one line a document. It is stored and answered 01 before it is shown."""
     if report is not None and report not in ("03", "04", "05", "06"):
         raise Problem(f"--report {report}", "03, 04, 05 or 06", "Refuse a single one with `status ID 02 --reason`")
-    run(_receive(config, follow=follow, save=save, report=report, as_json=as_json))
+    language = lang or terminal_language()
+    run(_receive(config, follow=follow, save=save, report=report, language=language, as_json=as_json))
 
 
-async def _receive(config: Path, *, follow: bool, save: Path | None, report: str | None, as_json: bool) -> None:
+async def _receive(
+    config: Path, *, follow: bool, save: Path | None, report: str | None, language: Language, as_json: bool
+) -> None:
     async with Agency.open(config) as me:
         if not follow:
             await me.wait_connected()
         async for delivery in me.receive(idle=None if follow else EMPTY_AFTER_SECONDS):
             async with delivery as letter:
                 saved = await _save(letter, save) if save else []
-                emit_line(_letter(delivery, saved), as_json=as_json, text=_letter_text)
+                emit_line(_letter(delivery, saved), as_json=as_json, text=lambda value: words.letter(value, language))
             if report is not None:
                 await me.report(letter, report)
         await me.flushed(timeout=30)
@@ -207,13 +212,6 @@ def _letter(delivery: Delivery, saved: list[str]) -> dict[str, Any]:
     }
 
 
-def _letter_text(letter: dict[str, Any]) -> str:
-    name = f"{letter['number']}/{letter['notation']}".strip("/")
-    again = " (again)" if letter["again"] else ""
-    files = ", ".join(letter["saved"] or [part["name"] for part in letter["parts"]])
-    return f"{letter['id']} {letter['from']} → {letter['recipient']}: {name} {letter['subject']}{again} [{files}]"
-
-
 @app.command("status", epilog="Example: lienthong-agency status 0198c5e2-6f3a-7c41-9b57-3f4b8a1c2d3e 03")
 def status_command(
     document: Annotated[str, typer.Argument(help="Id of a document that came.")],
@@ -221,6 +219,7 @@ def status_command(
     reason: Annotated[str | None, typer.Option("--reason", help="Needed for 02.")] = None,
     recipient: Annotated[str | None, typer.Option("--recipient", help="For which of a hub's agencies.")] = None,
     config: ConfigOption = DEFAULT_CONFIG,
+    lang: LanguageOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Report the status of a document that came."""
@@ -229,7 +228,7 @@ def status_command(
     emit(
         run(_status(config, document, code, reason, recipient)),
         as_json=as_json,
-        text=lambda told: f"{told['id']}: {told['code']} reported for {', '.join(told['recipients'])}.",
+        text=lambda told: words.reported(told, lang or terminal_language()),
     )
 
 
@@ -249,35 +248,40 @@ async def _status(config: Path, id: str, code: str, reason: str | None, recipien
 def outbox_command(
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, newest first.")] = 50,
     config: ConfigOption = DEFAULT_CONFIG,
+    lang: LanguageOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """What was sent, how far it is, and what recipients said."""
     with inbox.database(load(config)) as connection:
         rows = inbox.sent(connection, limit=limit)
-    emit(rows, as_json=as_json, text=lambda found: "\n".join(map(outbox_text, found)) or "Nothing was sent.")
+    _emit_lines(rows, words.outbox_line, words.NOTHING_SENT, lang, as_json=as_json)
 
 
-def outbox_text(row: dict[str, Any]) -> str:
-    """A line of `outbox`: id, time, state, what was heard, and what it was."""
-    heard = ", ".join(
-        f"{one['agency']} {one['code']}" + (f" “{one['reason']}”" if one["reason"] else "") for one in row["statuses"]
+def _emit_lines(
+    rows: list[dict[str, Any]],
+    line: Callable[[dict[str, Any], Language], str],
+    nothing: Words,
+    lang: Language | None,
+    *,
+    as_json: bool,
+) -> None:
+    language = lang or terminal_language()
+    emit(
+        rows,
+        as_json=as_json,
+        text=lambda found: "\n".join(line(row, language) for row in found) or nothing.told(language),
     )
-    error = (row["answer"] or {}).get("error")
-    number = "/".join(part for part in (row["number"], row["notation"]) if part)
-    action = "" if row["action"] == "new" else row["action"]
-    about = " ".join(part for part in (action, number, row["subject"]) if part)
-    told = "".join(f" {part}" for part in (error, heard) if part)
-    return f"{row['id']} {row['sent_at']} {row['state']}{told}{f': {about}' if about else ''}"
 
 
 @app.command("replay")
 def replay_command(
     since: Annotated[str | None, typer.Option("--since", help="RFC 3339; by default what was last seen.")] = None,
     config: ConfigOption = DEFAULT_CONFIG,
+    lang: LanguageOption = None,
 ) -> None:
     """After a restore: ask the exchange for everything again since then. What is here already is not doubled."""
     run(_replay(config, parse_rfc3339(since, field="--since") if since else None))
-    say("Asked. `lienthong-agency receive` takes what comes.")
+    say(words.ASKED.told(lang or terminal_language()))
 
 
 async def _replay(config: Path, since: datetime | None) -> None:
@@ -303,58 +307,39 @@ def inbox_list_command(
     state: Annotated[str | None, typer.Option("--state", help="waiting, taken, done or refused.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, newest first.")] = 50,
     config: ConfigOption = DEFAULT_CONFIG,
+    lang: LanguageOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """The newest documents that came."""
     with inbox.database(load(config)) as connection:
         rows = inbox.letters(connection, state=state, limit=limit)
-    emit(rows, as_json=as_json, text=lambda found: "\n".join(map(_inbox_text, found)) or "Nothing has come.")
-
-
-def _inbox_text(row: dict[str, Any]) -> str:
-    return f"{row['id']} {row['stored_at']} {row['from']} → {row['recipient']} {row['state']} {row['subject']}"
+    _emit_lines(rows, words.inbox_line, words.NOTHING_CAME, lang, as_json=as_json)
 
 
 @inbox_app.command("show")
 def inbox_show_command(
     document: Annotated[str, typer.Argument(help="Id of a document that came.")],
     config: ConfigOption = DEFAULT_CONFIG,
+    lang: LanguageOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """One document: manifest, parts, the verdict on its signature, how far each recipient is."""
     with inbox.database(load(config)) as connection:
         found = inbox.letter(connection, document)
-    emit(found, as_json=as_json, text=_show_text)
+    emit(found, as_json=as_json, text=lambda shown: words.document(shown, lang or terminal_language()))
 
 
 @inbox_app.command("aside")
 def inbox_aside_command(
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, newest first.")] = 50,
     config: ConfigOption = DEFAULT_CONFIG,
+    lang: LanguageOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """What came and was not believed, with the reason; and what waits for its larger parts."""
     with inbox.database(load(config)) as connection:
         rows = inbox.aside(connection, limit=limit)
-    emit(rows, as_json=as_json, text=lambda found: "\n".join(map(_aside_text, found)) or "Nothing is kept aside.")
-
-
-def _aside_text(row: dict[str, Any]) -> str:
-    return f"{row['at']} {row['code']} ({row['times']} times): {row['why']}"
-
-
-def _show_text(found: dict[str, Any]) -> str:
-    about = found["manifest"]["document"]
-    lines = [
-        f"From:     {found['manifest']['from']}",
-        f"Number:   {about.get('number', '')}/{about.get('notation', '')} of {about.get('issued_on', '?')}",
-        f"Subject:  {about.get('subject', '')}",
-        f"Accepted: {found['accepted_at']}",
-        *(f"Part:     {part['name']} ({part['size']} bytes)" for part in found["parts"]),
-        *(f"Verdict:  {name}: {one['answer']} ({one['why']})" for name, one in found["verdict"].items()),
-        *(f"For:      {row['recipient']}: {row['state']}" for row in found["deliveries"]),
-    ]
-    return "\n".join(lines)
+    _emit_lines(rows, words.aside_line, words.NOTHING_ASIDE, lang, as_json=as_json)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -16,6 +16,7 @@ import typer
 import uvloop
 
 from adapters.cli.failing import failure_of
+from adapters.cli.words import INTERRUPTED
 from schemas import command_line
 from schemas.command_line import say
 
@@ -50,5 +51,5 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 
 def exit_code_of(command: Callable[[], object]) -> int:
     """Run `command` and explain what it raises; see `schemas.command_line`. Returns the exit code."""
-    interrupted = "Interrupted. What was sent or received is kept."
+    interrupted = INTERRUPTED.told(command_line.language_of_errors())
     return command_line.exit_code_of(command, explained=failure_of, interrupted=interrupted)

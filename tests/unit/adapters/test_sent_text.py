@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from adapters import outbox
 from adapters.cli import inbox
-from adapters.cli.main import app, outbox_text, sent_text
+from adapters.cli.main import app
+from adapters.cli.words import outbox_line, sent
 from adapters.compose import outgoing
 from adapters.store import open_database
 from schemas.certificates import new_private_key
@@ -21,7 +22,7 @@ from schemas.problem import Problem
 
 @pytest.mark.parametrize(("count", "said"), [(1, "accepted for 1 recipient."), (34, "accepted for 34 recipients.")])
 def test_recipients_are_counted_in_good_english(count: int, said: str) -> None:
-    assert sent_text({"id": "x", "state": "accepted", "recipients": {"count": count}}) == f"x: {said}"
+    assert sent({"id": "x", "state": "accepted", "recipients": {"count": count}}, "en") == f"x: {said}"
 
 
 def test_the_outbox_says_what_was_sent_also_of_a_recall(tmp_path: Path) -> None:
@@ -39,7 +40,10 @@ def test_the_outbox_says_what_was_sent_also_of_a_recall(tmp_path: Path) -> None:
             outbox.put(connection, message, now=0.0)
         rows = inbox.sent(connection, limit=10)
     assert [row["to"] for row in rows] == [[], ["H53"]]
-    assert [outbox_text(row).partition(" due: ")[2] for row in rows] == ["recall Thu hồi: nhầm", "12/VPCP-TH Trực Tết"]
+    assert [outbox_line(row, "en").partition(" due: ")[2] for row in rows] == [
+        "recall Thu hồi: nhầm",
+        "12/VPCP-TH Trực Tết",
+    ]
 
 
 def test_a_refusal_is_told_with_its_reason() -> None:
@@ -56,7 +60,9 @@ def test_a_refusal_is_told_with_its_reason() -> None:
         "notation": "",
         "subject": "s",
     }
-    assert outbox_text({**row, "answer": None, "statuses": statuses}) == "x t accepted H53 01, H53 02 “Gửi nhầm nơi”: s"
+    told = {**row, "answer": None, "statuses": statuses}
+    assert outbox_line(told, "en") == "x t accepted H53 01, H53 02 “Gửi nhầm nơi”: s"
+    assert outbox_line(told, "vi") == "x t trục đã tiếp nhận H53 01, H53 02 “Gửi nhầm nơi”: s"
 
 
 def test_a_document_about_nothing_is_not_sent() -> None:
