@@ -55,8 +55,13 @@ DATABASE_ERRORS: Final = (
 
 
 def failure_of(error: BaseException) -> Failure:
-    """What to tell of an exception."""
-    return command_line.failure_of(error, _problem)
+    """What to tell of an exception, in the language of the command as far as that is known in it."""
+    language = command_line.language_of_errors()
+    if language == "en":
+        return command_line.failure_of(error, _problem)
+    from broker.cli.problem_sentences import SENTENCES  # many tables, for who reads them only
+
+    return command_line.failure_of(error, _problem, language=language, sentences=SENTENCES)
 
 
 def _problem(error: BaseException) -> Problem | None:

@@ -26,7 +26,7 @@ from rich.console import Console, RenderableType
 from broker.cli.failing import failure_of
 from schemas import command_line
 from schemas.command_line import say
-from schemas.languages import Language
+from schemas.languages import Language, Words
 from schemas.times import rfc3339
 
 __all__ = ["JsonOption", "emit", "exit_code_of", "progress", "run", "say"]
@@ -105,7 +105,8 @@ def progress(what: str, *, total: int | None = None, language: Language = "en") 
 
 def exit_code_of(command: Callable[[], object]) -> int:
     """Run `command` and explain what it raises; see `schemas.command_line`. Returns the exit code."""
-    return command_line.exit_code_of(command, explained=failure_of, interrupted="Interrupted.")
+    interrupted = Words("Interrupted.", "Đã ngắt.").told(command_line.language_of_errors())
+    return command_line.exit_code_of(command, explained=failure_of, interrupted=interrupted)
 
 
 def _plain(value: object) -> object:
