@@ -7,73 +7,25 @@ committed may the mailbox be acknowledged. Nothing here reads from the exchange.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from adapters import compose, outbox
-from adapters.identity import Signer
+from adapters.aside import keep_aside
+from adapters.incoming import Incoming, Office, TakenIn
 from adapters.judge import Believed, Unbelieved
 from adapters.letter import Ref
-from adapters.store import get_meta, set_meta
+from adapters.replay import last_seen, replay_from, request_replay, see
 from schemas.jws import parse_stored
 from schemas.manifest import DocumentManifest, NoticeManifest, Reference, StatusManifest, parse_manifest
-from schemas.times import new_id, parse_rfc3339, rfc3339
+from schemas.times import new_id, rfc3339
 
-LAST_SEEN = "exchange time last seen"
-FIRST_REPLAY = "first replay asked"
-# A replay asks for a little more than what is missing: clocks and commits are not in the same order everywhere.
-REPLAY_MARGIN = timedelta(minutes=10)
 # Older 01s are signed anew when a document comes again, so that the exchange's limit for old messages cannot stop them.
 RESIGN_AFTER = timedelta(days=14)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Office:
-    """Who takes in: the mailbox's owner, the codes that it serves, the key that answers, and the time."""
-
-    code: str
-    codes: frozenset[str]
-    signer: Signer
-    now: datetime
-    # Recipients that get their 01 by `arrived`, when the system behind this program has the document.
-    arrive_later: frozenset[str] = frozenset()
-
-    @property
-    def seconds(self) -> float:
-        return self.now.timestamp()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Incoming:
-    """A message from the mailbox with what was found out about it, and which of its parts are in files."""
-
-    body: bytes
-    message_id: str
-    judged: Believed | Unbelieved
-    # Digests whose verified bytes lie in the folder of larger parts.
-    in_files: frozenset[str] = frozenset()
-
-
-@dataclass(slots=True)
-class TakenIn:
-    """What a transaction has written; for waking whoever waits, and for reports."""
-
-    # (document, recipient) of new rows of the inbox.
-    stored: list[tuple[Ref, str]] = field(default_factory=list)
-    # Documents that had come before, with the number of their rows.
-    again: list[Ref] = field(default_factory=list)
-    # (document, agency it tells of, code) of statuses about documents of ours.
-    statuses: list[tuple[Ref, str, str]] = field(default_factory=list)
-    # Items of notices about messages of ours, as the exchange signed them.
-    answered: list[Mapping[str, Any]] = field(default_factory=list)
-    aside: int = 0
-    # 01s, or a replay request, are in the outbox.
-    to_send: bool = False
 
 
 @dataclass(slots=True)
@@ -89,28 +41,6 @@ class _Arrivals:
         if inbox_no not in self.answered:
             self.answered.add(inbox_no)
             self.items.setdefault(key, []).append((item, inbox_no))
-
-
-def missing_parts(believed: Believed) -> dict[str, int]:
-    """The parts that are not in the message itself and have to come from the content store: sizes by digest."""
-    if not isinstance(believed.manifest, DocumentManifest):
-        return {}
-    content = believed.message.content
-    return {part.sha256: part.size for part in believed.manifest.parts if part.sha256 not in content}
-
-
-def false_content(believed: Believed) -> str | None:
-    """Why an inline part is not what the manifest names, or None if all are."""
-    manifest = believed.manifest
-    if not isinstance(manifest, DocumentManifest):
-        return None
-    sizes = {part.sha256: part.size for part in manifest.parts}
-    for sha256, content in believed.message.content.items():
-        if sha256 not in sizes:
-            continue
-        if hashlib.sha256(content).hexdigest() != sha256 or len(content) != sizes[sha256]:
-            return f"the inline part {sha256} has other bytes than the manifest names"
-    return None
 
 
 def take_in(connection: sqlite3.Connection, batch: Sequence[Incoming], office: Office) -> TakenIn:
@@ -149,54 +79,6 @@ def arrived(connection: sqlite3.Connection, inbox_no: int, office: Office) -> No
     _answer_arrivals(connection, arrivals, office, TakenIn())
 
 
-def keep_aside(connection: sqlite3.Connection, incoming: Incoming, why: Unbelieved, *, now: float) -> None:
-    """Keep a message that is not believed, once, with its reason."""
-    connection.execute(
-        "INSERT INTO aside (at, code, why, message_id, sha256, body) VALUES (?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (sha256) DO UPDATE SET times = times + 1",
-        (now, why.code, why.why, incoming.message_id, hashlib.sha256(incoming.body).hexdigest(), incoming.body),
-    )
-
-
-def park(connection: sqlite3.Connection, body: bytes, why: str, *, now: float, next_try_at: float) -> None:
-    """Keep a document whose larger parts cannot be had yet; it gets its 01 when they are here."""
-    connection.execute(
-        "INSERT INTO parked (at, why, attempts, next_try_at, sha256, body) VALUES (?, ?, 1, ?, ?, ?)"
-        " ON CONFLICT (sha256) DO UPDATE SET attempts = attempts + 1, why = excluded.why,"
-        " next_try_at = excluded.next_try_at",
-        (now, why, next_try_at, hashlib.sha256(body).hexdigest(), body),
-    )
-
-
-def unpark(connection: sqlite3.Connection, body: bytes) -> None:
-    """The parked document has been taken in."""
-    connection.execute("DELETE FROM parked WHERE sha256 = ?", (hashlib.sha256(body).hexdigest(),))
-
-
-def parked_due(
-    connection: sqlite3.Connection, *, now: float, limit: int
-) -> tuple[list[tuple[bytes, int]], float | None]:
-    """Parked messages to be tried now, with the attempts so far; and when the next one becomes due."""
-    rows = connection.execute(
-        "SELECT body, attempts FROM parked WHERE next_try_at <= ? ORDER BY next_try_at LIMIT ?", (now, limit)
-    ).fetchall()
-    (next_at,) = connection.execute("SELECT min(next_try_at) FROM parked").fetchone()
-    return [(bytes(body), int(attempts)) for body, attempts in rows], next_at
-
-
-def request_replay(connection: sqlite3.Connection, since: datetime, office: Office) -> int:
-    """Put a signed request for everything since then into the outbox."""
-    message = compose.replay(since, signer=office.signer, id=str(new_id(office.now)), now=office.now)
-    return outbox.put(connection, message, now=office.seconds)
-
-
-def request_first_replay(connection: sqlite3.Connection, office: Office) -> None:
-    """A database that has never asked, because it is new or was lost, asks once for everything."""
-    if get_meta(connection, FIRST_REPLAY) is None:
-        set_meta(connection, FIRST_REPLAY, rfc3339(office.now))
-        request_replay(connection, replay_from(last_seen(connection)), office)
-
-
 # ── Documents ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -214,7 +96,7 @@ def _document(
         raise AssertionError("a document is believed only with its slip")
     signed = judged.message.signed
     ref = Ref(manifest.from_, str(manifest.id), signed.digest)
-    _see(connection, slip.accepted_at)
+    see(connection, slip.accepted_at)
     row = connection.execute("SELECT no, digest FROM document WHERE sender = ? AND id = ?", ref[:2]).fetchone()
     if row is not None and row[1] != ref.digest:
         why = Unbelieved(code="LT-DUP-CONFLICT", why=f"{ref.sender} {ref.id} came before with the digest {row[1]}")
@@ -355,7 +237,7 @@ def _statuses(
     slip, message = judged.slip, judged.message
     if slip is None:
         raise AssertionError("a status is believed only with its slip")
-    _see(connection, slip.accepted_at)
+    see(connection, slip.accepted_at)
     cursor = connection.execute(
         "INSERT OR IGNORE INTO status_message (sender, id, digest, jws, slip, verdict, received_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -408,7 +290,7 @@ def _audience(connection: sqlite3.Connection, about: Ref, code: str, office: Off
 def _notices(
     connection: sqlite3.Connection, judged: Believed, manifest: NoticeManifest, office: Office, done: TakenIn
 ) -> None:
-    _see(connection, manifest.sent_at)
+    see(connection, manifest.sent_at)
     values = json.loads(judged.message.signed.payload)["items"]
     for position, value in enumerate(values):
         event = str(value["event"])
@@ -428,20 +310,3 @@ def _notices(
             done.answered.append(value)
         if no is not None or event == "mailbox-reset":
             connection.execute("UPDATE notice SET ours = 1 WHERE no = ?", (cursor.lastrowid,))
-
-
-def last_seen(connection: sqlite3.Connection) -> datetime | None:
-    """The newest time of the exchange that this store has seen; None for an empty store."""
-    text = get_meta(connection, LAST_SEEN)
-    return None if text is None else parse_rfc3339(text)
-
-
-def replay_from(since: datetime | None) -> datetime:
-    """From when on to ask again: the beginning, if nothing was seen yet."""
-    return datetime(1970, 1, 1, tzinfo=UTC) if since is None else since - REPLAY_MARGIN
-
-
-def _see(connection: sqlite3.Connection, moment: datetime) -> None:
-    text = rfc3339(moment)  # always UTC with microseconds: texts compare as times do
-    if (get_meta(connection, LAST_SEEN) or "") < text:
-        set_meta(connection, LAST_SEEN, text)

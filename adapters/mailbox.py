@@ -17,12 +17,12 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
-from adapters import inbox
+from adapters import aside, inbox
 from adapters.amqp import Arrival, Lost, Session
 from adapters.content import ContentMissing, ContentStore, PartFiles
 from adapters.ending import end
 from adapters.identity import Keyring
-from adapters.inbox import Incoming, Office, TakenIn
+from adapters.incoming import Incoming, Office, TakenIn, false_content, missing_parts
 from adapters.judge import Believed, Trust, Unbelieved, judge
 from adapters.pace import Pace, Signals
 from adapters.settings import AgencySettings
@@ -107,7 +107,7 @@ class Mailbox:
                 at_once: list[Incoming] = []
                 tags: list[int] = []
                 for arrival, incoming in zip(batch, judged, strict=True):
-                    if isinstance(incoming.judged, Believed) and inbox.missing_parts(incoming.judged):
+                    if isinstance(incoming.judged, Believed) and missing_parts(incoming.judged):
                         outstanding.add(arrival.tag)
                         fetches.create_task(self._fetch_and_ack(session, arrival, incoming, outstanding))
                     else:
@@ -145,7 +145,7 @@ class Mailbox:
 
         def take_in(connection: sqlite3.Connection) -> TakenIn:
             for one in batch if parked else ():
-                inbox.unpark(connection, one.body)
+                aside.unpark(connection, one.body)
             return inbox.take_in(connection, batch, office)
 
         return take_in
@@ -184,7 +184,7 @@ class Mailbox:
         judged = incoming.judged
         if not isinstance(judged, Believed):
             raise AssertionError("only believed documents have parts to be fetched")
-        parts = inbox.missing_parts(judged)
+        parts = missing_parts(judged)
         try:
             async with self._fetching:
                 await asyncio.to_thread(self._fetch, parts)  # may take long: not a thread of the database's
@@ -195,7 +195,7 @@ class Mailbox:
                 self._pace.first_fetch_again_seconds * 2.0 ** min(attempts, 16), self._pace.last_fetch_again_seconds
             )
             now = time.time()
-            parking = partial(inbox.park, body=incoming.body, why=trouble, now=now, next_try_at=now + wait)
+            parking = partial(aside.park, body=incoming.body, why=trouble, now=now, next_try_at=now + wait)
             await self._store.run(parking)
             self._signals.parked.set()
             return
@@ -211,7 +211,7 @@ class Mailbox:
     async def retry_parked(self) -> None:
         while True:
             seen = self._signals.parked.version
-            due, next_at = await self._store.run(partial(inbox.parked_due, now=time.time(), limit=10))
+            due, next_at = await self._store.run(partial(aside.parked_due, now=time.time(), limit=10))
             for body, attempts in due:
                 incoming = await self._in_thread(partial(_judge, Arrival(tag=0, body=body, message_id=""), self._trust))
                 if isinstance(incoming.judged, Unbelieved):
@@ -237,7 +237,7 @@ def _judge(arrival: Arrival, trust: Trust) -> Incoming:
         log.exception("a message cannot be read and is kept aside")
         judged = Unbelieved(code="LT-SHAPE", why=f"cannot be read: {why!r}")
     if isinstance(judged, Believed):
-        false = inbox.false_content(judged)
+        false = false_content(judged)
         if false is not None:
             judged = Unbelieved(code="LT-PART-DIGEST", why=false)
     return Incoming(body=arrival.body, message_id=arrival.message_id, judged=judged)

@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from adapters import handing, heard, inbox
+from adapters import handing, heard
 from adapters.content import copy_durably
 from adapters.delivery import Delivery, letter_of
 from adapters.letter import IncomingLetter, Notice, Status, TakeBack
+from adapters.replay import last_seen, replay_from, request_replay
 from adapters.reporting import Reporting
 from adapters.waiting import Deadline
 from schemas.problem import Problem
@@ -112,8 +113,8 @@ class Receiving(Reporting):
         office = self._mailbox.office()
 
         def ask(connection: sqlite3.Connection) -> None:
-            start = since or inbox.replay_from(inbox.last_seen(connection))
-            inbox.request_replay(connection, start, office)
+            start = since or replay_from(last_seen(connection))
+            request_replay(connection, start, office)
 
         await self.store.run(ask)
         self._pump.wake(documents=True)

@@ -18,13 +18,13 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self, TypeVar
 
-from adapters import handing, inbox
+from adapters import handing
 from adapters.amqp import CONNECT_SECONDS
 from adapters.content import ContentStore, LocalFolder, PartFiles
 from adapters.delivery import LAST_AGAIN_SECONDS
 from adapters.ending import end
 from adapters.identity import Keyring, Signer, load_keyring
-from adapters.inbox import Office, TakenIn
+from adapters.incoming import Office, TakenIn
 from adapters.judge import Trust, load_trust
 from adapters.letter import Ref
 from adapters.mailbox import Mailbox
@@ -32,6 +32,7 @@ from adapters.naming import FILE as NAMES
 from adapters.naming import AgencyNames
 from adapters.pace import Pace, Signals
 from adapters.pump import Pump
+from adapters.replay import request_first_replay
 from adapters.settings import AgencySettings
 from adapters.store import Store
 from adapters.waiting import Waiter
@@ -169,7 +170,7 @@ class Running:
 
         def begin(connection: sqlite3.Connection) -> int:
             if self.settings.has_mailbox:
-                inbox.request_first_replay(connection, office)
+                request_first_replay(connection, office)
             return handing.recover(connection, self.again_after, now=time.time())
 
         recovered = await self.store.run(begin)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from adapters import inbox
-from adapters.inbox import Office
+from adapters.incoming import Office
 from adapters.mail.links import NewLink
 from adapters.store import get_meta, set_meta
 from schemas.problem import Problem

@@ -15,7 +15,7 @@ from adapters import Agency, Letter, Part, Refuse
 from adapters.compose import Outgoing
 from adapters.delivery import Delivery
 from adapters.identity import Signer
-from adapters.inbox import TakenIn
+from adapters.incoming import TakenIn
 from adapters.letter import Ref
 from adapters.simulate.plan import Answers, Submission, Variant
 from schemas import base64url

@@ -15,7 +15,8 @@ from adapters.agency import DATABASE
 from adapters.folder.places import Places, opened
 from adapters.folder.watch import Habits, Happened, Watch
 from adapters.identity import Signer
-from adapters.inbox import Incoming, Office, take_in
+from adapters.inbox import take_in
+from adapters.incoming import Incoming, Office
 from adapters.judge import Trust, judge
 from adapters.settings import AgencySettings
 from adapters.store import open_database

@@ -16,9 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters import handing, inbox, outbox
+from adapters import handing, outbox, replay
 from adapters.identity import Signer
-from adapters.inbox import Incoming, Office, take_in
+from adapters.inbox import take_in
+from adapters.incoming import Incoming, Office
 from adapters.judge import Trust, judge
 from adapters.store import open_database
 from schemas.jws import parse_message, sign
@@ -168,8 +169,8 @@ def test_the_same_id_with_another_content_is_kept_aside(connection: sqlite3.Conn
 
 
 def test_a_replay_asks_for_a_little_more_than_what_is_missing() -> None:
-    assert inbox.replay_from(None) == datetime(1970, 1, 1, tzinfo=UTC)
-    assert inbox.replay_from(NOW) == NOW - inbox.REPLAY_MARGIN
+    assert replay.replay_from(None) == datetime(1970, 1, 1, tzinfo=UTC)
+    assert replay.replay_from(NOW) == NOW - replay.REPLAY_MARGIN
 
 
 def test_what_is_taken_and_not_finished_waits_again_after_a_crash(connection: sqlite3.Connection) -> None:
