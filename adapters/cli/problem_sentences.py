@@ -185,5 +185,29 @@ PROBLEMS: Final[Mapping[str, str]] = {
 }
 """English to Vietnamese; `{…}` are places."""
 
-SENTENCES: Final = Sentences({**REFUSED, **CLAUSES, **PROBLEMS})
+VERDICTS: Final[Mapping[str, str]] = {
+    "the signature verifies": "chữ ký đúng",
+    "the exchange's certificate is the configured one": "chứng thư của trục đúng là chứng thư đã cấu hình",
+    "the exchange speaks for itself": "trục nói nhân danh mình",
+    "the sender's signature verifies": "chữ ký của nơi gửi đúng",
+    "the chain leads to a configured root and was valid when it was signed": "chuỗi chứng thư dẫn đến gốc đã cấu hình và có hiệu lực khi ký",
+    "the exchange's slip attests that this certificate was enrolled for the sender": "phiếu chuyển của trục xác nhận chứng thư này đã đăng ký cho nơi gửi",
+    "{clause}; the exchange keeps the key (custody broker)": "{clause}; trục giữ hộ khóa",
+    "the certificate was not valid at {at}": "chứng thư không có hiệu lực lúc {at}",
+    "a notice from {code}; notices come from {exchange} only": "thông báo của {code}; chỉ {exchange} gửi thông báo",
+    "the notice's signature does not verify": "chữ ký của thông báo không đúng",
+    "no slip: only what the exchange has accepted and signed for is believed": "không có phiếu chuyển: chỉ tin những gì trục đã tiếp nhận và ký xác nhận",
+    "the slip's signature does not verify": "chữ ký của phiếu chuyển không đúng",
+    "the slip is about {one}, the message is {other}": "phiếu chuyển nói về {one}, thông điệp là {other}",
+    "the signature of {code} does not verify": "chữ ký của {code} không đúng",
+    "a {kind} is nothing that the exchange delivers to an agency": "{kind} không phải loại mà trục chuyển đến cơ quan",
+    "a certificate of {code} from broker_certificate_file": "chứng thư của {code} trong broker_certificate_file",
+    "the certificate {thumbprint} that the signature names": "chứng thư {thumbprint} mà chữ ký nêu",
+    "{sender} {id} came before with the digest {digest}": "{sender} {id} đã đến trước với mã băm {digest}",
+    "cannot be stored: {why}": "không lưu được: {why}",
+    "cannot be read: {why}": "không đọc được: {why}",
+}
+"""What was thought of a message that came, and why."""
+
+SENTENCES: Final = Sentences({**REFUSED, **CLAUSES, **PROBLEMS, **VERDICTS})
 """With what refusals say."""

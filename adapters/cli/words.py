@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from adapters.cli.problem_sentences import SENTENCES
 from adapters.folder.texts import ACTION, STATE
+from schemas.errors import CATALOGUE
 from schemas.languages import Language, Words
 
 INBOX_STATES: Final[Mapping[str, str]] = {
@@ -67,7 +69,7 @@ def key_made(*, code: str, key: str, request: str, file: str, certificate: str, 
 def sent(result: Mapping[str, Any], language: Language) -> str:
     """What `send` says of what it did."""
     if result["state"] == "accepted":
-        warned = "".join(f"\n{Words('Warning', 'Lưu ý').told(language)}: {one}" for one in result.get("warnings", ()))
+        warned = "".join(f"\n{warning(one, language)}" for one in result.get("warnings", ()))
         count = result["recipients"]["count"]
         told = Words(
             f"accepted for {count} recipient{'' if count == 1 else 's'}", f"đã được tiếp nhận cho {count} nơi nhận"
@@ -77,6 +79,17 @@ def sent(result: Mapping[str, Any], language: Language) -> str:
     if result["state"] == "due":
         told = Words("kept in the outbox", "nằm trong hộp gửi")
     return f"{result['id']}: {told.told(language)}."
+
+
+def warning(told: Mapping[str, Any], language: Language) -> str:
+    """What the exchange warns of beside an acceptance: what its code means, and about which document or address."""
+    entry = CATALOGUE.get(told["error"])
+    meaning = Words(entry.en, entry.vi).told(language) if entry is not None else ""
+    about = ", ".join(str(told[name]) for name in ("addressed_as", "id") if told.get(name))
+    meant = ", ".join(told.get("candidates", ()))
+    perhaps = Words(f" Perhaps meant: {meant}.", f" Có thể là: {meant}.").told(language) if meant else ""
+    head = Words("Warning", "Lưu ý").told(language)
+    return f"{head}: {told['error']}{f' ({about})' if about else ''}: {meaning}{perhaps}".rstrip(": ")
 
 
 def letter(value: Mapping[str, Any], language: Language) -> str:
@@ -117,7 +130,11 @@ def inbox_line(row: Mapping[str, Any], language: Language) -> str:
 def aside_line(row: Mapping[str, Any], language: Language) -> str:
     """A line of `inbox aside`."""
     times = Words(f"{row['times']} times", f"{row['times']} lần").told(language)
-    return f"{row['at']} {row['code']} ({times}): {row['why']}"
+    why, entry = row["why"], CATALOGUE.get(row["code"])
+    if language == "vi":
+        # A reason in many words is told by its code: what exactly was found is in --json.
+        why = SENTENCES.vietnamese(why) or (why if entry is None else entry.vi)
+    return f"{row['at']} {row['code']} ({times}): {why}"
 
 
 def document(found: Mapping[str, Any], language: Language) -> str:
@@ -195,6 +212,6 @@ def _word(name: str, vietnamese: Mapping[str, str], language: Language) -> str:
 
 
 def _verdict(name: str, one: Mapping[str, Any], language: Language) -> str:
-    """An answer about a signature; its reason is the program's and stays as it is."""
+    """An answer about a signature, and why."""
     question, answer = _word(name, QUESTIONS, language), _word(one["answer"], ANSWERS, language)
-    return f"{question}: {answer} ({one['why']})"
+    return f"{question}: {answer} ({SENTENCES.told(one['why'], language)})"

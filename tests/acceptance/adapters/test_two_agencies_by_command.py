@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -82,6 +83,19 @@ def test_a_document_goes_from_agency_to_agency_and_back_comes_its_status(
         return [one["code"] for one in row["statuses"]] == ["01", "03"]
 
     wait_until(heard, what="the statuses 01 and 03 at the sender")
+    installation.settings |= {"LC_ALL": "", "LC_MESSAGES": "", "LANG": "vi_VN.UTF-8"}
+    english = re.compile(r"\b(accepted|reported|for|done|From|Number|Subject|Verdict|good|the|bytes|Nothing)\b")
+    for command in (
+        ("send", str(document), "--to", recipient, "--subject", "Công văn", "--wait", "-c", ministry),
+        ("status", sent["id"], "06", "-c", province),
+        ("inbox", "list", "-c", province),
+        ("inbox", "show", sent["id"], "-c", province),
+        ("inbox", "aside", "-c", province),
+        ("outbox", "-c", ministry),
+    ):
+        told = installation.command(*command, program=AGENCY)
+        assert told.stdout and not english.search(told.stdout + told.stderr), told.stdout + told.stderr
+        assert told.stdout != installation.command(*command[:-2], "--lang", "en", *command[-2:], program=AGENCY).stdout
 
 
 def test_an_unknown_recipient_is_told_in_a_sentence_with_exit_code_1(installation: Installation, join: Join) -> None:
@@ -91,6 +105,12 @@ def test_an_unknown_recipient_is_told_in_a_sentence_with_exit_code_1(installatio
         "send", "a.pdf", "--to", "H99.NOWHERE", "--subject", "x", "--wait", "-c", ministry, program=AGENCY, code=1
     )
     assert "LT-RECIPIENT-UNKNOWN" in done.stderr and "H99.NOWHERE" in done.stderr
+    done = installation.command(
+        "send", "a.pdf", "--to", "H99.NOWHERE", "--subject", "x", "--wait", "-c", ministry, "--lang", "vi",
+        program=AGENCY, code=1,
+    )  # fmt: skip
+    assert done.stderr.startswith("Trục từ chối văn bản: LT-RECIPIENT-UNKNOWN tại to.0: thấy H99.NOWHERE, cần mã ")
+    assert not re.search(r"\b(found|expected|the|Correct)\b", done.stderr), done.stderr
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,12 @@ SHOWN = {
     "verdict": {"trust": {"answer": "good", "why": "2026"}},
     "deliveries": [{"recipient": "H53", "state": "waiting"}],
 }
-SENT = {"id": "x", "state": "accepted", "recipients": {"count": 2}, "warnings": ["W1"]}
+SENT = {
+    "id": "x",
+    "state": "accepted",
+    "recipients": {"count": 2},
+    "warnings": [{"error": "LT-DUP-NATURAL", "id": "y"}],
+}
 ROW = {"id": "x", "stored_at": "t", "from": "G22", "recipient": "H53", "state": "done", "subject": "Trực Tết"}
 
 
@@ -66,6 +71,23 @@ def test_no_vietnamese_problem_loses_a_place_or_stays_english() -> None:
     for text, told in PROBLEMS.items():
         assert set(re.findall(r"{\w+}", told)) == set(re.findall(r"{\w+}", text)), text
         assert not ENGLISH.search(re.sub(r"`[^`]*`|{\w+}|\[.*?\]|-+\w+|\w+\.\w+", "", told)), told
+
+
+def test_every_judgement_of_what_came_is_told_in_vietnamese() -> None:
+    found = list(sentences.in_modules("adapters/judge.py", beside={"re.compile", "_problem"}))
+    pieces = {"; the exchange keeps the key (custody broker)"}
+    assert len(found) > 10
+    assert [one for one in found if one[1] not in pieces and SENTENCES.vietnamese(one[1]) is None] == []
+
+
+def test_a_warning_tells_what_its_code_means_and_about_what() -> None:
+    unknown = {"error": "LT-RECIPIENT-UNKNOWN", "addressed_as": "H99", "candidates": ["H9", "H98"]}
+    assert words.warning(unknown, "vi") == (
+        f"Lưu ý: LT-RECIPIENT-UNKNOWN (H99): {CATALOGUE['LT-RECIPIENT-UNKNOWN'].vi} Có thể là: H9, H98."
+    )
+    assert words.warning({"error": "LT-DUP-NATURAL", "id": "x"}, "en") == (
+        f"Warning: LT-DUP-NATURAL (x): {CATALOGUE['LT-DUP-NATURAL'].en}"
+    )
 
 
 @pytest.mark.parametrize(
