@@ -368,7 +368,8 @@ WHERE fits IS NOT TRUE AND x.found IS DISTINCT FROM x.expected AND (x.what = 'ro
   AND NOT (untold AND EXISTS (SELECT FROM silent));
 
 -- name: operators
--- What operators did is what they were recorded to do, with the reason that they gave.
+-- What operators did is what they were recorded to do, with the reason that they gave. Who signs in gives none; sign-ins are
+-- compared with sessions (sessions.sql).
 SELECT 'admin_action' AS place, (b ->> 'at') || ' ' || (b ->> 'action') || ' ' || (b ->> 'target') AS key,
        x.what, x.found, x.expected
 FROM (SELECT convert_from(body, 'UTF8')::jsonb AS b FROM surviving_event WHERE kind = 'operator_action' AND at >= $1) e
@@ -378,7 +379,8 @@ CROSS JOIN LATERAL (VALUES
     ('reason', encode(sha256(convert_to(a.reason, 'UTF8')), 'hex'), b ->> 'reason_sha256'),
     ('actor', left(encode(sha256(convert_to(a.actor, 'UTF8')), 'hex'), 16), b ->> 'actor')
 ) AS x (what, found, expected)
-WHERE x.found IS DISTINCT FROM x.expected AND (a.action_id IS NOT NULL OR x.what = 'row');
+WHERE x.found IS DISTINCT FROM x.expected AND (a.action_id IS NOT NULL OR x.what = 'row')
+  AND b ->> 'action' <> 'session.begun';
 
 -- name: directory_authors
 -- Every change of the directory was made by who is recorded, for the reason that is. Events of before tell neither. Several

@@ -47,6 +47,7 @@ from broker.evidence.verify_messages import (
 from broker.evidence.verify_outgoing import SQL as OUTGOING
 from broker.evidence.verify_outgoing import STREAMED as STREAMED_OUTGOING
 from broker.evidence.verify_outgoing import check_notices, check_refusals, check_texts
+from broker.evidence.verify_sessions import check_sessions
 from broker.evidence.verify_systems import check_systems
 from broker.evidence.verify_work import check_work_tables
 from broker.store.pool import Connection
@@ -290,6 +291,7 @@ async def _records(connection: Connection, since: datetime, scope: Scope, progre
     checks = (
         check_directory(connection, named=already, progress=progress),
         check_accounts(connection, named=already, progress=progress),
+        check_sessions(connection, since, progress=progress),
         check_systems(connection, progress=progress),
         check_work_tables(connection, since, progress=progress),
         check_documents(connection, since, signers=signers, progress=_of(progress, "documents")),

@@ -542,6 +542,7 @@ TEXTS: Mapping[str, Words] = {
     "action.quarantine.settle": _("Kết luận trường hợp cách ly", "Quarantine settled"),
     "action.successions.imported": _("Nhập việc kế tục", "Successions imported"),
     "action.superiors.imported": _("Nhập cơ quan cấp trên", "Superiors imported"),
+    "action.session.begun": _("Đăng nhập", "Signed in"),
     "action.system.active": _("Cho phần mềm kết nối lại", "Software let in again"),
     "action.system.added": _("Kết nối phần mềm", "Software connected"),
     "action.system.disabled": _("Ngắt kết nối phần mềm", "Software kept out"),

@@ -14,12 +14,13 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Final
 
+from broker.directory.changing import Author
+from broker.evidence.session_facts import ABSOLUTE, BEGUN, IDLE, session_facts
 from broker.gateway.pages.accounts import SQL, Account, account_of, password_fits
 from broker.gateway.pages.patience import FORGET_AFTER, Subject, delay_after, network_of, subject_key
 from broker.store.pool import Connection
+from schemas.exchange_events import operator_action
 
-IDLE: Final = timedelta(minutes=30)
-ABSOLUTE: Final = timedelta(hours=10)
 NOTE_EVERY: Final = timedelta(seconds=30)
 """A session in use is written down at most so often."""
 
@@ -123,15 +124,24 @@ async def _attempt(connection: Connection, keys: dict[Subject, bytes], now: date
     return None
 
 
-async def begin(connection: Connection, account: Account) -> Session:
-    """Begin a session for a person who has shown who he is."""
-    now = datetime.now(UTC)
+async def begin(connection: Connection, account: Account, *, now: datetime | None = None) -> Session:
+    """Begin a session for a person who has shown who he is; the log tells it in the same transaction."""
+    now = now or datetime.now(UTC)
     token = new_token()
+    events = operator_action(
+        at=now,
+        actor=Author(actor=account.id).pseudonym,
+        action=BEGUN,
+        target=account.id,
+        facts=session_facts(token_hash(token), now + ABSOLUTE),
+    )
     async with connection.transaction():
         await connection.execute(SQL["sweep_sessions"], now)
         await connection.execute(SQL["sweep_delays"], now - FORGET_AFTER)
         await connection.execute(SQL["open_session"], token_hash(token), account.id, now, now + IDLE, now + ABSOLUTE)
         await connection.execute(SQL["record"], now, account.id, "signed-in", "")
+        for event in events:
+            await connection.execute(SQL["write_event"], event.at, event.kind, event.body, event.leaf)
     return Session(token=token, account=account, ends_at=now + ABSOLUTE)
 
 
