@@ -175,7 +175,7 @@ def deliveries_sheet(
             (
                 one.accepted_at,
                 _name(one.number, one.notation),
-                Told.named(one.sender, one.sender_name),
+                one.sender,
                 one.recipient,
                 one.recipient_name,
                 _state(one.state),
