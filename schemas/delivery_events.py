@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from schemas.events import RECIPIENTS_PER_EVENT, Event, Referring, event_of, in_groups, named, one_word, written_as
+from schemas.events import (
+    RECIPIENTS_PER_EVENT,
+    Event,
+    Referring,
+    event_of,
+    events_of,
+    in_groups,
+    named,
+    one_word,
+    written_as,
+)
 from schemas.times import rfc3339
 
 ITEMS_PER_EVENT: Final = 150
@@ -111,10 +121,7 @@ def status_recorded(
     if notice is not None:
         common["notice"] = notice
     groups = in_groups([_item(item) for item in items], ITEMS_PER_EVENT)
-    return [
-        event_of("status_recorded", at, common | {"items": group}, part, len(groups))
-        for part, group in enumerate(groups)
-    ]
+    return events_of("status_recorded", at, common, "items", groups)
 
 
 def overdue(
@@ -132,9 +139,7 @@ def overdue(
     common: dict[str, Any] = {"document": named(document), "what": one_word("what", what), "due": rfc3339(due)}
     if notice is not None:
         common["notice"] = notice
-    return [
-        event_of("overdue", at, common | {"recipients": group}, part, len(groups)) for part, group in enumerate(groups)
-    ]
+    return events_of("overdue", at, common, "recipients", groups)
 
 
 def rerouted(
@@ -148,9 +153,7 @@ def rerouted(
     common: dict[str, Any] = {"document": named(document)}
     if notice is not None:
         common["notice"] = notice
-    return [
-        event_of("rerouted", at, common | {"deliveries": group}, part, len(groups)) for part, group in enumerate(groups)
-    ]
+    return events_of("rerouted", at, common, "deliveries", groups)
 
 
 def _item(item: RecordedStatus) -> dict[str, Any]:

@@ -13,6 +13,7 @@ directory, mailboxes, log). The builders take what the deciding transaction know
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -90,6 +91,13 @@ def event_of(kind: str, at: datetime, fields: dict[str, Any], part: int = 0, par
     if len(body) > BODY_LIMIT:
         raise ValueError(f"an event of kind {kind} has {len(body)} bytes, at most {BODY_LIMIT} fit into a log entry")
     return Event(kind=kind, body=body, leaf=leaf_hash(body), at=at)
+
+
+def events_of(
+    kind: str, at: datetime, fields: Mapping[str, Any], name: str, groups: Sequence[Sequence[Any]]
+) -> list[Event]:
+    """One event for each group of a long list, which stands in it under `name` beside the same fields in all."""
+    return [event_of(kind, at, {**fields, name: group}, part, len(groups)) for part, group in enumerate(groups)]
 
 
 def in_groups(items: list[_T], size: int) -> list[list[_T]]:

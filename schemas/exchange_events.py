@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from schemas.events import RECIPIENTS_PER_EVENT, WORDS, Event, event_of, in_groups, one_word
+from schemas.events import RECIPIENTS_PER_EVENT, WORDS, Event, event_of, events_of, in_groups, one_word
 
 ROWS_PER_EVENT: Final = 150
 """Rows of the directory that one event describes: the longest of 500 would not fit into a log entry."""
@@ -69,10 +69,7 @@ def directory_changed(
     if facts:
         common["facts"] = _facts(facts)
     groups = in_groups(list(codes), RECIPIENTS_PER_EVENT)
-    return [
-        event_of("directory_changed", at, common | {"codes": group}, part, len(groups))
-        for part, group in enumerate(groups)
-    ]
+    return events_of("directory_changed", at, common, "codes", groups)
 
 
 def directory_described(
@@ -97,10 +94,7 @@ def directory_described(
         joined = "\n".join(value for row in words for value in row if isinstance(value, str))
         if joined and not WORDS.fullmatch(joined):
             raise ValueError("whatever an event describes must be one word, or its digest")
-    return [
-        event_of("directory_described", at, common | {"rows": group}, part, len(groups))
-        for part, group in enumerate(groups)
-    ]
+    return events_of("directory_described", at, common, "rows", groups)
 
 
 def mailbox_reset(*, at: datetime, owner: str, generation: int) -> Event:
