@@ -28,6 +28,11 @@ JUDGED: Final[Mapping[str, str]] = {
     "no event of the log says whose certificate it is": "không sự kiện nào của nhật ký nói chứng thư này của ai",
     "no event of the log says that {code} is the exchange": "không sự kiện nào của nhật ký nói {code} là trục",
     "the certificate is {code}'s, and nothing lets it sign for {speaker}": "chứng thư là của {code}, không có gì cho phép ký thay {speaker}",
+    "mandate of {hub} for {agency}, log entry {number}": "{hub} được ủy quyền cho {agency}, mục nhật ký {number}",
+    "{who} took over from {agency}, log entry {number}": "{who} kế thừa {agency}, mục nhật ký {number}",
+    "mandate of {who} for {agency}, on the exchange's sealed word alone": "{who} được ủy quyền cho {agency}, chỉ dựa trên lời niêm phong của trục",
+    "succession of {who} for {agency}, on the exchange's sealed word alone": "{who} kế thừa {agency}, chỉ dựa trên lời niêm phong của trục",
+    "{clause}; custody broker: the exchange keeps this key for the office": "{clause}; trục giữ khóa này hộ cơ quan",
     "{code} submitted it, and nothing lets it speak for {speaker}": "{code} đã gửi, không có gì cho phép nói thay {speaker}",
 }
 """What a bundle's check says of a signature (`broker.evidence.bundle.judging`)."""

@@ -39,6 +39,8 @@ PLACES: Final[Mapping[str, str]] = {
 """Where in a bundle something does not hold: the types of its lines, and what else is named."""
 
 FAULTS: Final[Mapping[str, str]] = {
+    **TIMES,
+    **JUDGED,
     # ── Lines ──
     "exactly one": "đúng một",
     "{count} lines of type {type}": "{count} dòng loại {type}",
@@ -154,7 +156,7 @@ FAULTS: Final[Mapping[str, str]] = {
     "events of the bundle's scope": "sự kiện thuộc phạm vi của gói",
     "certificate {thumbprint}": "chứng thư {thumbprint}",
     "only certificates of who signed something here": "chỉ chứng thư của bên đã ký trong gói này",
-    "{kind} of {who} for {agency}": "{kind} của {who} cho {agency}",
+    "{word} of {who} for {agency}": "{word} của {who} cho {agency}",
     "only statements about who speaks here": "chỉ lời khai về bên phát biểu trong gói này",
     "a message of which the log tells and that is not here": "thông điệp có trong nhật ký mà không có ở đây",
     # ── The seal ──
@@ -179,8 +181,6 @@ FAULTS: Final[Mapping[str, str]] = {
     "what the parts say": "như các phần ghi",
     "scope {scope}": "phạm vi {scope}",
     "{scope}, as the contents say": "{scope}, như mục lục ghi",
-    **TIMES,
-    **JUDGED,
     **EVIDENCE,
     **REFUSED,
     # ── What is like anything, last ──

@@ -287,7 +287,7 @@ def _basis(one: Judged, lang: Language) -> str:
     if one.signer == one.speaker:
         basis = Words(f"certificate of {one.speaker} itself", f"chứng thư của chính {one.speaker}")
     else:
-        basis = Words(one.verdict.policy.why, f"{one.signer} được ủy quyền ký thay {one.speaker}")
+        basis = Words(one.verdict.policy.why, clause(one.verdict.policy.why, "vi"))
     return _in(basis, lang)
 
 
