@@ -36,6 +36,8 @@ LOOKED_AT: Final[Mapping[str, str]] = {
     "sign-ins and sessions that a version before told nothing of": "lần và phiên đăng nhập mà phiên bản trước không ghi lại",
     "packets of connected systems": "gói tin của hệ thống kết nối",
     "submissions of connected systems": "lần gửi của hệ thống kết nối",
+    "packets that were set aside as failed": "gói tin đã để riêng vì hỏng",
+    "documents handed to connected systems for more than a day that no packet holds": "văn bản đã giao cho hệ thống kết nối hơn một ngày mà không có gói tin",
     "packets whose status a restore has lost": "gói tin có trạng thái bị mất khi khôi phục",
     "submissions of which nothing is known for more than a day": "lần gửi chưa rõ kết quả hơn một ngày",
 }

@@ -2,7 +2,8 @@
 
 These rows serve the work, and no event tells them. But what they say has left its traces: a document that was handed
 out has a signed 01, what was accepted is in the record, what was refused among the refusals. Whoever sets a packet to
-`done`, gives it to somebody else, or says that something was refused, contradicts these.
+`done`, gives it to somebody else, or says that something was refused, contradicts these. What contradicts nothing and
+may be somebody's doing is counted.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from schemas.jws import Signed, signature_holds
 SQL: Final = load_queries("broker.evidence", "work.sql")
 
 LOST: Final = "packets whose status a restore has lost"
+SET_ASIDE: Final = "packets that were set aside as failed"
+UNPACKED: Final = "documents handed to connected systems for more than a day that no packet holds"
 UNKNOWN: Final = "submissions of which nothing is known for more than a day"
 
 Progress = Callable[[str, int], None]
@@ -39,7 +42,11 @@ async def check_work_tables(connection: Connection, since: datetime, *, progress
                 yield _of_packet(row, "source", row["source"], "the digest of a status message, or of a rejection")
         for finding in packet(row, names):
             yield finding
+        if row["state"] == "failed":
+            progress(SET_ASIDE, 1)
         progress("packets of connected systems", 1)
+    if missing := await connection.fetchval(SQL["unpacked"], since):
+        progress(UNPACKED, missing)
     async for row in connection.cursor(SQL["edxml_ids"], since, prefetch=200):
         wanted = edxml_id_of(row["jws"])
         if wanted is not None and row["edxml_id"] != wanted:

@@ -48,6 +48,15 @@ FROM vxp_packet p JOIN document d USING (document_id) JOIN vxp_system y USING (s
 WHERE p.created_at >= $1
 GROUP BY d.document_id, p.edxml_id;
 
+-- name: unpacked
+-- How many documents were handed to the mailboxes of systems that are let in, more than a day ago, and are in no packet. They may
+-- still lie there.
+SELECT count(*) FROM vxp_system y JOIN delivery v ON v.owner_id = y.hub_id
+WHERE y.state = 'active' AND v.arrived_at IS NULL AND v.closed_at IS NULL
+  AND v.dispatched_at >= $1 AND v.dispatched_at < now() - interval '1 day'
+  AND NOT EXISTS (SELECT FROM vxp_packet p JOIN agency t USING (agency_id) JOIN agency r ON r.agency_id = v.recipient_id
+                  WHERE p.document_id = v.document_id AND p.system_id = y.system_id AND t.code = r.code);
+
 -- name: submissions
 -- Submissions with what became of them: the document or status that was accepted, the refusals since they were given out,
 -- the packet that a 01 is of, and the packet that tells an office of a refusal that came after the answer.

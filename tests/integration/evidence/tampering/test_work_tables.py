@@ -4,14 +4,15 @@ changes them contradicts a document, a signed status, a refusal or a delivery.""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
 
 from broker.evidence.findings import Finding
-from broker.evidence.verify import BEGINNING, Scope, nothing
-from broker.evidence.verify_work import check_work_tables
+from broker.evidence.verify import BEGINNING, Scope
+from broker.evidence.verify_work import SET_ASIDE, UNKNOWN, UNPACKED, check_work_tables
 from broker.services import Endpoints
 from schemas.exchange_events import operator_action
 from tests.conftest import fresh_database, fresh_vhost, migrate
@@ -216,7 +217,13 @@ TAMPERINGS = [
 ]
 
 
-async def found_in(day: Story, sql: str, *, whole: bool = False) -> list[Finding]:
+def unseen(what: str, steps: int) -> None:
+    """For who does not look at what is counted."""
+
+
+async def found_in(
+    day: Story, sql: str, *, whole: bool = False, progress: Callable[[str, int], None] = unseen
+) -> list[Finding]:
     """What is found after somebody has done this, which is then taken back; `whole` is all that `audit verify` does."""
     async with opened(day) as connection:
         transaction = connection.transaction()
@@ -225,7 +232,7 @@ async def found_in(day: Story, sql: str, *, whole: bool = False) -> list[Finding
         if whole:
             found = await verified(connection, day, day.home / "log")
         else:
-            found = [one async for one in check_work_tables(connection, BEGINNING, progress=nothing)]
+            found = [one async for one in check_work_tables(connection, BEGINNING, progress=progress)]
         await transaction.rollback()
     return found
 
@@ -236,6 +243,18 @@ async def test_tampering_is_found_and_named(day: Story, tampering: Tampering) ->
     named = {finding.what for finding in found if finding.where == tampering.where}
     assert set(tampering.what) <= named, [finding.sentence() for finding in found]
     assert all(finding.found != finding.expected for finding in found)
+
+
+async def test_what_contradicts_nothing_is_counted(day: Story) -> None:
+    """A packet that waits, set aside or removed: its 01 will not come, and it is overdue one day."""
+    counted: Counter[str] = Counter()
+    removed = (
+        f"UPDATE delivery v SET dispatched_at = now() - interval '2 days' FROM vxp_packet p WHERE p.{WAITING}"
+        f" AND (v.document_id, v.recipient_id) = (p.document_id, p.agency_id); DELETE FROM vxp_packet WHERE {WAITING}"
+    )
+    for sql in (removed, f"UPDATE vxp_packet SET state = 'failed', fails = 5, fail_reason = 'x' WHERE {WAITING}"):
+        assert await found_in(day, sql, progress=lambda what, steps: counted.update({what: steps})) == []
+    assert (counted[UNPACKED], counted[SET_ASIDE], counted[UNKNOWN]) == (1, 1, 0)
 
 
 async def test_audit_verify_looks_at_them(day: Story) -> None:
