@@ -8,6 +8,7 @@ import sys
 import pytest
 from typer.main import get_command
 
+from adapters.cli.main import app as agency
 from broker.cli.audit import COMMANDS
 from broker.cli.main import GROUPS, asked_for, build
 
@@ -39,6 +40,26 @@ def test_a_command_of_auditors_says_the_same_of_itself_whether_it_is_loaded_or_n
         return {one: command.get_short_help_str(limit=200) for one, command in group.commands.items()}
 
     assert lines(name) == lines(None)
+
+
+@pytest.mark.parametrize("words", [*(("audit", name) for name in COMMANDS), ("document", "explain"), ("fsck",)])
+def test_every_answer_to_auditors_can_be_asked_for_in_a_language(words: tuple[str, ...]) -> None:
+    command = get_command(build(*words))
+    for word in words:
+        command = command.commands[word]  # type: ignore[attr-defined]
+    assert ["--lang"] in [one.opts for one in command.params]
+
+
+def test_every_command_of_agencies_can_be_asked_for_in_a_language() -> None:
+    in_both = {"edxml", "watch"}
+    for_programs = {"simulate"}
+    groups = get_command(agency).commands  # type: ignore[attr-defined]
+    flat = {name: one for name, one in groups.items() if name not in in_both | for_programs}
+    for group in ("inbox", "mail"):
+        flat |= flat[group].commands
+    flat.pop("inbox")
+    assert {"send", "receive", "list", "mail", "retry"} <= flat.keys()
+    assert [name for name, one in flat.items() if "lang" not in {option.name for option in one.params}] == []
 
 
 def test_a_trace_loads_nothing_of_what_checks_proofs() -> None:
