@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final, Literal, NamedTuple
 
 Language = Literal["vi", "en"]
@@ -17,6 +17,13 @@ LanguageOrBoth = Literal["vi", "en", "both"]
 
 LOCALE: Final = ("LC_ALL", "LC_MESSAGES", "LANG")
 """Which variables say a terminal's language; the first that is not empty decides (POSIX, 8.2)."""
+
+LONGEST: Final = 600
+"""Characters of a sentence with what is filled in. A longer one stays as it is: strangers' words may stand in it, and
+to find the places of a sentence takes a power of its length."""
+
+DEEPEST: Final = 4
+"""So deep sentences stand in each other's places; what is deeper stays as it is, for the same reason."""
 
 _NO_LANGUAGE: Final = ("C", "POSIX")
 _PLACE: Final = re.compile(r"{(\w+)}")
@@ -58,8 +65,7 @@ class Sentences:
     """
 
     def __init__(self, table: Mapping[str, str], *, place: Callable[[str, str], str] = as_it_stands) -> None:
-        self._whole = {english: vietnamese for english, vietnamese in table.items() if "{" not in english}
-        self._patterns = tuple((_pattern(english), told) for english, told in table.items() if "{" in english)
+        self._table = table
         self._place = place
         self._known = lru_cache(maxsize=4096)(self._look_up)
 
@@ -71,18 +77,26 @@ class Sentences:
         """`text` in a language; as it is where its Vietnamese is not known."""
         return text if language == "en" else self.vietnamese(text) or text
 
-    def _look_up(self, text: str) -> str | None:
-        if text in self._whole:
-            return self._whole[text]
+    @cached_property
+    def _patterns(self) -> tuple[tuple[re.Pattern[str], str], ...]:
+        """Made when the first sentence is asked for: most programs that have a table never do."""
+        return tuple((_pattern(english), told) for english, told in self._table.items() if "{" in english)
+
+    def _look_up(self, text: str, depth: int = 0) -> str | None:
+        if text in self._table:
+            return self._table[text]
+        if len(text) > LONGEST:
+            return None
         for pattern, vietnamese in self._patterns:
             if match := pattern.fullmatch(text):
-                places = {name: self._filled(name, value) for name, value in match.groupdict().items()}
+                places = {name: self._filled(name, value, depth) for name, value in match.groupdict().items()}
                 return vietnamese.format(**places)
         return None
 
-    def _filled(self, name: str, value: str) -> str:
+    def _filled(self, name: str, value: str, depth: int) -> str:
         if name == "clause":
-            return self.vietnamese(value) or value
+            known = self._look_up(value, depth + 1) if depth < DEEPEST else None
+            return known or value
         return self._place(name, value)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from time import monotonic
 
 import pytest
 from rich.console import Console
@@ -91,6 +92,16 @@ def test_a_fault_that_nobody_has_put_into_vietnamese_is_repeated_as_it_is() -> N
     fault = Fault(reason="shape", line=3, what="novelty", found="a thing of tomorrow", expected="none of these")
     assert sentence(fault, "vi") == "dòng 3, novelty: thấy a thing of tomorrow; cần none of these [shape]"
     assert sentence(fault, "en") == fault.sentence()
+
+
+def test_words_of_a_stranger_in_a_fault_cost_no_time_and_end() -> None:
+    began = monotonic()
+    for text in FAULTS:
+        first, *between, last = re.split(r"{\w+}", f"{text}{{end}}" if "{" not in text else text)
+        again = "".join(between) or f"{first}{last}"
+        for many in (20, 600, 20_000):
+            assert clause(f"{first}{again * many}{last}", "vi")
+    assert monotonic() - began < 20
 
 
 def _shown(checked: Checked, language: str) -> str:

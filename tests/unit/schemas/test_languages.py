@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 import pytest
 
 from schemas.languages import Language, Sentences, Words, language_of
@@ -53,3 +55,18 @@ def test_what_nobody_has_put_into_vietnamese_stays_as_it_is() -> None:
     assert table.vietnamese("a thing of tomorrow") is None
     assert table.told("a thing of tomorrow", "vi") == "a thing of tomorrow"
     assert table.told("no row\nno row", "vi") == "no row\nno row"
+
+
+def test_a_sentence_that_strangers_have_made_long_costs_no_time() -> None:
+    table = Sentences({"item {number}: {code} at {at} about {id}, as {what}": "mục {number}: {code} {at} {id} {what}"})
+    began = monotonic()
+    for hostile in ("item " + ": at about , as " * 36, "item " + ": at about , as " * 100_000):
+        assert table.told(hostile, "vi").startswith(("mục", "item"))
+        assert table.vietnamese(f"{hostile}\n!") is None or len(hostile) < 600
+    assert monotonic() - began < 5
+
+
+def test_a_sentence_in_a_sentence_in_a_sentence_ends() -> None:
+    table = Sentences({"no row": "không có dòng", "{field}: {clause}": "{field}: {clause}"})
+    assert table.vietnamese("a: b: no row") == "a: b: không có dòng"
+    assert table.vietnamese(": " * 200 + "no row") == ": " * 200 + "no row"
