@@ -27,6 +27,8 @@ SET_ASIDE: Final = "packets that were set aside as failed"
 UNPACKED: Final = "documents handed to connected systems for more than a day that no packet holds"
 UNKNOWN: Final = "submissions of which nothing is known for more than a day"
 
+Certificates = dict[bytes, Any]
+"""Those that were asked for, with whose they are; None for one that is not there."""
 Progress = Callable[[str, int], None]
 
 
@@ -67,11 +69,12 @@ async def check_work_tables(connection: Connection, since: datetime, *, progress
 
 
 async def _submissions(connection: Connection, since: datetime, *, progress: Progress) -> AsyncIterator[Finding]:
+    known: Certificates = {}
     async for row in connection.cursor(SQL["submissions"], since, prefetch=100):
         for finding in submission(row):
             yield finding
         signed = loose(row)
-        why = None if signed is None else await _fault(connection, signed, row["hub"])
+        why = None if signed is None else await _fault(connection, signed, row["hub"], known)
         if why is not None:
             yield Finding(
                 where="vxp_submission",
@@ -92,9 +95,11 @@ async def _names(connection: Connection) -> Names:
     return {name: frozenset(ids) for name, ids in found.items()}
 
 
-async def _fault(connection: Connection, signed: Signed, hub: str) -> str | None:
+async def _fault(connection: Connection, signed: Signed, hub: str, known: Certificates) -> str | None:
     """Why a message is not signed by its hub; None if it is."""
-    row = await connection.fetchrow(SQL["signer"], signed.thumbprint)
+    if signed.thumbprint not in known:
+        known[signed.thumbprint] = await connection.fetchrow(SQL["signer"], signed.thumbprint)
+    row = known[signed.thumbprint]
     if row is None:
         return "a signature whose certificate is not there"
     if row["code"] != hub:

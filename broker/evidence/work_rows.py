@@ -16,7 +16,6 @@ from broker.gateway.vxp.ids import arrival_id, document_id, packet_id, rejection
 from schemas.edxml.kept import FIELD, ORIGINAL
 from schemas.edxml.reading import read
 from schemas.edxml.records import Status, StatusHeader
-from schemas.edxml.tying import known_of
 from schemas.errors import Refusal
 from schemas.jws import Signed, parse_message, parse_stored
 from schemas.manifest import DocumentManifest, Role, StatusCode, StatusManifest, parse_manifest
@@ -192,7 +191,7 @@ def _said(row: Row, manifest: Any, payload: bytes) -> Iterator[tuple[str, object
             ("from_id", row["from"], manifest.from_),
             ("routing_key", row["routing_key"], document_key(row["hub"], manifest.urgent)),
             ("file_digest", row["file_digest"] and row["file_digest"].hex(), original),
-            ("edxml_id", row["edxml_id"], known_of(payload).document_id),
+            ("edxml_id", row["edxml_id"], _document_id(json.loads(payload))),
         ]
     elif isinstance(manifest, StatusManifest):
         (item, *more) = manifest.items
@@ -241,10 +240,19 @@ def _state_of_submission(row: Row) -> Iterator[tuple[str, object, str]]:
 def edxml_id_of(jws: bytes) -> str | None:
     """The id by which an edXML office knows a document; None for bytes that are no document."""
     signed = parse_stored_or_none(jws)
-    manifest = _manifest(signed)
-    if signed is None or not isinstance(manifest, DocumentManifest):
+    try:
+        said = json.loads(signed.payload) if signed is not None else None
+    except ValueError:
         return None
-    return known_of(signed.payload).document_id or str(manifest.id)
+    return _document_id(said) or str(said["id"]) if isinstance(said, dict) and "id" in said else None
+
+
+def _document_id(said: Mapping[str, Any]) -> str | None:
+    """What `schemas.edxml.tying.known_of` finds, without a look at the rest of the manifest."""
+    kept = said.get(FIELD)
+    header = kept.get("MessageHeader") if isinstance(kept, dict) else None
+    found = header.get("DocumentId") if isinstance(header, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def parse_stored_or_none(jws: bytes | None) -> Signed | None:
