@@ -96,8 +96,8 @@ async def test_what_has_no_01_goes_to_the_one_successor_and_what_has_one_stays(e
     told = explain(story, now=datetime.now(UTC))
     assert f"went to the successor {new.code}" in told.en and f"cơ quan kế thừa {new.code}" in told.vi
     assert "Nothing more" not in told.en and "expected by" not in told.en
-    told = [(m.who.en, m.detail.en) for m in timeline(story) if m.what.en.startswith("closed")]
-    assert told == [(old.code, new.code)]
+    closings = [(m.who.en, m.detail.en) for m in timeline(story) if m.what.en.startswith("closed")]
+    assert closings == [(old.code, new.code)]
     assert {d.recipient: d.state for d in story.deliveries} == {old.code: "moved", new.code: "arrived"}
 
 
