@@ -191,7 +191,7 @@ def _said(row: Row, manifest: Any, payload: bytes) -> Iterator[tuple[str, object
             ("from_id", row["from"], manifest.from_),
             ("routing_key", row["routing_key"], document_key(row["hub"], manifest.urgent)),
             ("file_digest", row["file_digest"] and row["file_digest"].hex(), original),
-            ("edxml_id", row["edxml_id"], _document_id(json.loads(payload))),
+            ("edxml_id", row["edxml_id"] or None, _document_id(json.loads(payload)) or None),
         ]
     elif isinstance(manifest, StatusManifest):
         (item, *more) = manifest.items

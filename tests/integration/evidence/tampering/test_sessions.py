@@ -168,6 +168,19 @@ async def test_the_auditors_role_compares_sign_ins_and_is_told_that_it_sees_no_s
     assert found == [] and counted == {UNREAD: 1, "sign-ins": 4}
 
 
+async def test_a_gateway_with_the_workers_role_may_tell_a_sign_in(days: str) -> None:
+    async with connect(days) as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        an = await account_named(connection, "an")
+        await connection.execute("SET LOCAL ROLE lienthong_worker")
+        await begin(connection, an)
+        await connection.execute("RESET ROLE")
+        found = [one.sentence() async for one in check_sessions(connection, BEGINNING, progress=nothing)]
+        await transaction.rollback()
+    assert found == []
+
+
 async def test_the_log_learns_of_no_login_and_no_address(days: str) -> None:
     async with connect(days) as connection:
         bodies = await connection.fetch(
