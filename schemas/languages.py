@@ -25,6 +25,9 @@ to find the places of a sentence takes a power of its length."""
 DEEPEST: Final = 4
 """So deep sentences stand in each other's places; what is deeper stays as it is, for the same reason."""
 
+FIGURES: Final = frozenset({"count", "digest", "index", "leaf", "level", "position", "root", "size", "thumbprint"})
+"""Places of numbers and hashes: so narrow that what somebody wrote is not taken for a sentence."""
+
 _NO_LANGUAGE: Final = ("C", "POSIX")
 _PLACE: Final = re.compile(r"{(\w+)}")
 
@@ -61,7 +64,7 @@ class Sentences:
     """A table of English sentences, with places `{…}` for what is filled in, and their Vietnamese.
 
     `place` says how the value of a place is put over. A place called `clause` is a sentence of this table itself, one
-    whose name begins with `word` holds no blank.
+    whose name begins with `word`, and a figure (`FIGURES`), holds no blank.
     """
 
     def __init__(self, table: Mapping[str, str], *, place: Callable[[str, str], str] = as_it_stands) -> None:
@@ -108,4 +111,4 @@ def _pattern(template: str) -> re.Pattern[str]:
 
 
 def _place_of(name: str) -> str:
-    return rf"(?P<{name}>\S+)" if name.startswith("word") else f"(?P<{name}>.*?)"
+    return rf"(?P<{name}>\S+)" if name.startswith("word") or name in FIGURES else f"(?P<{name}>.*?)"

@@ -49,7 +49,7 @@ EVIDENCE: Final[Mapping[str, str]] = {
     "base64 in its canonical spelling": "base64 đúng cách viết chuẩn",
     # ── Tiles ──
     "tile/<level>/<x000/…/000>[.p/<1 to 255>]": "tile/<tầng>/<x000/…/000>[.p/<1 đến 255>]",
-    "entry {number} up to byte {end}": "mục {number} đến byte {end}",
+    "entry {word_number} up to byte {end}": "mục {word_number} đến byte {end}",
     "no file": "không có tệp",
     "the bundle": "tệp các mục",
     # ── Timestamps ──

@@ -29,7 +29,8 @@ EVIDENCE = tuple(f"broker/evidence/{name}.py" for name in ("merkle", "notes", "t
 VALUES = re.compile(r"^(X\d|[ :,()]| - )*$")
 """Nothing but what is filled in."""
 NO_TEXT = re.compile(
-    r"^(SET LOCAL |the table checkpoint$|cosignature/v1\n|note: X1$|X1: X2 of X3$|what has X1$|X1 \((old|new) tree\)$)"
+    r"^(SET LOCAL |the table checkpoint$|cosignature/v1\n"
+    r"|note: X1$|X1: X2 of X3$|X1 of X2: X3|what has X1$|X1 \((old|new) tree\)$)"
 )
 """Statements and logs; and pieces, which are told as part of a whole."""
 LISTED = {" (not in the log yet)"}
@@ -82,6 +83,20 @@ def test_values_tables_and_columns_stay_as_they_are() -> None:
     )
     assert cells(finding, "vi") == ("delivery", "BO 1 đến XA", "due_arrival", "2026-03-12", "12, như đã ký")
     assert cells(finding, "en") == ("delivery", "BO 1 to XA", "due_arrival", "2026-03-12", "12, as signed")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "{'en': 'The reference names bytes that are not those of the accepted document. Look: at 12', 'vi': '…'}",
+        "Report of the office: who was there, and what was said",
+        "number of the letter",
+        "from G22 to H53 at noon, as agreed",
+    ],
+)
+def test_what_somebody_has_written_into_a_row_is_shown_as_it_stands(written: str) -> None:
+    finding = Finding(where="document", key="BO 1", what="subject", found=written, expected=f"{written}, as signed")
+    assert cells(finding, "vi")[3:] == (written, f"{written}, như đã ký")
 
 
 def test_what_nobody_has_put_into_vietnamese_is_shown_as_it_is() -> None:

@@ -70,3 +70,9 @@ def test_a_sentence_in_a_sentence_in_a_sentence_ends() -> None:
     table = Sentences({"no row": "không có dòng", "{field}: {clause}": "{field}: {clause}"})
     assert table.vietnamese("a: b: no row") == "a: b: không có dòng"
     assert table.vietnamese(": " * 200 + "no row") == ": " * 200 + "no row"
+
+
+def test_what_somebody_wrote_is_not_taken_for_a_sentence_with_figures() -> None:
+    table = Sentences({"number {count}": "số {count}", "{word} of {at}": "{word} lúc {at}"})
+    assert table.vietnamese("number 7") == "số 7" and table.vietnamese("02 of today") == "02 lúc today"
+    assert table.vietnamese("number 7, the text of a clerk") is None
