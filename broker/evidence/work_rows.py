@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any, Final
 from unicodedata import normalize
 
+from broker.directory.suggestions import written
 from broker.evidence.findings import Finding, shown
 from broker.gateway.vxp.ids import arrival_id, document_id, packet_id, rejection_id
 from schemas.edxml.kept import FIELD, ORIGINAL
 from schemas.edxml.reading import read
 from schemas.edxml.records import Status, StatusHeader
+from schemas.edxml.rendering import render_statuses
+from schemas.edxml.writing import write
 from schemas.errors import Refusal
 from schemas.jws import Signed, parse_message, parse_stored
 from schemas.manifest import DocumentManifest, Role, StatusCode, StatusManifest, parse_manifest
@@ -28,6 +32,7 @@ Names = Mapping[str, frozenset[int]]
 PROTOCOL: Final = "vxp"
 UNKNOWN_CODE: Final = "LT-BROKER"
 """What an office is told of a refusal whose code the catalogue does not have."""
+NOT_A_STATUS: Final = (None, "", None)
 
 
 def packet(row: Row, names: Names) -> Iterator[Finding]:
@@ -80,8 +85,9 @@ def _tells_refusal(row: Row) -> bool:
 
 
 def _status_packet(row: Row, names: Names) -> Iterator[tuple[str, object, str]]:
-    manifest = _manifest(parse_stored_or_none(row["jws"]))
-    if not isinstance(manifest, StatusManifest):
+    signed = parse_stored_or_none(row["jws"])
+    manifest = _manifest(signed)
+    if signed is None or not isinstance(manifest, StatusManifest):
         return  # bytes that are none are told where messages are verified
     told = [(item, asked) for item in manifest.items for asked in (item.to or (None,))]
     if not 0 <= row["item"] < len(told):
@@ -89,16 +95,18 @@ def _status_packet(row: Row, names: Names) -> Iterator[tuple[str, object, str]]:
         return
     item, asked = told[row["item"]]
     code = asked if item.code is StatusCode.TAKE_BACK and asked else item.concerns.from_
-    if row["agency_id"] not in names.get(code, ()):
+    if row["agency_id"] not in names.get(code, ()) and row["agency_id"] not in names.get(written(code), ()):
         yield "agency_id", row["agency"], f"{code}, to whom its status message is told"
     if not any(row["from_id"] in names.get(one, ()) for one in (item.for_, manifest.from_) if one):
         yield "from_id", row["from"], f"{item.for_ or manifest.from_}, who says it"
     header, said = _header(row["file"]), (item.code.value, _plain(item.reason), item.at.replace(microsecond=0))
-    if header is None or header.timestamp is None:
+    if len(told) == 1 and FIELD in json.loads(signed.payload):
+        said = _told_by(_rendered(signed.payload))
+    if header is None and said != NOT_A_STATUS:
         yield "file", row["file"], "a status"
-    elif (header.status_code, _plain(header.description), header.timestamp) != said:
+    elif header is not None and _told_by(header) != said:
         found = f"{header.status_code} of {header.timestamp}: {header.description}"
-        yield "file", found, f"{item.code.value} of {item.at}: {item.reason}, as signed"
+        yield "file", found, f"{said[0]} of {said[2]}: {said[1]}, as signed"
     if not row["addressed"]:
         yield "system_id", row["system"], "the system to whose mailbox its status message was forwarded"
 
@@ -106,6 +114,19 @@ def _status_packet(row: Row, names: Names) -> Iterator[tuple[str, object, str]]:
 def _header(file: bytes) -> StatusHeader | None:
     message = read(file).message
     return message.header if isinstance(message, Status) else None
+
+
+def _rendered(payload: bytes) -> StatusHeader | None:
+    """The header that a single status has in edXML: what its extension says of it stands before its own fields."""
+    try:
+        message = render_statuses(payload)[0].message
+        return None if message is None else _header(write(message))
+    except Refusal:
+        return None
+
+
+def _told_by(header: StatusHeader | None) -> tuple[str | None, str, datetime | None]:
+    return NOT_A_STATUS if header is None else (header.status_code, _plain(header.description), header.timestamp)
 
 
 def _plain(text: str | None) -> str:
