@@ -133,7 +133,7 @@ CROSS JOIN LATERAL (VALUES
          WHERE e.kind = 'directory_changed' AND b -> 'codes' ? r.code AND b #>> '{facts,hub}' = h.code
            AND b ->> 'change' = ANY (CASE r.wish WHEN 'delete' THEN ARRAY['mandate.ended']
                                                 ELSE ARRAY['agency.added', 'mandate.given'] END)
-           AND (b ->> 'at')::timestamptz BETWEEN r.decided_at - interval '1 hour' AND r.decided_at + interval '1 hour'))),
+           AND e.at BETWEEN r.decided_at - interval '1 hour' AND r.decided_at + interval '1 hour'))),
     ('decided_at', coalesce(r.decided_at::text, 'nothing'),
      CASE r.state WHEN 'pending' THEN 'nothing: it waits' ELSE 'when it was decided' END,
      (r.state = 'pending') = (r.decided_at IS NULL))
