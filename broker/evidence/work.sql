@@ -54,8 +54,8 @@ GROUP BY d.document_id, p.edxml_id;
 SELECT count(*) FROM vxp_system y JOIN delivery v ON v.owner_id = y.hub_id
 WHERE y.state = 'active' AND v.arrived_at IS NULL AND v.closed_at IS NULL
   AND v.dispatched_at >= $1 AND v.dispatched_at < now() - interval '1 day'
-  AND NOT EXISTS (SELECT FROM vxp_packet p JOIN agency t USING (agency_id) JOIN agency r ON r.agency_id = v.recipient_id
-                  WHERE p.document_id = v.document_id AND p.system_id = y.system_id AND t.code = r.code);
+  AND NOT EXISTS (SELECT FROM vxp_packet p JOIN agency t USING (agency_id) JOIN agency r ON r.code = t.code
+                  WHERE p.document_id = v.document_id AND p.system_id = y.system_id AND r.agency_id = v.recipient_id);
 
 -- name: submissions
 -- Submissions with what became of them: the document or status that was accepted, the refusals since they were given out,
