@@ -26,7 +26,7 @@ MAIL_STATES: Final[Mapping[str, str]] = {
     "failed": "không gửi được",
     "bounced": "bị trả lại",
 }
-ANSWERS: Final[Mapping[str, str]] = {"good": "tốt", "bad": "không đạt", "unknown": "không rõ"}
+ANSWERS: Final[Mapping[str, str]] = {"good": "đạt", "bad": "không đạt", "unknown": "không rõ"}
 QUESTIONS: Final[Mapping[str, str]] = {"cryptography": "mật mã", "trust": "tin cậy", "policy": "thẩm quyền"}
 
 NOTHING_SENT: Final = Words("Nothing was sent.", "Chưa gửi gì.")
@@ -35,14 +35,14 @@ NOTHING_ASIDE: Final = Words("Nothing is kept aside.", "Không có gì bị đ�
 NO_MAILS: Final = Words("No mails.", "Không có thư nào.")
 ASKED: Final = Words(
     "Asked. `lienthong-agency receive` takes what comes.",
-    "Đã hỏi. `lienthong-agency receive` nhận những gì được gửi lại.",
+    "Đã yêu cầu gửi lại. Hãy chạy `lienthong-agency receive` để nhận.",
 )
 STOPPING: Final = Words(
     "Stopping. What was taken is recorded; what was not goes out after the next start.",
-    "Đang dừng. Những gì đã nhận được ghi lại; phần còn lại sẽ đi sau lần khởi động tới.",
+    "Đang dừng. Những gì máy chủ thư đã nhận thì đã được ghi; phần còn lại sẽ gửi sau lần khởi động tới.",
 )
 INTERRUPTED: Final = Words(
-    "Interrupted. What was sent or received is kept.", "Đã ngắt. Những gì đã gửi hoặc nhận được giữ lại."
+    "Interrupted. What was sent or received is kept.", "Đã ngắt. Những gì đã gửi hoặc đã nhận vẫn được giữ."
 )
 REJECTED: Final = Words("The exchange rejected the document", "Trục từ chối văn bản")
 
@@ -61,8 +61,8 @@ def key_made(*, code: str, key: str, request: str, file: str, certificate: str, 
     return Words(
         f"Key: {key}\nRequest: {request}\nGive the request to the operator ({commands}, then {enrol}) and put the "
         f"certificate into {certificate}.",
-        f"Khóa: {key}\nYêu cầu: {request}\nHãy giao yêu cầu cho người vận hành ({commands}, rồi {enrol}) và đặt chứng "
-        f"thư vào {certificate}.",
+        f"Khóa: {key}\nYêu cầu cấp chứng thư: {request}\nHãy gửi yêu cầu cho người vận hành ({commands}, rồi {enrol}) "
+        f"và đặt chứng thư vào {certificate}.",
     ).told(language)
 
 
@@ -72,7 +72,7 @@ def sent(result: Mapping[str, Any], language: Language) -> str:
         warned = "".join(f"\n{warning(one, language)}" for one in result.get("warnings", ()))
         count = result["recipients"]["count"]
         told = Words(
-            f"accepted for {count} recipient{'' if count == 1 else 's'}", f"đã được tiếp nhận cho {count} nơi nhận"
+            f"accepted for {count} recipient{'' if count == 1 else 's'}", f"trục đã tiếp nhận, gửi đến {count} nơi nhận"
         )
         return f"{result['id']}: {told.told(language)}.{warned}"
     told = Words("handed to the exchange", "đã chuyển lên trục")
@@ -149,7 +149,7 @@ def document(found: Mapping[str, Any], language: Language) -> str:
             f"{about.get('number', '')}/{about.get('notation', '')} {of} {about.get('issued_on', '?')}",
         ),
         (Words("Subject", "Trích yếu"), about.get("subject", "")),
-        (Words("Accepted", "Tiếp nhận"), found["accepted_at"]),
+        (Words("Accepted", "Trục nhận"), found["accepted_at"]),
         *((Words("Part", "Tệp"), f"{part['name']} ({part['size']} {size})") for part in found["parts"]),
         *((Words("Verdict", "Chữ ký"), _verdict(name, one, language)) for name, one in found["verdict"].items()),
         *(

@@ -271,7 +271,7 @@ FOUND: Final[Mapping[str, str]] = {
     "pending: no event tells that the directory was changed so": "pending: không sự kiện nào nêu danh bạ đã thay đổi như vậy",
     "nothing: it waits": "không có gì: đang chờ",
     "when it was decided": "thời điểm đã quyết định",
-    "another state: it was not refused so since it was given out": "trạng thái khác: từ khi giao ra không bị từ chối như vậy",
+    "another state: it was not refused so since it was given out": "trạng thái khác: kể từ lần gửi lên trục gần nhất, không bị từ chối như vậy",
     "nothing: it is {state}": "không có gì: trạng thái là {state}",
     "another state: no document or status with this sender, id and digest was accepted": "trạng thái khác: không có văn bản hay trạng thái nào với nơi gửi, mã và mã băm này đã được tiếp nhận",
     "true, or the packet that tells the office of the refusal": "true, hoặc gói tin báo cho cơ quan việc từ chối",

@@ -26,7 +26,7 @@ EVIDENCE: Final[Mapping[str, str]] = {
     "a decimal number without zeros before": "một số thập phân không có số 0 ở đầu",
     "a root of {size} bytes": "gốc dài {size} byte",
     "byte {at} is no UTF-8": "byte {at} không phải UTF-8",
-    "UTF-8 text": "văn bản UTF-8",
+    "UTF-8 text": "chữ mã hóa UTF-8",
     "control character {character}": "ký tự điều khiển {character}",
     "no control character but newline": "không có ký tự điều khiển nào ngoài dấu xuống dòng",
     "no signature lines": "không có dòng chữ ký",

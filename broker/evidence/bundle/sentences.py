@@ -77,7 +77,7 @@ FAULTS: Final[Mapping[str, str]] = {
     "{name}: pairs of what was written and how many recipients": "{name}: các cặp gồm cách ghi và số nơi nhận",
     "{name}: recipients of what is changed": "{name}: nơi nhận của văn bản được thay đổi",
     "{name}: status items": "{name}: các mục trạng thái",
-    "{name}: deliveries to agencies that have closed": "{name}: các lượt gửi đến cơ quan đã kết thúc",
+    "{name}: deliveries to agencies that have closed": "{name}: các lượt gửi đến cơ quan đã kết thúc hoạt động",
     "{name}: base64 in its one spelling": "{name}: base64 đúng cách viết duy nhất",
     "{name}: a list of SHA-256 values in base64": "{name}: danh sách giá trị SHA-256 bằng base64",
     "{name}: a list of base64": "{name}: danh sách base64",
@@ -167,7 +167,7 @@ FAULTS: Final[Mapping[str, str]] = {
     "the larger of two ECDSA signatures": "chữ ký lớn hơn trong hai chữ ký ECDSA",
     "the one with the smaller s": "chữ ký có s nhỏ hơn",
     "the exchange's own seal": "niêm phong của chính trục",
-    "a good signature of one who may say this": "chữ ký tốt của bên được phép nói điều này",
+    "a good signature of one who may say this": "chữ ký hợp lệ của bên được phép nói điều này",
     # ── Archives ──
     "no contents.bundle": "không có contents.bundle",
     "a finished archive": "kho lưu trữ đã hoàn tất",

@@ -47,7 +47,7 @@ REASONS: Final[dict[str, Words]] = {
 """Every reason in both languages; docs/evidence-bundle.md has the same table."""
 
 _ANSWERS: Final = {
-    Answer.good: Words("good", "tốt"),
+    Answer.good: Words("good", "đạt"),
     Answer.bad: Words("bad", "không đạt"),
     Answer.unknown: Words("unknown", "không rõ"),
 }
