@@ -9,8 +9,9 @@ import asyncio
 import json
 import logging
 import sys
+import unicodedata
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
 import uvloop
@@ -24,6 +25,8 @@ T = TypeVar("T")
 
 __all__ = ["JsonOption", "emit", "emit_line", "exit_code_of", "run", "say"]
 
+_MOVING: Final = ("Cc", "Cf", "Zl", "Zp", "Cs")
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 
 
@@ -32,14 +35,22 @@ def emit(value: T, *, as_json: bool, text: Callable[[T], str]) -> None:
     if as_json:
         sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
     else:
-        sys.stdout.write(text(value).rstrip("\n") + "\n")
+        sys.stdout.write(_harmless(text(value).rstrip("\n")) + "\n")
     sys.stdout.flush()
 
 
 def emit_line(value: T, *, as_json: bool, text: Callable[[T], str]) -> None:
     """One of many results: a JSON object a line, or a line for a person."""
-    sys.stdout.write((json.dumps(value, ensure_ascii=False) if as_json else text(value).rstrip("\n")) + "\n")
+    line = json.dumps(value, ensure_ascii=False) if as_json else _harmless(text(value).rstrip("\n"))
+    sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
+
+
+def _harmless(text: str) -> str:
+    """What of a stranger's words would move the cursor or turn the writing round is shown by its number."""
+    return "".join(
+        one if one in "\n\t" or unicodedata.category(one) not in _MOVING else f"\\u{ord(one):04x}" for one in text
+    )
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
