@@ -81,6 +81,11 @@ async def verified(
     ]
 
 
+def open_log(log_dir: Path) -> Path:
+    """The folder of the log that goes on: that of the newest year."""
+    return max(one for one in log_dir.iterdir() if one.name.isdigit())
+
+
 class Undo(Exception):
     """Ends a transaction without its changes."""
 
@@ -91,7 +96,7 @@ async def found_and_named(story: Story, tampering: Tampering, tmp_path: Path) ->
     if not tampering.sql:
         log_dir = tmp_path / "log"
         shutil.copytree(story.home / "log", log_dir)
-        tampering.files(log_dir / "2026")
+        tampering.files(open_log(log_dir))
     found: list[Finding] = []
     async with opened(story) as connection:
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from broker.evidence.verify import Scope
 from tests.integration.evidence.story import Story
-from tests.integration.evidence.tampering.kit import Tampering, each, found_and_named, opened, verified
+from tests.integration.evidence.tampering.kit import Tampering, each, found_and_named, open_log, opened, verified
 
 
 def flip(path: str, at: int = 0) -> Callable[[Path], None]:
@@ -89,7 +89,7 @@ async def test_a_log_that_was_cut_with_everything_in_it_is_found_by_who_holds_a_
     """Entries, events, checkpoints and files go back together: nothing inside contradicts anything any more."""
     log_dir = tmp_path / "log"
     shutil.copytree(story.home / "log", log_dir)
-    held = (log_dir / "2026" / "checkpoint").read_bytes()
+    held = (open_log(log_dir) / "checkpoint").read_bytes()
     async with opened(story) as connection:
         transaction = connection.transaction()
         await transaction.start()
