@@ -65,14 +65,14 @@ POINTS = (before_the_commit, after_the_commit, between_the_confirms, before_the_
 
 
 async def _die(x: Exchange, arrange: Arrange, letters: Sequence[Letter], sender: End) -> None:
-    """Let a worker take the letters and die at the point that `arrange` prepares."""
+    """Let a worker take the letters, all in one batch, and die at the point that `arrange` prepares."""
     await x.stop_workers()
     for letter in letters:
         await x.send(letter, sender)
     died = asyncio.Event()
     with pytest.MonkeyPatch.context() as patch:
         arrange(patch, died)
-        await x.start_worker()
+        await x.start_worker(batch_count=len(letters), batch_linger_ms=60_000)
         async with asyncio.timeout(30):
             await died.wait()
         await x.kill_workers()
