@@ -19,6 +19,7 @@ from schemas.edxml.kept import FIELD, ORIGINAL
 from schemas.edxml.reading import read
 from schemas.edxml.records import Status, StatusHeader
 from schemas.edxml.rendering import render_statuses
+from schemas.edxml.writable import writable_text
 from schemas.edxml.writing import write
 from schemas.errors import Refusal
 from schemas.jws import Signed, parse_message, parse_stored
@@ -131,7 +132,7 @@ def _told_by(header: StatusHeader | None) -> tuple[str | None, str, datetime | N
 
 def _plain(text: str | None) -> str:
     """A text as it survives the way through XML."""
-    return normalize("NFC", " ".join((text or "").split()))
+    return normalize("NFC", " ".join(writable_text(text or "").split()))
 
 
 def _state_of_packet(row: Row) -> Iterator[tuple[str, object, str]]:

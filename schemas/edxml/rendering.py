@@ -54,6 +54,7 @@ from schemas.edxml.records import (
 )
 from schemas.edxml.tying import Known
 from schemas.edxml.values import VIET_NAM
+from schemas.edxml.writable import writable
 from schemas.errors import Refusal
 from schemas.manifest import (
     DocumentManifest,
@@ -90,8 +91,8 @@ def render_document(
     """The edXML file of a document's manifest.
 
     `contents` are the bytes of its parts by SHA-256. `recipients` are named instead of `to`, as a change without `to`
-    and a slip need it; `names` are agencies' names by code. Raises Refusal: LT-PART-MISSING, LT-EDXML for characters
-    that no XML can hold, and what `parse_manifest` raises.
+    and a slip need it; `names` are agencies' names by code. Characters that no XML can hold are replaced (`writable`).
+    Raises Refusal: LT-PART-MISSING, LT-EDXML for a change that goes to nobody, and what `parse_manifest` raises.
     """
     manifest = parse_manifest(payload)
     if not isinstance(manifest, DocumentManifest):
@@ -109,7 +110,7 @@ def render_document(
     rendered = _document(manifest, parts, to, names or {})
     if extension is not None and not recipients:
         rendered = document_of(together(only(document_json(rendered), DOCUMENT_FIELDS), extension))
-    message = replace(rendered, attachments=_with_bytes(rendered.attachments, parts, contents))
+    message = writable(replace(rendered, attachments=_with_bytes(rendered.attachments, parts, contents)))
     return Rendered(message=replace(message, carried=carry(message, payload) if extension is None else None))
 
 
@@ -125,10 +126,10 @@ def render_statuses(payload: bytes, known: Sequence[Known] = ()) -> tuple[Render
     extension = _extension(payload)
     if extension is not None and len(single) == 1:
         said = status_json(_status(manifest, *single[0], known))
-        return (Rendered(message=status_of(together(only(said, STATUS_FIELDS), extension))),)
+        return (Rendered(message=writable(status_of(together(only(said, STATUS_FIELDS), extension)))),)
     rendered = []
     for position, (item, asked) in enumerate(single):
-        message = _status(manifest, item, asked, known)
+        message = writable(_status(manifest, item, asked, known))
         alone = payload if len(single) == 1 else _alone(payload, manifest, item, asked, position)
         rendered.append(Rendered(message=replace(message, carried=carry(message, alone))))
     return tuple(rendered)

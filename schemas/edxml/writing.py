@@ -17,9 +17,9 @@ from schemas.edxml.records import Attachment, Document, Further, Message, Record
 from schemas.edxml.rules import place_of
 from schemas.edxml.shapes import ATTACHMENT, CONTENT_REFERENCE, MESSAGE_HEADER, STATUS_HEADER, TRACE, Shape, Slot
 from schemas.edxml.tree import CARRIED, NAMESPACE
+from schemas.edxml.writable import NOT_XML
 from schemas.edxml.zip_entry import wrapped
 
-_NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TEXT_ESCAPES: Final = {"\r": "&#13;"}
 _ATTRIBUTE_ESCAPES: Final = {"\r": "&#13;", "\n": "&#10;", "\t": "&#9;", '"': "&quot;"}
 _EXTENSION: Final = re.compile(r"\.[A-Za-z0-9]{1,10}$")
@@ -159,7 +159,7 @@ def _base64(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _escaped(text: str, record: Record, entities: dict[str, str]) -> str:
-    wrong = _NOT_XML.search(text)
+    wrong = NOT_XML.search(text)
     if wrong is not None:
         fault = EdxmlFault(
             kind=Kind.MAPPING,

@@ -43,7 +43,9 @@ async def test_an_extension_that_takes_the_time_away_leaves_a_file_without_one(o
     assert "Sai thể thức" in file
 
 
-@pytest.mark.parametrize("reason", ["a\u2028b", "a\u00a0 b\r\nc", "e\u0302\u0301", "\ufeff<![CDATA[x]]>&amp;", "  x  "])
+@pytest.mark.parametrize(
+    "reason", ["a\u2028b", "a\u00a0 b\r\nc", "e\u0302\u0301", "\ufeff<![CDATA[x]]>&amp;", "  x  ", "a\x0bb\x1f"]
+)
 async def test_a_reason_is_told_as_it_survives_xml(office: Connected, reason: str) -> None:
     assert await refuse(office, reason, at="2026-03-12T23:59:59.999999999-11:30")
 

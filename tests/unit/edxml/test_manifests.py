@@ -339,6 +339,15 @@ def test_a_native_manifest_comes_back_to_the_byte(name: str) -> None:
     assert b"".join(made.contents[DIGEST].pieces()) == PDF
 
 
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40))
+def test_what_xml_cannot_hold_keeps_no_document_from_an_office_and_is_carried_as_it_was(odd: str) -> None:
+    payload = native(document=NATIVE["document"] | {"subject": f"Họp\x0b{odd}", "signer": {"name": f"\ufffe{odd}"}})
+    found = read(written(payload))
+    assert isinstance(found.message, Document) and not found.errors
+    assert (found.message.header.subject or "").startswith("Họp\ufffd")
+    assert document_manifest(found).payload == payload
+
+
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_native_document_is_written_as_its_business_type(name: str) -> None:
     message = read(written(native(**CHANGES[name]))).message
