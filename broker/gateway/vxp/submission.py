@@ -277,7 +277,9 @@ class Submitter:
                 key,
             )
         else:
-            row = await pool.fetchrow(SQL["take_again"], again["submission_id"], digest, message, key)
+            # The code in the file may mean another agency by now.
+            values = (again["submission_id"], digest, message, key, ready.sender.id)
+            row = await pool.fetchrow(SQL["take_again"], *values)
         if row is None:  # another gateway was given the same file at this very moment: its row counts
             found = await pool.fetchrow(SQL["submission_of_file"], system.id, kind, file_digest)
             assert found is not None

@@ -16,7 +16,7 @@ RETURNING submission_id, attempt_after
 -- name: take_again
 -- Give out anew what was rejected before; nothing if another gateway was quicker.
 UPDATE vxp_submission
-   SET digest = $2, message = $3, routing_key = $4, state = 'taken', error = NULL, detail = NULL, published_at = NULL,
+   SET digest = $2, message = $3, routing_key = $4, from_id = $5, state = 'taken', error = NULL, detail = NULL, published_at = NULL,
        answered = false, attempted_at = now(), attempt_after = (SELECT COALESCE(max(rejection_id), 0) FROM rejection)
  WHERE submission_id = $1 AND state = 'rejected'
 RETURNING submission_id, attempt_after
