@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import io
 import json
 import os
 import sys
@@ -151,8 +152,12 @@ def exit_code_of(
     """Run `command`; return its exit code: what it returns, if that is a number.
 
     What it raises becomes a sentence on standard error, and with --json also a value on standard output. `explained`
-    says what to tell of an exception, `interrupted` what to say after Ctrl-C.
+    says what to tell of an exception, `interrupted` what to say after Ctrl-C. A terminal or pipe that cannot show a
+    character gets its number instead: what was done is not undone by a letter.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = command()
         sys.stdout.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -122,6 +123,15 @@ def test_what_nobody_reads_was_not_said(program: str, tmp_path: Path) -> None:
         unread.stdout.close()
         assert unread.stderr.read() == b""
     assert unread.returncode == 141
+
+
+@pytest.mark.parametrize("module", ["adapters.cli.output", "broker.cli.output"])
+def test_a_letter_that_cannot_be_shown_does_not_undo_what_was_done(module: str) -> None:
+    shown = "text=str" if module.startswith("adapters") else "render=str"
+    done = f"import {module} as o; raise SystemExit(o.exit_code_of(lambda: o.emit('Đã gửi.', as_json=False, {shown})))"
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252"}
+    ended = subprocess.run([sys.executable, "-c", done], capture_output=True, env=environment, check=False)
+    assert (ended.returncode, ended.stdout.strip(), ended.stderr) == (0, b"\\u0110\xe3 g\\u1eedi.", b"")
 
 
 def test_a_command_that_exits_by_itself_keeps_its_code() -> None:
