@@ -30,7 +30,7 @@ def findings_table(
     told = ", ".join(f"{number:,} {looked_at(what, language)}" for what, number in seen.items()) or nothing
     if not counted:
         return f"{good.told(language)}: {told}."
-    caption = Words(f"{counted} findings; looked at {told}", f"{counted} điểm sai; đã xem {told}")
+    caption = Words(f"{counted} findings; looked at {told}", f"{counted} điểm không khớp; đã xem {told}")
     table = Table(box=box.SIMPLE, pad_edge=False, caption=caption.told(language))
     for heading in HEADINGS:
         table.add_column(heading.told(language), overflow="fold")

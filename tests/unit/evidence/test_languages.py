@@ -111,7 +111,7 @@ def test_the_table_of_findings_has_one_language() -> None:
     vietnamese, english = (_shown([finding], good, language) for language in ("vi", "en"))
     assert (
         "không có dòng: không sự kiện nào nêu" in vietnamese
-        and "1 điểm sai; đã xem 1,200 mục của nhật ký" in vietnamese
+        and "1 điểm không khớp; đã xem 1,200 mục của nhật ký" in vietnamese
     )
     assert not re.search(r"\b(where|which|what|found|expected|findings|looked)\b", vietnamese)
     assert "no row: no event tells it" in english and "1 findings; looked at 1,200 entries of the log" in english
