@@ -140,7 +140,7 @@ class Receiving:
             elif rendered.message is not None:
                 files.write_new(target, write_pieces(rendered.message))
         except Refusal as why:
-            # Too large for edXML, or a character that XML cannot hold: the document itself is here all the same.
+            # Too large for edXML: the document itself is here all the same.
             target.unlink(missing_ok=True)
             page = texts.page(Told("not written as edXML", "Không ghi được edXML"), [], [
                 line for told in texts.of_refusal(why) for line in (told.vi, told.en)

@@ -6,14 +6,17 @@ import asyncio
 import errno
 import os
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from adapters.folder import claiming, files
+from adapters.folder import claiming, files, receiving
 from adapters.folder.places import opened
 from adapters.folder.watch import Habits
+from schemas.edxml.reading import read
+from schemas.edxml.records import Document
 from schemas.problem import Problem
 from tests.integration.folder.offline import AT_ONCE, outbox, places, prepared, work
 
@@ -293,13 +296,25 @@ def test_many_drops_at_once_are_all_sent_once(tmp_path: Path) -> None:
     assert len(outbox(settings)) == 40 == len({one.id for one in told if one.what == "sent"})
 
 
-def test_what_edxml_cannot_hold_is_told_and_the_document_is_there_all_the_same(tmp_path: Path) -> None:
-    settings = prepared(tmp_path, parts={"12\ufffe.pdf": PDF})
-    (came,) = work(settings, tmp_path / "root", habits=Habits(settle=0.0, every=0.02, missing_after=0.1, edxml=True))
+WITH_EDXML = Habits(settle=0.0, every=0.02, missing_after=0.1, edxml=True)
+
+
+def test_a_document_too_large_for_edxml_is_told_so_and_is_there_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiving, "LIMITS", replace(receiving.LIMITS, unpacked_total=len(PDF) - 1))
+    (came,) = work(prepared(tmp_path, parts={"12.pdf": PDF}), tmp_path / "root", habits=WITH_EDXML)
     assert came.place is not None and not (came.place / "van-ban.edxml").exists()
-    assert "LT-EDXML" not in (came.place / "van-ban.txt").read_text("utf-8-sig")
+    assert "LT-SIZE" not in (came.place / "van-ban.txt").read_text("utf-8-sig")
     assert "edXML" in (came.place / "khong-co-edxml.txt").read_text("utf-8-sig")
     assert len(list((came.place / "tep").iterdir())) == 1
+
+
+def test_a_character_that_xml_cannot_hold_keeps_no_edxml_from_an_office(tmp_path: Path) -> None:
+    (came,) = work(prepared(tmp_path, parts={"12\ufffe.pdf": PDF}), tmp_path / "root", habits=WITH_EDXML)
+    assert came.place is not None and not (came.place / "khong-co-edxml.txt").exists()
+    message = read((came.place / "van-ban.edxml").read_bytes()).message
+    assert isinstance(message, Document) and [one.name for one in message.attachments] == ["12\ufffd.pdf"]
 
 
 def test_the_same_name_on_another_day_is_another_document(tmp_path: Path) -> None:
