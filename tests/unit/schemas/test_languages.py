@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import monotonic
+from time import process_time
 
 import pytest
 
@@ -59,11 +59,11 @@ def test_what_nobody_has_put_into_vietnamese_stays_as_it_is() -> None:
 
 def test_a_sentence_that_strangers_have_made_long_costs_no_time() -> None:
     table = Sentences({"item {number}: {code} at {at} about {id}, as {what}": "mục {number}: {code} {at} {id} {what}"})
-    began = monotonic()
+    began = process_time()
     for hostile in ("item " + ": at about , as " * 36, "item " + ": at about , as " * 100_000):
         assert table.told(hostile, "vi").startswith(("mục", "item"))
         assert table.vietnamese(f"{hostile}\n!") is None or len(hostile) < 600
-    assert monotonic() - began < 5
+    assert process_time() - began < 5
 
 
 def test_a_sentence_in_a_sentence_in_a_sentence_ends() -> None:
