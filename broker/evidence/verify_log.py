@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from broker.evidence.findings import Finding, shown
@@ -31,12 +30,8 @@ ROWS_AT_ONCE: Final = 16 * FULL
 MISSING: Final = b""
 """Stands for a leaf that nobody has."""
 
-
-@dataclass(slots=True)
-class Rows:
-    """The rows of one tile, by position."""
-
-    entries: dict[int, Any] = field(default_factory=dict)
+Rows = dict[int, Any]
+"""The rows of one tile, by position."""
 
 
 class LogCheck:
@@ -142,12 +137,12 @@ class LogCheck:
                 number += 1
 
     def _cut(self, number: int, waiting: deque[Any], end: int) -> tuple[Tile, Rows]:
-        rows = Rows()
+        rows: Rows = {}
         border = (number + 1) * FULL
         while waiting and waiting[0]["position"] < border:
             row = waiting.popleft()
-            rows.entries[row["position"]] = row
-        top = max([min(end, border), *(position + 1 for position in rows.entries)])
+            rows[row["position"]] = row
+        top = max([min(end, border), *(position + 1 for position in rows)])
         return Tile(0, number, min(FULL, top - number * FULL)), rows
 
     async def _settle(self, tile: Tile, rows: Rows, frontier: Frontier) -> tuple[list[bytes], list[Finding]]:
@@ -155,11 +150,9 @@ class LogCheck:
         findings: list[Finding] = []
         first = tile.number * FULL
         positions = range(first, first + tile.width)
-        voices: dict[str, list[bytes]] = {
-            "log_entry": [rows.entries[p]["leaf"] if p in rows.entries else MISSING for p in positions]
-        }
+        voices: dict[str, list[bytes]] = {"log_entry": [rows[p]["leaf"] if p in rows else MISSING for p in positions]}
         voices |= self._files_say(tile, findings)
-        bodies = [rows.entries[p]["body"] if p in rows.entries else None for p in positions]
+        bodies = [rows[p]["body"] if p in rows else None for p in positions]
         told = [MISSING if body is None else leaf_hash(body) for body in bodies]
         if all(voice == voices["log_entry"] for voice in voices.values()) and told == voices["log_entry"]:
             leaves = told
@@ -168,8 +161,8 @@ class LogCheck:
             findings += await self._blame(positions, leaves, voices, told, rows)
         for at, position in enumerate(positions):
             if bodies[at] is not None:
-                findings += event_columns(rows.entries[position], told[at], self._origin)
-                findings += self._order.check(rows.entries[position])
+                findings += event_columns(rows[position], told[at], self._origin)
+                findings += self._order.check(rows[position])
         return leaves, findings
 
     def _files_say(self, tile: Tile, findings: list[Finding]) -> dict[str, list[bytes]]:
@@ -233,7 +226,7 @@ class LogCheck:
         findings: list[Finding] = []
         for at, position in enumerate(positions):
             expected, key = leaves[at], f"{self._origin} position {position}"
-            row = rows.entries.get(position)
+            row = rows.get(position)
             if expected == MISSING and self._unknown is None:
                 self._unknown = position
             if row is None:
